@@ -1,0 +1,43 @@
+"""The one exception family of the library: each error carries a sentence for the user that names the next step."""
+
+
+class LiverSegError(Exception):
+    """Base of all errors that a user can meet; ``str(error)`` is one sentence fit to be shown as it is.
+
+    ``exit_code`` is what the command line ends with.
+    """
+
+    exit_code = 1
+
+
+class InputError(LiverSegError):
+    """The image, the reference or an option cannot be used as it is."""
+
+    exit_code = 2
+
+
+class OutputError(LiverSegError):
+    """The result cannot be written where it was asked for; nothing half-written is left there."""
+
+    exit_code = 2
+
+
+class ModelError(LiverSegError):
+    """The network's file is missing, does not match its card, or cannot be read."""
+
+    exit_code = 2
+
+
+class DeviceError(LiverSegError):
+    """The device that was asked for does not exist or cannot run the network."""
+
+    exit_code = 2
+
+
+class Cancelled(LiverSegError):
+    """The user stopped the work; nothing was changed."""
+
+    exit_code = 130
+
+    def __init__(self, message: str = "Cancelled: nothing was changed.") -> None:
+        super().__init__(message)

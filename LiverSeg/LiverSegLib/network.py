@@ -1,0 +1,61 @@
+"""The 2D U-Net (Ronneberger et al., MICCAI 2015) with batch normalisation, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3×3 convolutions, each with batch normalisation and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UNet(nn.Module):
+    """U-Net from slices with neighbours to class logits.
+
+    Parameters
+    ----------
+    in_channels
+        Slices per input: the slice itself and its neighbours.
+    classes
+        Output classes, background included.
+    widths
+        Channels at each level, from full resolution to the bottom.
+
+    Notes
+    -----
+    Input (n, in_channels, rows, columns), windowed to [-1, 1], rows and columns multiples of 2**(len(widths) - 1).
+    Output (n, classes, rows, columns), logits.
+    """
+
+    def __init__(self, in_channels: int, classes: int, widths: Sequence[int] = (16, 32, 64, 128, 256)) -> None:
+        super().__init__()
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.stem = ConvBlock(in_channels, widths[0])
+        self.down = nn.ModuleList(ConvBlock(shallow, deep) for shallow, deep in pairs)
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in reversed(pairs))
+        self.merge = nn.ModuleList(ConvBlock(2 * shallow, shallow) for shallow, _ in reversed(pairs))
+        self.head = nn.Conv2d(widths[0], classes, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images)
+        skips = []
+        for block in self.down:
+            skips.append(features)
+            features = block(self.pool(features))
+        for upsample, merge in zip(self.up, self.merge, strict=True):
+            features = merge(torch.cat((skips.pop(), upsample(features)), dim=1))
+        return self.head(features)

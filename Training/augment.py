@@ -1,0 +1,206 @@
+"""Augmentation of whole batches on their device: every random number and every image operation is batched.
+
+Each class is one augmentation: called with a :class:`Batch` of HU and labels, it returns a new one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .sample import AIR_HU, Batch
+
+Augmentation = Callable[[Batch], Batch]
+
+
+def uniform(like: Tensor, low: float, high: float, *shape: int) -> Tensor:
+    """One random number a sample (or a tensor of ``shape`` a sample), shaped to broadcast over (n, ...)."""
+    return torch.empty(len(like), *(shape or (1, 1, 1)), device=like.device).uniform_(low, high)
+
+
+def chosen(like: Tensor, probability: float) -> Tensor:
+    """Which samples an augmentation applies to, shape (n, 1, 1, 1), bool."""
+    return torch.rand(len(like), 1, 1, 1, device=like.device) < probability
+
+
+@dataclass
+class Warp:
+    """Flip, rotate, scale, shear, move and bend in one interpolation, and cut to the network's size."""
+
+    size: int
+    flip_probability: float = 0.08
+    rotation_degrees: float = 20.0
+    scale: tuple[float, float] = (0.8, 1.25)
+    stretch: float = 0.08
+    shift_pixels: float = 16.0
+    elastic_probability: float = 0.5
+    elastic_pixels: float = 5.0
+
+    def __call__(self, batch: Batch) -> Batch:
+        grid = functional.affine_grid(
+            self._affine(batch.hu), [len(batch.hu), 1, self.size, self.size], align_corners=False
+        )
+        grid = grid + self._elastic(batch.hu)
+        hu = functional.grid_sample(batch.hu - AIR_HU, grid, align_corners=False) + AIR_HU
+        labels = functional.grid_sample(batch.labels[:, None].float(), grid, mode="nearest", align_corners=False)
+        return replace(batch, hu=hu, labels=labels[:, 0].round().to(batch.labels.dtype))
+
+    def _affine(self, hu: Tensor) -> Tensor:
+        n, side = len(hu), hu.shape[-1]
+        angle = torch.empty(n).uniform_(-1, 1) * math.radians(self.rotation_degrees)
+        size = torch.empty(n).uniform_(math.log(self.scale[0]), math.log(self.scale[1])).exp()
+        stretch = torch.empty(n, 2).uniform_(1 - self.stretch, 1 + self.stretch)
+        flip = 1 - 2 * (torch.rand(n, 2) < self.flip_probability).float()
+        # Pixels keep their size: the output is a smaller square of the same grid.
+        factor = (flip * stretch / size[:, None]) * (self.size / side)
+        cos, sin = angle.cos(), angle.sin()
+        rotation = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
+        shift = torch.empty(n, 2, 1).uniform_(-1, 1) * 2 * self.shift_pixels / side
+        return torch.cat((rotation * factor[:, None, :], shift), dim=2).to(hu.device)
+
+    def _elastic(self, hu: Tensor) -> Tensor:
+        coarse = torch.randn(len(hu), 2, 6, 6, device=hu.device) * self.elastic_pixels * 2 / hu.shape[-1]
+        coarse = coarse * uniform(hu, 0, 1) * chosen(hu, self.elastic_probability)
+        field = functional.interpolate(coarse, size=(self.size, self.size), mode="bicubic", align_corners=True)
+        return field.permute(0, 2, 3, 1)
+
+
+@dataclass
+class Lesions:
+    """Darken or brighten smooth blobs inside the liver and label them as tumour, since lesions of every look are rare."""
+
+    probability: float = 0.25
+    contrast_hu: tuple[float, float] = (-80.0, 50.0)
+
+    def __call__(self, batch: Batch) -> Batch:
+        cells = int(torch.randint(5, 14, ()))
+        noise = torch.randn(len(batch.hu), 1, cells, cells, device=batch.hu.device)
+        field = functional.interpolate(noise, size=batch.hu.shape[-2:], mode="bicubic", align_corners=False)
+        blob = torch.sigmoid(8 * (field - uniform(batch.hu, 1.0, 1.8)))
+        inside = (batch.labels > 0)[:, None] & chosen(batch.hu, self.probability)
+        contrast = uniform(batch.hu, *self.contrast_hu)
+        change = blob * inside * contrast
+        lesion = (inside & (blob > 0.5) & (contrast.abs() > 15))[:, 0]
+        labels = torch.where(lesion, torch.full_like(batch.labels, 2), batch.labels)
+        return replace(batch, hu=batch.hu + change, labels=labels)
+
+
+@dataclass
+class Enhancement:
+    """Weaken or strengthen what lies above 40 HU, as another contrast phase, or none, would."""
+
+    probability: float = 0.4
+    factor: tuple[float, float] = (0.2, 1.4)
+
+    def __call__(self, batch: Batch) -> Batch:
+        factor = torch.where(chosen(batch.hu, self.probability), uniform(batch.hu, *self.factor), 1.0)
+        return replace(batch, hu=batch.hu.clamp(max=40) + (batch.hu - 40).clamp(min=0) * factor)
+
+
+@dataclass
+class Intensity:
+    """Scale and shift HU, and add a smooth field, as calibration, beam hardening and uneven fat do."""
+
+    scale: tuple[float, float] = (0.85, 1.15)
+    shift_hu: float = 25.0
+    field_hu: float = 12.0
+
+    def __call__(self, batch: Batch) -> Batch:
+        hu = (batch.hu - 60) * uniform(batch.hu, *self.scale) + 60 + uniform(batch.hu, -self.shift_hu, self.shift_hu)
+        coarse = torch.randn(len(hu), 1, 4, 4, device=hu.device) * self.field_hu * uniform(hu, 0, 1)
+        field = functional.interpolate(coarse, size=hu.shape[-2:], mode="bicubic", align_corners=True)
+        return replace(batch, hu=hu + field)
+
+
+@dataclass
+class Blur:
+    """Blur in-plane, or sharpen by unsharp masking, as reconstruction kernels do."""
+
+    probability: float = 0.4
+    strength: tuple[float, float] = (-0.7, 1.0)
+
+    def __call__(self, batch: Batch) -> Batch:
+        blurred = batch.hu
+        for _ in range(2):
+            # Two box filters make a triangle of 1.15 pixels' deviation, several times as fast as a Gaussian here.
+            blurred = functional.avg_pool2d(functional.pad(blurred, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        strength = chosen(batch.hu, self.probability) * uniform(batch.hu, *self.strength)
+        return replace(batch, hu=torch.lerp(batch.hu, blurred, strength))
+
+
+@dataclass
+class Noise:
+    """Gaussian noise, white or grainy, up to ``sigma_hu``; each slice of the stack has its own."""
+
+    probability: float = 0.5
+    sigma_hu: float = 30.0
+
+    def __call__(self, batch: Batch) -> Batch:
+        noise = torch.randn_like(batch.hu)
+        if torch.rand(()) < 0.5:
+            # A 3×3 mean leaves a third of the deviation: multiplied back, the grain is coarser and as strong.
+            noise = 3 * functional.avg_pool2d(noise, 3, stride=1, padding=1)
+        sigma = chosen(batch.hu, self.probability) * uniform(batch.hu, 0, self.sigma_hu)
+        return replace(batch, hu=batch.hu + noise * sigma)
+
+
+@dataclass
+class FieldOfView:
+    """Black out what a smaller field of view would not show: a strip at each side of the image."""
+
+    probability: float = 0.1
+    strip_pixels: int = 60
+
+    def __call__(self, batch: Batch) -> Batch:
+        n, _, rows, columns = batch.hu.shape
+        row = torch.arange(rows, device=batch.hu.device).view(1, 1, -1, 1)
+        column = torch.arange(columns, device=batch.hu.device).view(1, 1, 1, -1)
+        top, bottom, left, right = (uniform(batch.hu, -self.strip_pixels, self.strip_pixels) for _ in range(4))
+        hidden = (row < top) | (row >= rows - bottom) | (column < left) | (column >= columns - right)
+        hidden = hidden & chosen(batch.hu, self.probability)
+        return replace(
+            batch,
+            hu=batch.hu.masked_fill(hidden, AIR_HU),
+            labels=batch.labels.masked_fill(hidden[:, 0], 0),
+        )
+
+
+@dataclass
+class Clip:
+    """Clip to a random window inside the network's, since some training scans are clipped and some users' are."""
+
+    probability: float = 0.4
+    low: tuple[float, float] = (-160.0, -40.0)
+    high: tuple[float, float] = (160.0, 240.0)
+
+    def __call__(self, batch: Batch) -> Batch:
+        clip = chosen(batch.hu, self.probability)
+        low = torch.where(clip, uniform(batch.hu, *self.low), -torch.inf)
+        high = torch.where(clip, uniform(batch.hu, *self.high), torch.inf)
+        return replace(batch, hu=batch.hu.clamp(low, high))
+
+
+def default_augmentations(size: int) -> list[Augmentation]:
+    """What the bundled network was trained with, in the order of a scanner: anatomy, contrast, optics, noise, window."""
+    return [
+        Warp(size),
+        Lesions(),
+        Enhancement(),
+        Intensity(),
+        Blur(),
+        Noise(),
+        FieldOfView(),
+        Clip(),
+    ]
+
+
+def augment(batch: Batch, augmentations: list[Augmentation]) -> Batch:
+    """Apply the augmentations one after the other."""
+    for augmentation in augmentations:
+        batch = augmentation(batch)
+    return batch

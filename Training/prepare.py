@@ -1,0 +1,136 @@
+"""Bring every scan to the network's grid once: ``python -m Training.prepare``.
+
+Besides each real scan, a copy tilted about a random horizontal axis is stored, since patients do not always lie straight and
+oblique reformats exist, and phantoms of random anatomy, so that the network recognises the phantom of demo and self-test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from LiverSegLib.grid import to_model_spacing
+from LiverSegLib.phantom import make_phantom
+from LiverSegLib.resample import resample
+from LiverSegLib.volume import CTVolume
+from tqdm import tqdm
+
+from .spec import SPACING_MM
+
+STORED_HU = (-250, 260)
+# The demo and the self-test use low seeds: those phantoms stay unseen.
+FIRST_PHANTOM_SEED = 1000
+
+
+@dataclass(frozen=True)
+class LabelledScan:
+    """A CT with its label map, both (k, j, i) on one grid, and whether the tumours in it carry their own label."""
+
+    ct: CTVolume
+    labels: np.ndarray
+    tumour_labelled: bool
+
+
+def shared_data() -> Path:
+    """The folder of the shared CT data, from LIVERSEG_DATA or beside the repository."""
+    return Path(os.environ.get("LIVERSEG_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def read_catalogue(data: Path) -> list[dict]:
+    """The entries of ``train/catalogue.json``: id, split, patient, tumour_labelled and more."""
+    return json.loads((data / "train" / "catalogue.json").read_text())
+
+
+def read_scan(data: Path, entry: dict) -> LabelledScan:
+    """Read one scan of ``train/`` and its labels as a canonical axial stack."""
+    import nibabel
+
+    ct_image = nibabel.load(data / "train" / f"{entry['id']}_ct.nii.gz")
+    label_image = nibabel.load(data / "train" / f"{entry['id']}_liver.nii.gz")
+    ct = CTVolume.from_array(ct_image.get_fdata(dtype=np.float32).T, ct_image.affine, entry["id"])
+    labels = CTVolume(np.asarray(label_image.dataobj).T.astype(np.int16), label_image.affine)
+    return LabelledScan(ct.canonical(), labels.canonical().hu.astype(np.uint8), bool(entry["tumour_labelled"]))
+
+
+def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
+    """Resample the scan on a grid of 3 mm slices, tilted by 5 to 20 degrees about a random horizontal axis."""
+    angle = np.radians(rng.uniform(5, 20) * rng.choice((-1, 1)))
+    heading = rng.uniform(0, np.pi)
+    axis = np.array((np.cos(heading), np.sin(heading), 0.0))
+    cross = np.array(((0, -axis[2], axis[1]), (axis[2], 0, -axis[0]), (-axis[1], axis[0], 0)))
+    rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross  # Rodrigues' formula
+    size = np.array(scan.ct.hu.shape[::-1], dtype=float)
+    spacing = np.array(scan.ct.spacing[::-1])
+    slices = max(1, round(size[2] * spacing[2] / 3.0))
+    target_size = np.array((size[0], size[1], slices))
+    target_spacing = np.array((spacing[0], spacing[1], size[2] * spacing[2] / slices))
+    centre = scan.ct.affine[:3, :3] @ ((size - 1) / 2) + scan.ct.affine[:3, 3]
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ (scan.ct.affine[:3, :3] / spacing) * target_spacing
+    affine[:3, 3] = centre - affine[:3, :3] @ ((target_size - 1) / 2)
+    shape = tuple(int(n) for n in target_size[::-1])
+    hu = resample(scan.ct.hu.astype(np.float32), scan.ct.affine, shape, affine, order=1, fill=STORED_HU[0])
+    labels = resample(scan.labels, scan.ct.affine, shape, affine, order=0, fill=0)
+    ct = CTVolume(np.rint(hu).astype(np.int16), affine, f"{scan.ct.name}_tilted")
+    return LabelledScan(ct, labels.astype(np.uint8), scan.tumour_labelled)
+
+
+def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str) -> None:
+    """Store HU (int16) and labels (uint8), both (k, rows, columns) at the network's in-plane spacing."""
+    spacing = scan.ct.spacing
+    hu = torch.from_numpy(scan.ct.hu.astype(np.float32)).clamp(*STORED_HU)
+    hu = to_model_spacing(hu, spacing[1:], SPACING_MM)
+    # A label goes where it covers the larger part of a pixel, tumour before liver.
+    shares = [
+        to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], SPACING_MM)
+        for mask in (scan.labels > 0, scan.labels == 2)
+    ]
+    liver, tumour = (share >= 0.5 for share in shares)
+    labels = liver.to(torch.uint8) + (liver & tumour).to(torch.uint8)
+    np.savez(
+        path,
+        hu=hu.round().to(torch.int16).numpy(),
+        labels=labels.numpy(),
+        slice_spacing=spacing[0],
+        tumour_labelled=scan.tumour_labelled,
+        split=split,
+        kind=kind,
+    )
+
+
+def prepare(data: Path, output: Path, phantoms: int, seed: int) -> None:
+    """Write ``<id>.npz`` for every scan that is not a test patient, its tilted copy, and the phantoms."""
+    from .spec import VALIDATION
+
+    output.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for entry in tqdm([e for e in read_catalogue(data) if e["split"] == "train"], desc="scans"):
+        scan = read_scan(data, entry)
+        split = "validation" if entry["id"] in VALIDATION else "train"
+        save_on_model_grid(scan, output / f"{entry['id']}.npz", split, "real")
+        if split == "train":
+            save_on_model_grid(tilt(scan, rng), output / f"{entry['id']}_tilted.npz", split, "tilted")
+    for number in tqdm(range(phantoms), desc="phantoms"):
+        phantom = make_phantom(FIRST_PHANTOM_SEED + number)
+        scan = LabelledScan(phantom.ct.canonical(), phantom.ct.canonical().from_canonical(phantom.labels), True)
+        save_on_model_grid(scan, output / f"phantom_{number:03d}.npz", "train", "phantom")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/ (default: LIVERSEG_DATA)")
+    parser.add_argument("--output", type=Path, default=Path("prepared"))
+    parser.add_argument("--phantoms", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    prepare(options.data, options.output, options.phantoms, options.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Draw batches of slices from the prepared scans, all held on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from LiverSegLib.grid import neighbour_stacks
+from torch import Tensor
+from torch.nn import functional
+
+from .spec import OFFSETS_MM
+
+AIR_HU = -250.0
+
+
+@dataclass(frozen=True)
+class PreparedScan:
+    """One scan on the network's grid: HU and labels (k, rows, columns), spacing of its slices in mm."""
+
+    name: str
+    hu: Tensor
+    labels: Tensor
+    slice_spacing: float
+    tumour_labelled: bool
+    kind: str
+
+    @property
+    def liver_slices(self) -> Tensor:
+        """Indices of the slices that hold liver."""
+        return (self.labels > 0).flatten(1).any(1).nonzero()[:, 0]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """HU (n, neighbour, rows, columns), labels (n, rows, columns), and per sample whether tumours are labelled."""
+
+    hu: Tensor
+    labels: Tensor
+    tumour_labelled: Tensor
+
+
+def load_scans(folder: Path, split: str, device: torch.device) -> list[PreparedScan]:
+    """All scans of one split, in the order of their names."""
+    scans = []
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as stored:
+            if str(stored["split"]) == split:
+                scans.append(
+                    PreparedScan(
+                        path.stem,
+                        torch.from_numpy(stored["hu"]).to(device),
+                        torch.from_numpy(stored["labels"]).to(device),
+                        float(stored["slice_spacing"]),
+                        bool(stored["tumour_labelled"]),
+                        str(stored["kind"]),
+                    )
+                )
+    if not scans:
+        raise FileNotFoundError(f"no prepared scans of split {split} in {folder}; run python -m Training.prepare first")
+    return scans
+
+
+class SliceSampler:
+    """Endless random batches: a scan by the weight of its kind, then a slice, then a square around a random centre.
+
+    Parameters
+    ----------
+    scans
+        Prepared scans.
+    size
+        Side of the square in pixels; what lies outside the scan is air.
+    weights
+        Share of each kind of scan ("real", "tilted", "phantom") among the samples.
+    liver_share
+        Share of samples drawn from slices with liver; the others are drawn from all slices of the scan.
+    seed
+        Seed of the generator.
+    """
+
+    def __init__(
+        self, scans: list[PreparedScan], size: int, weights: dict[str, float], liver_share: float, seed: int
+    ) -> None:
+        self.scans = scans
+        self.size = size
+        self.liver_share = liver_share
+        self.generator = np.random.default_rng(seed)
+        self.liver_slices = [scan.liver_slices.cpu().numpy() for scan in scans]
+        self.probability = self._scan_probability(weights)
+
+    def _scan_probability(self, weights: dict[str, float]) -> np.ndarray:
+        # The square root keeps thin-slice scans from drowning the thick ones, and the thick from being learnt by heart.
+        share = np.sqrt([len(slices) for slices in self.liver_slices])
+        for kind in {scan.kind for scan in self.scans}:
+            members = np.array([scan.kind == kind for scan in self.scans])
+            share[members] *= weights.get(kind, 0.0) / share[members].sum()
+        return share / share.sum()
+
+    def batch(self, size: int) -> Batch:
+        """A batch of ``size`` samples."""
+        samples = [self._sample(int(index)) for index in self.generator.choice(len(self.scans), size, p=self.probability)]
+        hu, labels, labelled = zip(*samples, strict=True)
+        device = hu[0].device
+        return Batch(torch.stack(hu), torch.stack(labels), torch.tensor(labelled, device=device))
+
+    def _sample(self, index: int) -> tuple[Tensor, Tensor, bool]:
+        scan = self.scans[index]
+        if self.generator.random() < self.liver_share:
+            position = int(self.generator.choice(self.liver_slices[index]))
+        else:
+            position = int(self.generator.integers(len(scan.hu)))
+        # Stretched offsets stand for wrong slice spacing; mirrored ones never occur, since orientation is known.
+        offsets = np.array(OFFSETS_MM) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
+        wanted = torch.tensor([position], device=scan.hu.device)
+        low, high = self._slices_around(scan, position)
+        stack = neighbour_stacks(scan.hu[low:high].float(), wanted - low, scan.slice_spacing, offsets.tolist())[0]
+        box = self._square(scan)
+        return _cut(stack, box, AIR_HU), _cut(scan.labels[position], box, 0), scan.tumour_labelled
+
+    def _slices_around(self, scan: PreparedScan, position: int) -> tuple[int, int]:
+        reach = int(np.ceil(1.3 * max(OFFSETS_MM) / scan.slice_spacing)) + 1
+        return max(0, position - reach), min(len(scan.hu), position + reach + 1)
+
+    def _square(self, scan: PreparedScan) -> tuple[int, int, int]:
+        rows, columns = scan.hu.shape[1:]
+        spread = 20
+        top = (rows - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
+        left = (columns - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
+        return top, left, self.size
+
+
+def _cut(image: Tensor, box: tuple[int, int, int], fill: float) -> Tensor:
+    top, left, size = box
+    rows, columns = image.shape[-2:]
+    return functional.pad(image, (-left, left + size - columns, -top, top + size - rows), value=fill)
