@@ -1,1 +1,1 @@
-"""How the bundled network is made: prepare, augment, fit, evaluate, plot, export. Each step is ``python -m Training.<step>``."""
+"""How the bundled network is made: prepare, fit, export, evaluate, plot; each step is ``python -m Training.<step>``."""

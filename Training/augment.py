@@ -72,7 +72,7 @@ class Warp:
 
 @dataclass
 class Lesions:
-    """Darken or brighten smooth blobs inside the liver and label them as tumour, since lesions of every look are rare."""
+    """Darken or brighten smooth blobs inside the liver and label them tumour: lesions of every look are rare."""
 
     probability: float = 0.25
     contrast_hu: tuple[float, float] = (-80.0, 50.0)
@@ -157,7 +157,7 @@ class FieldOfView:
     strip_pixels: int = 60
 
     def __call__(self, batch: Batch) -> Batch:
-        n, _, rows, columns = batch.hu.shape
+        rows, columns = batch.hu.shape[2:]
         row = torch.arange(rows, device=batch.hu.device).view(1, 1, -1, 1)
         column = torch.arange(columns, device=batch.hu.device).view(1, 1, 1, -1)
         top, bottom, left, right = (uniform(batch.hu, -self.strip_pixels, self.strip_pixels) for _ in range(4))
@@ -186,7 +186,7 @@ class Clip:
 
 
 def default_augmentations(size: int) -> list[Augmentation]:
-    """What the bundled network was trained with, in the order of a scanner: anatomy, contrast, optics, noise, window."""
+    """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window."""
     return [
         Warp(size),
         Lesions(),

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
-from LiverSegLib.network import UNet
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
+
+from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
+from LiverSegLib.network import UNet
 
 from .augment import augment, default_augmentations
 from .loss import LiverTumourLoss
@@ -188,7 +189,11 @@ class RunLog:
 
 def _commit() -> str:
     described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
     )
     return described.stdout.strip() or "unknown"
 

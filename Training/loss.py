@@ -13,10 +13,10 @@ TUMOUR_WEIGHT = 0.5
 class LiverTumourLoss(torch.nn.Module):
     """Loss of logits (n, 3, rows, columns) against labels (n, rows, columns) of 0, 1 and 2.
 
-    The liver term compares liver ∪ tumour with background on every sample: the probability of the union is the sum of the two
-    softmax probabilities, so that unlabelled tumours inside label 1 teach nothing wrong. The tumour term separates tumour
-    from liver inside the reference liver, on the samples whose tumours are labelled. Dice is taken over the whole batch,
-    which keeps slices without liver from dominating it.
+    The liver term compares liver ∪ tumour with background on every sample: the probability of the union is the sum of
+    the two softmax probabilities, so that unlabelled tumours inside label 1 teach nothing wrong. The tumour term
+    separates tumour from liver inside the reference liver, on the samples whose tumours are labelled. Dice is taken
+    over the whole batch, which keeps slices without liver from dominating it.
     """
 
     def __init__(self) -> None:

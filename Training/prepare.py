@@ -1,7 +1,8 @@
 """Bring every scan to the network's grid once: ``python -m Training.prepare``.
 
-Besides each real scan, a copy tilted about a random horizontal axis is stored, since patients do not always lie straight and
-oblique reformats exist, and phantoms of random anatomy, so that the network recognises the phantom of demo and self-test.
+Besides each real scan, a copy tilted about a random horizontal axis is stored, since patients do not always lie
+straight and oblique reformats exist, and phantoms of random anatomy, so that the network recognises the phantom of
+demo and self-test.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
+
 from LiverSegLib.grid import to_model_spacing
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
-from tqdm import tqdm
 
 from .spec import SPACING_MM
 
@@ -124,7 +126,9 @@ def prepare(data: Path, output: Path, phantoms: int, seed: int) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/ (default: LIVERSEG_DATA)")
+    parser.add_argument(
+        "--data", type=Path, default=shared_data(), help="folder that holds train/ (default: LIVERSEG_DATA)"
+    )
     parser.add_argument("--output", type=Path, default=Path("prepared"))
     parser.add_argument("--phantoms", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from LiverSegLib.grid import neighbour_stacks
 from torch import Tensor
 from torch.nn import functional
+
+from LiverSegLib.grid import neighbour_stacks
 
 from .spec import OFFSETS_MM
 
@@ -100,7 +101,9 @@ class SliceSampler:
 
     def batch(self, size: int) -> Batch:
         """A batch of ``size`` samples."""
-        samples = [self._sample(int(index)) for index in self.generator.choice(len(self.scans), size, p=self.probability)]
+        samples = [
+            self._sample(int(index)) for index in self.generator.choice(len(self.scans), size, p=self.probability)
+        ]
         hu, labels, labelled = zip(*samples, strict=True)
         device = hu[0].device
         return Batch(torch.stack(hu), torch.stack(labels), torch.tensor(labelled, device=device))

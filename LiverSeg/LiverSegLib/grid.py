@@ -30,8 +30,8 @@ def to_model_spacing(stack: Tensor, in_plane_spacing: tuple[float, float], targe
 
     Returns
     -------
-    Tensor of shape (k, rows, columns). The antialiased (area-like) triangle filter is used when shrinking, so that noise of
-    fine pixels averages out instead of aliasing.
+    Tensor of shape (k, rows, columns). The antialiased (area-like) triangle filter is used when shrinking, so that
+    noise of fine pixels averages out instead of aliasing.
     """
     size = [max(1, round(n * mm / target_spacing)) for n, mm in zip(stack.shape[1:], in_plane_spacing, strict=True)]
     if tuple(size) == tuple(stack.shape[1:]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class UNet(nn.Module):
 
     def __init__(self, in_channels: int, classes: int, widths: Sequence[int] = (16, 32, 64, 128, 256)) -> None:
         super().__init__()
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.stem = ConvBlock(in_channels, widths[0])
         self.down = nn.ModuleList(ConvBlock(shallow, deep) for shallow, deep in pairs)
         self.pool = nn.MaxPool2d(2)

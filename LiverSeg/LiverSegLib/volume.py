@@ -67,7 +67,7 @@ class CTVolume:
         return float(np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))).max())
 
     def canonical(self) -> CTVolume:
-        """The same voxels as an axial stack whose axes run to left, posterior and superior: reordered, not resampled."""
+        """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
         transform = self._to_canonical_transform()
         ijk = self.hu.transpose(2, 1, 0)
         affine = self.affine @ orientations.inv_ornt_aff(transform, ijk.shape)

@@ -1,0 +1,287 @@
+"""Segmenter: a CT volume in, labels on its own grid out; slices in batches, with progress and cancel."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .devices import autocast_dtype, choose_device
+from .errors import Cancelled, DeviceError
+from .grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
+from .model import LiverModel, ModelCard
+from .network import ConvBlock, UNet
+from .postprocess import clean
+from .quality import check_input, check_result
+from .upright import interpolate_from_upright, is_oblique, labels_from_upright, to_upright
+from .volume import CTVolume
+
+Progress = Callable[[float, str], None]
+
+# Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
+BATCH_SIZE = {"cpu": 8, "cuda": 32, "mps": 16}
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the segmenter found.
+
+    ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
+    ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
+    ``seconds`` holds the stages load, preprocess, network and postprocess.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    device: str
+    model: ModelCard
+    probabilities: np.ndarray | None = None
+
+
+class Segmenter:
+    """Keeps one network resident on one device and segments any number of volumes with it.
+
+    Parameters
+    ----------
+    model
+        The network; the bundled one by default.
+    device
+        "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.devices.choose_device`.
+
+    Raises
+    ------
+    ModelError
+        If the bundled model is damaged.
+    DeviceError
+        If the device does not exist.
+    """
+
+    def __init__(self, model: LiverModel | None = None, device: str = "auto") -> None:
+        started = perf_counter()
+        self.model = model or LiverModel.load()
+        self.device, self.device_warnings = choose_device(device)
+        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(self.device)
+        self._load_seconds = perf_counter() - started
+
+    def segment(
+        self,
+        ct: CTVolume,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+        tumour: bool = False,
+        force: bool = False,
+        probabilities: bool = False,
+    ) -> Segmentation:
+        """Segment the liver.
+
+        Parameters
+        ----------
+        ct
+            Any orientation and spacing.
+        progress
+            Called with the share done, 0 to 1, and the stage in words.
+        cancel
+            Set it to stop within a batch.
+        tumour
+            Label tumours as 2; otherwise they are part of the liver, 1.
+        force
+            Segment although the values do not look like CT.
+        probabilities
+            Also return the class probabilities.
+
+        Raises
+        ------
+        InputError
+            If the values cannot be HU and ``force`` is not set.
+        Cancelled
+            If ``cancel`` was set.
+        DeviceError
+            If even the CPU has too little memory.
+        """
+        return _Run(self, progress or _silent, cancel or threading.Event()).segment(ct, tumour, force, probabilities)
+
+    def move_to_cpu(self) -> None:
+        """Continue on the CPU, after the GPU ran out of memory; every further result says so."""
+        self.device_warnings.append(
+            f"The GPU {self.device} has too little free memory; the CPU was used. "
+            "Close other programs that use the GPU, then start again."
+        )
+        self.device = torch.device("cpu")
+        self._network = self._network.to(self.device)
+
+    def take_load_seconds(self) -> float:
+        """Seconds that loading the model took, told once: later segmentations find it resident."""
+        seconds, self._load_seconds = self._load_seconds, 0.0
+        return seconds
+
+
+@dataclass
+class _Run:
+    """One segmentation: its clock, its warnings, its way to report and to stop."""
+
+    segmenter: Segmenter
+    progress: Progress
+    cancel: threading.Event
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def segment(self, ct: CTVolume, tumour: bool, force: bool, probabilities: bool) -> Segmentation:
+        self._clock = perf_counter()
+        self.seconds["load"] = self.segmenter.take_load_seconds()
+        self._report(0.0, "Preparing the volume")
+        self.warnings += check_input(ct, force)
+        canonical = ct.canonical()
+        oblique = is_oblique(canonical)
+        stack = to_upright(canonical, self.card.spacing_mm) if oblique else canonical
+        self._lap("preprocess")
+
+        labels, classes = self._label(stack, probabilities)
+        self.warnings[:0] = self.segmenter.device_warnings
+        self._report(0.92, "Cleaning up")
+        if not tumour:
+            np.minimum(labels, 1, out=labels)
+        labels = clean(labels, stack.spacing)
+        if oblique:
+            labels = labels_from_upright(labels, stack, canonical)
+            if classes is not None:
+                classes = np.stack([interpolate_from_upright(c, stack, canonical).astype(np.float16) for c in classes])
+        self.warnings += check_result(canonical, labels)
+        labels = ct.from_canonical(labels)
+        if classes is not None:
+            classes = np.stack([ct.from_canonical(probability) for probability in classes])
+        self._lap("postprocess")
+        self._report(1.0, "Done")
+        return Segmentation(
+            labels, ct.affine, tuple(self.warnings), self.seconds, str(self.segmenter.device), self.card, classes
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        return self.segmenter.model.card
+
+    def _label(self, stack: CTVolume, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the network over all slices, with smaller batches and at last on the CPU when memory runs out."""
+        batch_size = BATCH_SIZE[self.segmenter.device.type]
+        while True:
+            try:
+                return self._label_in_batches(stack, probabilities, batch_size)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                batch_size = self._smaller_batch(batch_size, error)
+
+    def _smaller_batch(self, batch_size: int, error: Exception) -> int:
+        if batch_size > 1:
+            return batch_size // 2
+        if self.segmenter.device.type == "cpu":
+            raise DeviceError(
+                "There is too little memory to segment this volume; close other programs or crop it."
+            ) from error
+        self.segmenter.move_to_cpu()
+        return BATCH_SIZE["cpu"]
+
+    @torch.inference_mode()
+    def _label_in_batches(
+        self, stack: CTVolume, probabilities: bool, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        device = self.segmenter.device
+        slices = self._to_model_grid(stack, batch_size)
+        self._lap("preprocess")
+        labels = np.empty(stack.hu.shape, dtype=np.uint8)
+        classes = np.empty((len(self.card.classes), *stack.hu.shape), dtype=np.float16) if probabilities else None
+        for positions in torch.arange(len(slices), device=device).split(batch_size):
+            first, last = int(positions[0]), int(positions[-1]) + 1
+            self._report(0.05 + 0.85 * first / len(slices), "Finding the liver")
+            images = neighbour_stacks(slices, positions, stack.spacing[0], self.card.offsets_mm)
+            margins = to_input_size(class_margins(self._logits(images)), stack.hu.shape[1:])
+            labels[first:last] = labels_from_margins(margins).cpu().numpy()
+            if classes is not None:
+                classes[:, first:last] = probabilities_from_margins(margins).half().cpu().numpy()
+        self._lap("network")
+        return labels, classes
+
+    def _to_model_grid(self, stack: CTVolume, batch_size: int) -> Tensor:
+        """All slices, windowed, at the network's in-plane spacing, on the device; float32 (k, rows, columns)."""
+        chunks = [
+            to_model_spacing(
+                window(torch.from_numpy(chunk).to(self.segmenter.device).float(), self.card.window_hu),
+                stack.spacing[1:],
+                self.card.spacing_mm,
+            )
+            for chunk in np.array_split(stack.hu, max(1, len(stack.hu) // batch_size))
+        ]
+        return torch.cat(chunks)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        rows, columns = images.shape[2:]
+        dtype = autocast_dtype(images.device)
+        images = pad_to_multiple(images, -1.0).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+            logits = self.segmenter._network(images)
+        return logits[..., :rows, :columns].float()
+
+    def _report(self, share: float, stage: str) -> None:
+        if self.cancel.is_set():
+            raise Cancelled()
+        self.progress(share, stage)
+
+    def _lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._clock
+        self._clock = now
+
+
+def class_margins(logits: Tensor) -> Tensor:
+    """From logits (n, 3, ...) to two log-odds (n, 2, ...): liver ∪ tumour against background, tumour against liver.
+
+    The first is the logarithm of (p_liver + p_tumour) / p_background, as in training: where liver and tumour compete,
+    their sum still counts.
+    """
+    background, liver, tumour = logits.unbind(1)
+    return torch.stack((torch.logaddexp(liver, tumour) - background, tumour - liver), dim=1)
+
+
+def labels_from_margins(margins: Tensor) -> Tensor:
+    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour."""
+    liver = margins[:, 0] > 0
+    return liver.to(torch.uint8) + (liver & (margins[:, 1] > 0)).to(torch.uint8)
+
+
+def probabilities_from_margins(margins: Tensor) -> Tensor:
+    """Class probabilities (3, n, ...)."""
+    either, tumour = margins.sigmoid().unbind(1)
+    return torch.stack((1 - either, either * (1 - tumour), either * tumour))
+
+
+def fold_batch_norm(network: UNet) -> UNet:
+    """A copy with each batch normalisation folded into the convolution before it: the same function, fewer passes."""
+    folded = copy.deepcopy(network).eval()
+    for block in folded.modules():
+        if isinstance(block, ConvBlock):
+            for position in (0, 3):
+                convolution, normalisation = block[position], block[position + 1]
+                assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+                block[position] = fuse_conv_bn_eval(convolution, normalisation)
+                block[position + 1] = nn.Identity()
+    return folded
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # CUDA has a class of its own; the CPU's and Apple's allocators raise RuntimeError and say it in words.
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "out of memory" in str(error) or "allocate memory" in str(error)
+
+
+def _silent(share: float, stage: str) -> None:
+    """Progress that nobody watches."""

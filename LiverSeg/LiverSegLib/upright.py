@@ -1,0 +1,56 @@
+"""Oblique volumes: resampled so that slices are axial to the patient, and the result brought back.
+
+The network knows axial slices. Reordering axes serves every volume that is nearly aligned with the patient; one that
+was reformatted or acquired at an angle is resampled in 3D once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .resample import resample
+from .volume import CTVolume
+
+# Patients lie a few degrees off anyhow, and the network saw tilted ones in training: below this, resampling gains
+# nothing.
+LARGEST_ANGLE_DEGREES = 5.0
+LARGEST_SLICE_SPACING_MM = 3.0
+AIR_HU = -1000.0
+
+
+def is_oblique(canonical: CTVolume) -> bool:
+    """Whether the axes of the volume lie too far off the patient's to use its slices as they are."""
+    return canonical.obliquity_degrees > LARGEST_ANGLE_DEGREES
+
+
+def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
+    """The volume on an axis-aligned canonical grid that holds all of it, with square pixels of ``pixel_mm``."""
+    low, high = _bounding_box(canonical)
+    spacing = np.array((pixel_mm, pixel_mm, min(canonical.spacing[0], LARGEST_SLICE_SPACING_MM)))
+    size = np.maximum(1, np.ceil((high - low) / spacing)).astype(int)
+    # i runs to the left and j to posterior, against R and A: those start at their highest coordinate.
+    affine = np.diag((-spacing[0], -spacing[1], spacing[2], 1.0))
+    affine[:3, 3] = np.array((high[0], high[1], low[2])) + np.diag(affine)[:3] / 2
+    shape = (int(size[2]), int(size[1]), int(size[0]))
+    hu = resample(canonical.hu.astype(np.float32), canonical.affine, shape, affine, order=1, fill=AIR_HU)
+    return CTVolume(np.rint(hu).astype(np.int16), affine, canonical.name)
+
+
+def interpolate_from_upright(array: np.ndarray, upright: CTVolume, canonical: CTVolume) -> np.ndarray:
+    """Bring an array on the upright grid to the oblique one by linear interpolation; float32 (k, j, i)."""
+    return resample(array.astype(np.float32), upright.affine, canonical.hu.shape, canonical.affine, order=1)
+
+
+def labels_from_upright(labels: np.ndarray, upright: CTVolume, canonical: CTVolume) -> np.ndarray:
+    """Bring labels back: a voxel belongs to the class that fills more than half of it, tumour before liver."""
+    liver = interpolate_from_upright(labels > 0, upright, canonical) > 0.5
+    tumour = interpolate_from_upright(labels == 2, upright, canonical) > 0.5 if (labels == 2).any() else False
+    return liver.astype(np.uint8) + (liver & tumour).astype(np.uint8)
+
+
+def _bounding_box(volume: CTVolume) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest RAS coordinates in mm of the volume's outer voxel corners."""
+    size = np.array(volume.hu.shape[::-1])
+    corners = np.array([[x, y, z] for x in (0, size[0]) for y in (0, size[1]) for z in (0, size[2])]) - 0.5
+    world = corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    return world.min(axis=0), world.max(axis=0)

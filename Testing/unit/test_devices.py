@@ -1,0 +1,70 @@
+"""Which processor is chosen, and what is said when the wanted one cannot work."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from LiverSegLib.devices import choose_device, usable_devices
+from LiverSegLib.errors import DeviceError
+
+
+@pytest.fixture
+def a_gpu_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer whose PyTorch sees a GPU that its wheel has no kernels for."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    ones = torch.ones
+
+    def no_kernel(*size: int, device: object = None, **options: object) -> torch.Tensor:
+        if torch.device(device or "cpu").type == "cuda":
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nmore lines")
+        return ones(*size, **options)
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A computer without any GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def test_the_cpu_always_works() -> None:
+    assert choose_device("cpu") == (torch.device("cpu"), [])
+    assert "cpu" in usable_devices()
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_means_the_cpu_where_there_is_no_gpu() -> None:
+    assert choose_device("auto") == (torch.device("cpu"), [])
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "mps"])
+def test_a_gpu_that_is_not_there_is_refused_with_the_alternative(name: str) -> None:
+    with pytest.raises(DeviceError, match="use auto or cpu"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cpu cpu", "meta", "xpu"])
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(DeviceError, match="use auto, cpu, cuda"):
+        choose_device(name)
+
+
+@pytest.mark.usefixtures("a_gpu_without_kernels")
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
+def test_a_gpu_that_runs_no_kernel_is_replaced_by_the_cpu_with_a_warning(name: str) -> None:
+    device, warnings = choose_device(name)
+    assert device == torch.device("cpu")
+    assert len(warnings) == 1
+    assert "no kernel image" in warnings[0]
+    assert "\n" not in warnings[0]
+
+
+@pytest.mark.usefixtures("a_gpu_without_kernels")
+def test_only_devices_that_run_a_kernel_are_offered() -> None:
+    assert usable_devices() == ["cpu"]

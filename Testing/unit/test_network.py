@@ -1,0 +1,36 @@
+"""The U-Net as a function of shapes."""
+
+from __future__ import annotations
+
+import torch
+
+from LiverSegLib.network import UNet
+from LiverSegLib.segmenter import fold_batch_norm
+
+
+def test_logits_have_the_input_s_size_and_one_channel_a_class() -> None:
+    network = UNet(5, 3, (4, 8, 16)).eval()
+    assert network(torch.zeros(2, 5, 32, 16)).shape == (2, 3, 32, 16)
+
+
+def test_every_parameter_takes_part() -> None:
+    network = UNet(3, 3, (4, 8, 8))
+    network(torch.randn(2, 3, 16, 16)).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+
+def test_folding_batch_norm_keeps_the_function() -> None:
+    torch.manual_seed(0)
+    network = UNet(3, 3, (4, 8, 8))
+    for _ in range(3):  # moves the running statistics away from their start
+        network(torch.randn(4, 3, 16, 16) * 3 + 1)
+    network.eval()
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(fold_batch_norm(network)(images), network(images), atol=1e-5)
+
+
+def test_folding_leaves_the_original_alone() -> None:
+    network = UNet(3, 3, (4, 8))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fold_batch_norm(network)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

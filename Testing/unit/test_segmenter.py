@@ -1,0 +1,195 @@
+"""The road from a volume to labels: any orientation, any voxel type, progress, cancel, and memory that runs out.
+
+An untrained network serves: what is tested here holds for any weights, and its ragged answers forgive nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from LiverSegLib.errors import Cancelled, DeviceError, InputError
+from LiverSegLib.model import LiverModel
+from LiverSegLib.phantom import Phantom
+from LiverSegLib.segmenter import Segmenter
+from LiverSegLib.volume import CTVolume
+
+
+@pytest.fixture
+def a_segmenter(an_untrained_model: LiverModel) -> Segmenter:
+    return Segmenter(an_untrained_model, "cpu")
+
+
+@pytest.fixture
+def a_ct(a_phantom: Phantom) -> CTVolume:
+    """A part of the phantom, small enough to be segmented a hundred times."""
+    return CTVolume(a_phantom.ct.hu[10:22, 40:86, 30:78], a_phantom.ct.affine)
+
+
+@pytest.fixture(autouse=True)
+def no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network's raw answer: cleaned up, an untrained network's might be one blob or nothing."""
+    monkeypatch.setattr("LiverSegLib.segmenter.clean", lambda labels, spacing: labels)
+
+
+def turned(ct: CTVolume, order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The same voxels in another axis order (k, j, i), with the affine that keeps them in their place."""
+    array, affine = ct.hu, ct.affine.copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            array = np.flip(array, axis)
+            column = 2 - axis
+            affine[:3, 3] += affine[:3, column] * (ct.hu.shape[axis] - 1)
+            affine[:3, column] *= -1
+    columns = [2 - order[2 - column] for column in range(3)]
+    return array.transpose(order), affine[:, [*columns, 3]]
+
+
+def test_the_48_axis_orders_give_the_same_mask_voxel_for_voxel(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    expected = a_segmenter.segment(a_ct).labels
+    assert 0 < expected.sum() < expected.size
+    for order in itertools.permutations(range(3)):
+        for flips in itertools.product((0, 1), repeat=3):
+            array, affine = turned(a_ct, order, flips)
+            labels = a_segmenter.segment(CTVolume.from_array(array, affine)).labels
+            back = np.flip(labels.transpose(np.argsort(order)), [axis for axis, flip in enumerate(flips) if flip])
+            assert np.array_equal(back, expected), (order, flips)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
+def test_voxel_types_make_no_difference(a_segmenter: Segmenter, a_ct: CTVolume, dtype: type) -> None:
+    ct = CTVolume.from_array(a_ct.hu.astype(dtype), a_ct.affine)
+    assert np.array_equal(a_segmenter.segment(ct).labels, a_segmenter.segment(a_ct).labels)
+
+
+def test_the_same_input_gives_the_same_labels(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    assert np.array_equal(a_segmenter.segment(a_ct).labels, a_segmenter.segment(a_ct).labels)
+
+
+def test_the_answer_tells_what_made_it(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    segmentation = a_segmenter.segment(a_ct)
+    assert segmentation.labels.dtype == np.uint8
+    assert segmentation.labels.shape == a_ct.hu.shape
+    assert np.array_equal(segmentation.affine, a_ct.affine)
+    assert set(segmentation.seconds) == {"load", "preprocess", "network", "postprocess"}
+    assert segmentation.device == "cpu"
+    assert segmentation.model.name == "untrained"
+
+
+def test_tumour_is_a_label_only_when_asked_for(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    with_tumour = a_segmenter.segment(a_ct, tumour=True).labels
+    without = a_segmenter.segment(a_ct).labels
+    assert set(np.unique(with_tumour)) == {0, 1, 2}
+    assert np.array_equal(without, np.minimum(with_tumour, 1))
+
+
+def test_probabilities_add_up_to_one_and_agree_with_the_labels(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    segmentation = a_segmenter.segment(a_ct, tumour=True, probabilities=True)
+    classes = segmentation.probabilities.astype(np.float32)
+    assert classes.shape == (3, *a_ct.hu.shape)
+    assert np.allclose(classes.sum(axis=0), 1, atol=2e-3)
+    clear = np.abs(classes[0] - 0.5) > 0.01
+    assert np.array_equal((segmentation.labels > 0)[clear], (classes[0] < 0.5)[clear])
+
+
+def test_probabilities_are_not_computed_unasked(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    assert a_segmenter.segment(a_ct).probabilities is None
+
+
+def test_an_oblique_volume_is_answered_on_its_own_grid(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    affine = a_ct.affine.copy()
+    angle = np.radians(15)
+    affine[:3, :3] = (
+        np.array(((1, 0, 0), (0, np.cos(angle), -np.sin(angle)), (0, np.sin(angle), np.cos(angle)))) @ affine[:3, :3]
+    )
+    segmentation = a_segmenter.segment(CTVolume(a_ct.hu, affine), tumour=True, probabilities=True)
+    assert segmentation.labels.shape == a_ct.hu.shape
+    assert segmentation.probabilities.shape == (3, *a_ct.hu.shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 80, 80), (3, 65, 70), (5, 130, 64)])
+def test_odd_and_thin_shapes_are_answered_on_their_own_grid(
+    a_segmenter: Segmenter, shape: tuple[int, int, int]
+) -> None:
+    hu = np.random.default_rng(0).integers(-1000, 400, shape).astype(np.int16)
+    ct = CTVolume(hu, np.diag((-2.0, -2.0, 3.0, 1.0)))
+    assert a_segmenter.segment(ct).labels.shape == shape
+
+
+def test_a_single_slice_is_segmented_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    segmentation = a_segmenter.segment(CTVolume(a_ct.hu[6:7], a_ct.affine))
+    assert any("slice" in warning for warning in segmentation.warnings)
+
+
+def test_an_mr_image_is_refused_unless_forced(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    rng = np.random.default_rng(0)
+    tissue = rng.gamma(3.0, 150.0, a_ct.hu.shape) * (a_ct.hu > -500)
+    mr = CTVolume.from_array(tissue, a_ct.affine, "MR")
+    with pytest.raises(InputError, match="MR"):
+        a_segmenter.segment(mr)
+    assert a_segmenter.segment(mr, force=True).warnings
+
+
+def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    shares: list[float] = []
+    stages: list[str] = []
+    a_segmenter.segment(a_ct, progress=lambda share, stage: (shares.append(share), stages.append(stage)))
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert len(set(stages)) > 2
+
+
+def test_cancel_stops_within_a_batch(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    cancel = threading.Event()
+    calls_after_cancel = 0
+
+    def progress(share: float, stage: str) -> None:
+        nonlocal calls_after_cancel
+        calls_after_cancel += cancel.is_set()
+        if share > 0.3:
+            cancel.set()
+
+    with pytest.raises(Cancelled):
+        a_segmenter.segment(a_ct, progress=progress, cancel=cancel)
+    assert calls_after_cancel == 0
+
+
+class Memory:
+    """A network whose device has room for so many slices at once."""
+
+    def __init__(self, network: torch.nn.Module, room: int) -> None:
+        self.network = network
+        self.room = room
+        self.batches: list[int] = []
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("out of memory")
+        self.batches.append(len(images))
+        return self.network(images)
+
+    def to(self, device: torch.device) -> torch.nn.Module:
+        return self.network.to(device)
+
+
+def test_out_of_memory_halves_the_batch_and_gives_the_same_labels(
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = a_segmenter.segment(a_ct).labels
+    memory = Memory(a_segmenter._network, room=3)
+    monkeypatch.setattr(a_segmenter, "_network", memory)
+    assert (a_segmenter.segment(a_ct).labels == expected).mean() > 0.999  # other batches round otherwise
+    assert max(memory.batches) == 2
+
+
+def test_too_little_memory_for_one_slice_is_said_in_a_sentence(
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(a_segmenter, "_network", Memory(a_segmenter._network, room=0))
+    with pytest.raises(DeviceError, match="close other programs"):
+        a_segmenter.segment(a_ct)

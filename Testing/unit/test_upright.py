@@ -1,0 +1,68 @@
+"""Oblique volumes are straightened for the network, and the result comes back to where it belongs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from LiverSegLib.metrics import dice
+from LiverSegLib.upright import is_oblique, labels_from_upright, to_upright
+from LiverSegLib.volume import CTVolume
+
+SHAPE = (24, 40, 48)
+
+
+def tilted_affine(angles_degrees: tuple[float, float, float]) -> np.ndarray:
+    """A canonical affine of 2×2×4 mm voxels, turned about R, A and S."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", angles_degrees, degrees=True).as_matrix() @ np.diag((-2.0, -2.0, 4.0))
+    affine[:3, 3] = (30, -20, 100)
+    return affine
+
+
+def ball(volume_shape: tuple[int, int, int], affine: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """A ball in the patient, sampled at the voxel centres."""
+    k, j, i = np.indices(volume_shape)
+    world = np.stack((i, j, k), axis=-1) @ affine[:3, :3].T + affine[:3, 3]
+    return np.linalg.norm(world - centre, axis=-1) < radius
+
+
+@pytest.mark.parametrize(
+    ("angles", "oblique"), [((0, 0, 0), False), ((3, 0, 0), False), ((0, 12, 0), True), ((0, 0, 20), True)]
+)
+def test_only_a_marked_angle_counts_as_oblique(angles: tuple[float, float, float], oblique: bool) -> None:
+    volume = CTVolume(np.zeros(SHAPE, np.int16), tilted_affine(angles))
+    assert is_oblique(volume) is oblique
+
+
+@pytest.mark.parametrize("angles", [(20, 0, 0), (0, -15, 0), (10, 10, 10)])
+def test_a_ball_goes_upright_and_back_to_its_place(angles: tuple[float, float, float]) -> None:
+    affine = tilted_affine(angles)
+    centre = affine[:3, :3] @ (np.array(SHAPE[::-1]) / 2) + affine[:3, 3]
+    truth = ball(SHAPE, affine, centre, 25.0)
+    oblique = CTVolume(np.where(truth, 100, -100).astype(np.int16), affine)
+
+    upright = to_upright(oblique, 1.5)
+    assert upright.obliquity_degrees == 0
+    assert dice(upright.hu > 0, ball(upright.hu.shape, upright.affine, centre, 25.0)) > 0.97
+    back = labels_from_upright((upright.hu > 0).astype(np.uint8), upright, oblique)
+    assert dice(back > 0, truth) > 0.97
+
+
+def test_the_upright_grid_holds_every_corner() -> None:
+    oblique = CTVolume(np.full(SHAPE, 50, np.int16), tilted_affine((20, 0, 0)))
+    upright = to_upright(oblique, 1.5)
+    volume_ml = (upright.hu > 0).sum() * upright.voxel_volume_ml
+    assert volume_ml == pytest.approx(np.prod(SHAPE) * oblique.voxel_volume_ml, rel=0.02)
+
+
+def test_tumour_comes_back_as_tumour() -> None:
+    affine = tilted_affine((0, 15, 0))
+    centre = affine[:3, :3] @ (np.array(SHAPE[::-1]) / 2) + affine[:3, 3]
+    oblique = CTVolume(np.zeros(SHAPE, np.int16), affine)
+    upright = to_upright(oblique, 1.5)
+    labels = ball(upright.hu.shape, upright.affine, centre, 25.0).astype(np.uint8)
+    labels[ball(upright.hu.shape, upright.affine, centre, 12.0)] = 2
+    back = labels_from_upright(labels, upright, oblique)
+    assert dice(back == 2, ball(SHAPE, affine, centre, 12.0)) > 0.95
