@@ -10,12 +10,14 @@ import csv
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
@@ -68,7 +70,7 @@ def fit(settings: Settings) -> Path:
         optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15, final_div_factor=1000
     )
     network, optimizer = fabric.setup(network, optimizer)
-    average = AveragedModel(network.module, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
+    average = AveragedModel(network.module, multi_avg_fn=warm_average(settings.ema_decay), use_buffers=True)
     state = {
         "network": network,
         "average": average,
@@ -126,6 +128,21 @@ def fit(settings: Settings) -> Path:
                 checkpoint.with_suffix(".partial").replace(checkpoint)
             fabric.barrier()
     return checkpoint
+
+
+def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Exponential moving average whose decay rises to ``decay``, so that the random start is soon forgotten."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, weight)
+            else:  # batch normalisation counts its batches
+                average.copy_(value)
+
+    return update
 
 
 @torch.no_grad()

@@ -1,0 +1,118 @@
+"""Augmentation changes the picture, never its agreement with the labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from Training.augment import (
+    Blur,
+    Clip,
+    Enhancement,
+    FieldOfView,
+    Intensity,
+    Lesions,
+    Noise,
+    Warp,
+    augment,
+    default_augmentations,
+)
+from Training.sample import AIR_HU, Batch
+
+SIDE = 96
+
+
+@pytest.fixture(autouse=True)
+def the_same_random_numbers() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def a_batch() -> Batch:
+    """Six slices of an off-centre bright ellipse, labelled liver, in soft tissue."""
+    row, column = torch.arange(SIDE)[:, None], torch.arange(SIDE)[None]
+    ellipse = ((row - 45) / 22) ** 2 + ((column - 38) / 14) ** 2 < 1
+    hu = torch.where(ellipse, 110.0, 20.0).expand(6, 3, SIDE, SIDE).clone()
+    labels = ellipse.to(torch.uint8).expand(6, SIDE, SIDE).clone()
+    return Batch(hu, labels, torch.ones(6, dtype=torch.bool))
+
+
+def overlap(hu: torch.Tensor, labels: torch.Tensor) -> float:
+    """Dice of what is brighter than halfway with what is labelled."""
+    bright, liver = hu[:, 1] > 65, labels > 0
+    return float(2 * (bright & liver).sum() / (bright.sum() + liver.sum()))
+
+
+def test_labels_follow_the_image_through_flips_rotation_scaling_and_bending(a_batch: Batch) -> None:
+    warp = Warp(80, flip_probability=0.5, rotation_degrees=90, elastic_probability=1.0)
+    warped = warp(a_batch)
+    assert warped.hu.shape == (6, 3, 80, 80)
+    assert warped.labels.shape == (6, 80, 80)
+    assert overlap(warped.hu, warped.labels) > 0.97
+    assert (warped.labels[0] != warped.labels[1]).any()
+
+
+def test_a_warp_of_strength_zero_only_cuts_to_size(a_batch: Batch) -> None:
+    still = Warp(80, 0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0)(a_batch)
+    cut = slice(8, 88)
+    assert torch.allclose(still.hu, a_batch.hu[:, :, cut, cut], atol=1e-3)
+    assert torch.equal(still.labels, a_batch.labels[:, cut, cut])
+
+
+def test_what_comes_from_outside_the_image_is_air(a_batch: Batch) -> None:
+    moved = Warp(96, 0.0, 0.0, (0.4, 0.4), 0.0, 0.0, 0.0)(a_batch)
+    assert moved.hu[:, :, 0, 0].unique().item() == AIR_HU
+    assert (moved.labels[:, 0, 0] == 0).all()
+
+
+def test_lesions_stay_inside_the_liver_and_are_labelled(a_batch: Batch) -> None:
+    changed = Lesions(probability=1.0, contrast_hu=(-60.0, -50.0))(a_batch)
+    assert (changed.labels == 2).any()
+    assert torch.equal(changed.labels > 0, a_batch.labels > 0)
+    assert torch.equal(changed.hu[:, 0][a_batch.labels == 0], a_batch.hu[:, 0][a_batch.labels == 0])
+    assert changed.hu[:, 1][changed.labels == 2].mean() < 100
+
+
+def test_weak_enhancement_brings_bright_organs_near_unenhanced_ones(a_batch: Batch) -> None:
+    plain = Enhancement(probability=1.0, factor=(0.2, 0.2))(a_batch)
+    assert plain.hu[:, :, 45, 38].unique().item() == pytest.approx(40 + 0.2 * 70)
+    assert plain.hu[:, :, 0, 0].unique().item() == 20
+
+
+@pytest.mark.parametrize("change", [Intensity(), Blur(1.0), Noise(1.0, 10.0)])
+def test_changes_of_intensity_leave_the_labels_alone(a_batch: Batch, change) -> None:
+    changed = change(a_batch)
+    assert torch.equal(changed.labels, a_batch.labels)
+    assert not torch.equal(changed.hu, a_batch.hu)
+    assert overlap(changed.hu - changed.hu.mean((1, 2, 3), keepdim=True) + 40, changed.labels) > 0.8
+
+
+def test_clipping_keeps_to_its_limits(a_batch: Batch) -> None:
+    hu = torch.linspace(-250, 260, SIDE).expand(6, 3, SIDE, SIDE)
+    clipped = Clip(1.0, (-160.0, -40.0), (160.0, 240.0))(Batch(hu, a_batch.labels, a_batch.tumour_labelled)).hu
+    assert (clipped.amin((1, 2, 3)) >= -160).all() and (clipped.amin((1, 2, 3)) <= -40).all()
+    assert (clipped.amax((1, 2, 3)) >= 160).all() and (clipped.amax((1, 2, 3)) <= 240).all()
+
+
+def test_nothing_is_labelled_outside_the_field_of_view(a_batch: Batch) -> None:
+    narrow = FieldOfView(1.0, strip_pixels=60)(a_batch)
+    hidden = narrow.hu[:, 0] == AIR_HU
+    assert hidden.any()
+    assert (narrow.labels[hidden] == 0).all()
+    assert torch.equal(narrow.labels[~hidden], a_batch.labels[~hidden])
+
+
+def test_the_input_of_an_augmentation_is_never_changed(a_batch: Batch) -> None:
+    hu, labels = a_batch.hu.clone(), a_batch.labels.clone()
+    augment(a_batch, default_augmentations(80))
+    assert torch.equal(a_batch.hu, hu)
+    assert torch.equal(a_batch.labels, labels)
+
+
+def test_a_seed_repeats_an_augmentation(a_batch: Batch) -> None:
+    torch.manual_seed(3)
+    first = augment(a_batch, default_augmentations(80))
+    torch.manual_seed(3)
+    second = augment(a_batch, default_augmentations(80))
+    assert torch.equal(first.hu, second.hu)
+    assert torch.equal(first.labels, second.labels)
