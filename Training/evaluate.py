@@ -19,9 +19,9 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
+from LiverSegLib.files import read_ct, read_labels
 from LiverSegLib.metrics import compare, dice
 from LiverSegLib.model import LiverModel
-from LiverSegLib.nifti import read_ct, read_labels
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume

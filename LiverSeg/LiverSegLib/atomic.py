@@ -1,0 +1,68 @@
+"""Writing so that a crash leaves the old file whole: a temporary file beside the target, then one rename."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path in the target's folder; it takes the target's place when the block ends well.
+
+    Parameters
+    ----------
+    path
+        Target. The temporary name keeps its whole ending (``.seg.nrrd``), since writers choose the format by it.
+
+    Raises
+    ------
+    OutputError
+        If the target cannot be written (see :func:`check_writable`), or the block or the rename raises OSError.
+        Whatever goes wrong, a Ctrl-C included, the temporary file is removed and the target stays as it was.
+    """
+    target = Path(path)
+    check_writable(target)
+    temporary = _temporary_name(target)
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(
+            f"{target} could not be written ({error}); free some space or choose another place."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before the long work whether a file can be written at ``path``.
+
+    Raises
+    ------
+    OutputError
+        If the folder does not exist, no file can be made in it, or ``path`` is something other than a file.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise OutputError(f"The folder {target.parent} does not exist; create it or choose another output.")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{target} is not a file that can be replaced; choose another name for the output.")
+    # Only trying tells: permission bits say nothing of read-only disks, network shares or the superuser.
+    probe = _temporary_name(target)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"The folder {target.parent} cannot be written ({error.strerror}); choose another output."
+        ) from error
+
+
+def _temporary_name(target: Path) -> Path:
+    return target.with_name(f".{secrets.token_hex(4)}-{target.name}")

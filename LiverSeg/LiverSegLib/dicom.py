@@ -1,0 +1,75 @@
+"""A folder with one DICOM CT series as a CTVolume, through GDCM as SimpleITK brings it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from .errors import InputError
+from .itk import affine_of
+from .volume import CTVolume
+
+MODALITY = "0008|0060"
+SERIES_DESCRIPTION = "0008|103e"
+
+# ITK's note, in mm, that the slices do not follow each other evenly.
+UNEVEN_SLICES = "ITK_non_uniform_sampling_deviation"
+UNEVEN_MM = 0.1
+
+
+def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume:
+    """Read the one CT series of a folder, slices in order of their position, with rescale slope and intercept applied.
+
+    Parameters
+    ----------
+    folder
+        Folder that holds the files of the series, and not in subfolders.
+    force
+        Read a series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no series or several, another modality than CT, or slices with gaps between them.
+    """
+    folder = Path(folder)
+    files = _files_of_the_one_series(folder)
+    modality = _tag(files[0], MODALITY)
+    if modality != "CT" and not force:
+        raise InputError(f"{folder} holds a series of modality {modality or 'unknown'}; give a CT series.")
+    try:
+        image = sitk.ReadImage(files)
+    except RuntimeError as error:
+        raise InputError(f"The DICOM series in {folder} cannot be read; export or download it again.") from error
+    _check_slices(image, folder)
+    return CTVolume.from_array(sitk.GetArrayFromImage(image), affine_of(image), folder.resolve().name)
+
+
+def _files_of_the_one_series(folder: Path) -> tuple[str, ...]:
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames
+    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    if not series:
+        raise InputError(f"{folder} holds no DICOM series; give the folder that holds the slices themselves.")
+    if len(series) > 1:
+        found = "; ".join(_describe(names(str(folder), uid)) for uid in series)
+        raise InputError(f"{folder} holds {len(series)} series ({found}); put the CT series into a folder of its own.")
+    return tuple(names(str(folder), series[0]))
+
+
+def _describe(files: tuple[str, ...]) -> str:
+    count = "1 file" if len(files) == 1 else f"{len(files)} files"
+    return f"{_tag(files[0], SERIES_DESCRIPTION) or 'no description'}, {_tag(files[0], MODALITY)}, {count}"
+
+
+def _tag(file: str, tag: str) -> str:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    return str(reader.GetMetaData(tag)).strip() if reader.HasMetaDataKey(tag) else ""
+
+
+def _check_slices(image: sitk.Image, folder: Path) -> None:
+    if image.HasMetaDataKey(UNEVEN_SLICES) and float(image.GetMetaData(UNEVEN_SLICES)) > UNEVEN_MM:
+        raise InputError(f"The DICOM series in {folder} misses slices or is unevenly spaced; export it again whole.")

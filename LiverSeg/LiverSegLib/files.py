@@ -1,0 +1,140 @@
+"""Images and labels from and to files outside Slicer: the ending of the name chooses the format."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from . import headers, nifti, segments
+from .atomic import replacing
+from .errors import InputError, OutputError
+from .volume import CTVolume
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".mha")
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", SEGMENTATION_SUFFIX)
+
+
+def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
+    """Read a CT from .nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series.
+
+    ``force`` reads a DICOM series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from . import dicom
+
+        return dicom.read_series(path, force)
+    values, affine, _ = _read(path)
+    return CTVolume.from_array(values, affine, path.name)
+
+
+def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a labelmap from .nii, .nii.gz, .nrrd, .mha or Slicer's .seg.nrrd.
+
+    Returns
+    -------
+    labels
+        uint8, shape (k, j, i): 0 background, 1 liver, 2 tumour. A mask of one other value, say 255, is the liver;
+        the segments of a .seg.nrrd file are told by their names.
+    affine
+        4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, is not 3D, or holds labels other than these.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
+    values, affine, fields = _read(path)
+    _check_invertible(affine, path)
+    if "Segment0_LabelValue" in fields:
+        return segments.to_labels(values if values.ndim == 4 else values[..., np.newaxis], fields, str(path)), affine
+    if values.ndim != 3:
+        raise InputError(f"{path} has {values.shape[3]} values a voxel; give a labelmap with one.")
+    return _to_liver_and_tumour(values, path), affine
+
+
+def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
+
+    A crash leaves the file that was there before whole.
+
+    Raises
+    ------
+    OutputError
+        If the format is not one of these or the file cannot be written.
+    """
+    suffix = check_output_suffix(path)
+    with replacing(path) as temporary:
+        if suffix in NIFTI_SUFFIXES:
+            nifti.write(temporary, labels, affine)
+        else:
+            from . import itk
+
+            itk.write(temporary, labels, affine, segments.metadata(labels) if suffix == SEGMENTATION_SUFFIX else {})
+
+
+def check_output_suffix(path: str | os.PathLike[str]) -> str:
+    """The format's ending, in lower case, of a file to be written; OutputError where it is not one of ours."""
+    suffix = _suffix(path, WRITABLE_SUFFIXES)
+    if not suffix:
+        raise OutputError(f"{path} has no known ending; write the segmentation as {_either(WRITABLE_SUFFIXES)}.")
+    return suffix
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; check the path.")
+    if not suffix:
+        raise InputError(f"{path} is of no known format; give {_either(NIFTI_SUFFIXES + ITK_SUFFIXES)}.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+    if suffix in NIFTI_SUFFIXES:
+        return *nifti.read(path), {}
+    from . import itk
+
+    return itk.read(path)
+
+
+def _suffix(path: str | os.PathLike[str], known: tuple[str, ...]) -> str:
+    """The longest known ending of the name, whatever its case; empty if it has none."""
+    name = Path(path).name.lower()
+    return max((suffix for suffix in known if name.endswith(suffix)), key=len, default="")
+
+
+def _either(suffixes: tuple[str, ...]) -> str:
+    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+
+
+def _check_invertible(affine: np.ndarray, path: Path) -> None:
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
+        raise headers.without_position(path, "its affine cannot be inverted")
+
+
+def _to_liver_and_tumour(values: np.ndarray, path: Path) -> np.ndarray:
+    if values.dtype.kind not in "iufb":
+        raise InputError(
+            f"{path} holds voxels of type {values.dtype}, not labels; give 0 background, 1 liver, 2 tumour."
+        )
+    if values.dtype.kind in "iub" and values.min() >= 0 and values.max() <= 2:
+        return values.astype(np.uint8)
+    found = np.unique(values)
+    if np.isin(found, (0, 1, 2)).all():
+        return values.astype(np.uint8)
+    # Two values of which one is 0: a mask, such as 0 and 255.
+    if len(found) == 2 and found[0] == 0:
+        return (values != 0).astype(np.uint8)
+    listed = ", ".join(f"{value:g}" for value in found[:6].astype(float)) + (", ..." if len(found) > 6 else "")
+    raise InputError(f"{path} holds the values {listed}; give a labelmap of 0 background, 1 liver and 2 tumour.")

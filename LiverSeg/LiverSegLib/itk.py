@@ -1,0 +1,104 @@
+"""NRRD and MetaImage files through SimpleITK, and its LPS images as arrays with RAS affines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from . import headers
+from .errors import InputError, OutputError
+
+# SimpleITK's axes run to left and posterior, ours to right and anterior.
+LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
+
+# What ITK has to say reaches the user as one sentence of ours, not as its own lines on stderr.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Read a .nrrd or .mha file.
+
+    Returns
+    -------
+    values
+        Voxels of the file's own dtype, shape (k, j, i), or (k, j, i, component) where a voxel has several values.
+    affine
+        4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
+    fields
+        The header's key/value pairs.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is shorter than its header promises, is not 3D, holds complex numbers, or (NRRD
+        only) does not say how it lies in the patient.
+    """
+    path = Path(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_header(reader, path)
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise headers.unreadable(path) from error
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    return (
+        _only_three_axes(sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()),
+        affine_of(image),
+        fields,
+    )
+
+
+def write(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray, fields: Mapping[str, str]) -> None:
+    """Write uint8 labels (k, j, i) with their IJK→RAS affine and header fields, gzip-compressed.
+
+    Raises
+    ------
+    OutputError
+        If SimpleITK cannot write the file.
+    """
+    lps = LPS_TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(labels))
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
+    try:
+        # The lowest level: labels shrink to a few percent at once, and higher levels only take longer.
+        sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+    except RuntimeError as error:
+        raise OutputError(f"{path} could not be written; free some space or choose another place.") from error
+
+
+def affine_of(image: sitk.Image) -> np.ndarray:
+    """IJK→RAS affine, 4×4 in mm, of a SimpleITK image; the first three axes where it has more."""
+    n = image.GetDimension()
+    direction = np.reshape(image.GetDirection(), (n, n))[:3, :3]
+    lps = np.eye(4)
+    lps[:3, :3] = direction * image.GetSpacing()[:3]
+    lps[:3, 3] = image.GetOrigin()[:3]
+    return LPS_TO_RAS @ lps
+
+
+def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    size = reader.GetSize()
+    headers.check_dimensions(size, path)
+    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
+        raise InputError(f"{path} holds complex numbers; give a CT in Hounsfield units.")
+    # SimpleITK does not say how many bytes a component has, nor whether they are compressed.
+    headers.check_promise(size, reader.GetNumberOfComponents(), True, path)
+    if path.suffix.lower() == ".nrrd" and not reader.HasMetaDataKey("NRRD_space"):
+        raise headers.without_position(path, "no space in its header")
+
+
+def _only_three_axes(array: np.ndarray, components: int) -> np.ndarray:
+    """Drop leading axes of length 1 (a fourth ITK axis is numpy's first)."""
+    wanted = 3 if components == 1 else 4
+    return array.reshape(array.shape[array.ndim - wanted :])

@@ -1,0 +1,80 @@
+"""NIfTI files through nibabel: voxel values in HU, checked affine, labels written for every viewer."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.spatialimages import HeaderDataError
+
+from . import headers
+from .errors import InputError
+
+# NIfTI's code 1: coordinates of the scanner.
+SCANNER_SPACE = 1
+
+# nibabel gives affines in the header's own unit, which in rare files is not the millimetre.
+MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+
+
+def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a .nii or .nii.gz file, with slope and intercept of its header applied.
+
+    Returns
+    -------
+    values
+        Voxels, shape (k, j, i): of the file's own dtype where it has no scaling, else float.
+    affine
+        4×4 matrix, voxel indices (i, j, k) to RAS millimetres, from the sform or else the qform.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is shorter than its header promises, is not 3D, is a colour picture, or has
+        neither sform nor qform.
+    """
+    path = Path(path)
+    try:
+        with LoggingOutputSuppressor():
+            image = nibabel.load(path)
+            _check_header(image, path)
+            values = image.get_fdata(dtype=np.float32) if _is_scaled(image) else np.asarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise headers.unreadable(path) from error
+    return values.reshape(values.shape[:3], order="F").transpose(2, 1, 0), _affine_in_mm(image)
+
+
+def write(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
+    """Write uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, at nibabel's fastest level."""
+    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine)
+    image.header.set_data_dtype(np.uint8)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, SCANNER_SPACE)
+    image.set_qform(affine, SCANNER_SPACE)
+    nibabel.save(image, path)
+
+
+def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
+    if not isinstance(image, nibabel.Nifti1Image):
+        raise InputError(f"{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
+    if image.get_data_dtype().names:
+        raise InputError(f"{path} is a colour picture; give a CT in Hounsfield units.")
+    headers.check_dimensions(image.shape, path)
+    headers.check_promise(image.shape, image.get_data_dtype().itemsize, path.suffix.lower() == ".gz", path)
+    # nibabel would make up an affine from the spacing alone, and left and right would be a guess.
+    if not image.header["sform_code"] and not image.header["qform_code"]:
+        raise headers.without_position(path, "neither sform nor qform is set")
+
+
+def _is_scaled(image: nibabel.Nifti1Image) -> bool:
+    return (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+
+
+def _affine_in_mm(image: nibabel.Nifti1Image) -> np.ndarray:
+    factor = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    return np.diag((factor, factor, factor, 1.0)) @ image.affine

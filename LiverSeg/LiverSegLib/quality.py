@@ -1,0 +1,208 @@
+"""Can these voxels be a CT in Hounsfield units, and is the liver that was found a plausible one?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel import orientations
+from scipy import ndimage
+
+from .errors import InputError
+from .volume import CTVolume
+
+# What scanners add to HU when they store unsigned numbers.
+STORED_OFFSET_HU = 1024
+
+# Voxels looked at when values are judged: enough for shares of a percent, and quick.
+_SAMPLED_VOXELS = 1_000_000
+_SMALLEST_SPAN_HU = 50
+_THICKEST_SLICE_MM = 10.0
+_FEWEST_PIXELS = 64
+_FIELD_OF_VIEW_MM = (100.0, 1000.0)
+# Resected livers and the largest of the reference data (3.2 l, with tumours) lie inside.
+_LIVER_VOLUME_ML = (500.0, 4000.0)
+# Smaller pieces beside the largest one are nothing that a user need look at.
+_PIECE_SHARE = 0.05
+
+
+def check_input(ct: CTVolume, force: bool = False) -> list[str]:
+    """Judge whether a volume can be segmented.
+
+    Parameters
+    ----------
+    ct
+        The volume. What part of the body it shows is not judged; :func:`check_result` tells if there is no liver.
+    force
+        Return what would be an error as a warning.
+
+    Returns
+    -------
+    Warnings, each a sentence for the user: an 8-bit picture, a single slice, thick slices, few or odd pixels.
+
+    Raises
+    ------
+    InputError
+        If the values cannot be HU, for example those of an MR image or of a CT stored without its offset.
+    """
+    error = _why_not_hu(ct)
+    if error and not force:
+        raise InputError(error)
+    return [error] * bool(error) + _warn_of_picture(ct) + _warn_of_geometry(ct)
+
+
+def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
+    """Judge whether the liver that was found is whole and plausible.
+
+    Parameters
+    ----------
+    ct
+        The volume that was segmented.
+    labels
+        uint8 on its grid, (k, j, i); liver where not 0.
+
+    Returns
+    -------
+    Warnings, each a sentence for the user.
+    """
+    liver = labels > 0
+    if not liver.any():
+        return ["No liver was found; check that the scan covers the upper abdomen and that its values are HU."]
+    cut = _warn_of_cut_liver(ct, liver)
+    return cut + _warn_of_volume(ct, liver, bool(cut)) + _warn_of_pieces(liver)
+
+
+def _why_not_hu(ct: CTVolume) -> str:
+    """One sentence if the values cannot be HU, else an empty one."""
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    values = f"The values of {ct.name} ({lowest} to {highest})"
+    if highest - lowest < _SMALLEST_SPAN_HU:
+        return f"{values} span too little for a CT; give the image in HU, not a label map or a normalised image."
+    sample = _sample(ct.hu)
+    if _can_be_hu(sample) or _is_8_bit(ct):
+        return ""
+    if _can_be_hu_stored_with_offset(sample):
+        return (
+            f"{values} look like HU + {STORED_OFFSET_HU}; "
+            "if this is a CT, convert it again from DICOM with its rescale intercept."
+        )
+    return f"{values} do not look like HU (is it MR or PET?); give a CT in HU."
+
+
+def _can_be_hu(sample: np.ndarray) -> bool:
+    """Whether there is something between air and water (fat, and edges of the body), and soft tissue above water.
+
+    Windows that are clipped to as little as [-20, 140] HU still pass. Images that start at zero, as MR does, have
+    nothing below water; where filtering gave them some, their tissues spread over more than those of CT.
+    """
+    below_water = np.mean((sample > -300) & (sample < -10))
+    tissue = np.mean((sample >= 0) & (sample < 300))
+    above_water = np.mean(sample >= 0)
+    return bool(below_water > 0.01 and tissue > 0.01 and tissue > 0.5 * above_water)
+
+
+def _can_be_hu_stored_with_offset(sample: np.ndarray) -> bool:
+    """Whether less the offset it is HU, with hardly anything between lung and fat, where an MR has its tissues."""
+    hu = sample - STORED_OFFSET_HU
+    tissue = np.mean((hu >= 0) & (hu < 300))
+    between_lung_and_fat = np.mean((hu > -750) & (hu < -200))
+    return _can_be_hu(hu) and bool(tissue > between_lung_and_fat)
+
+
+def _is_8_bit(ct: CTVolume) -> bool:
+    return bool(ct.hu.min() >= 0 and ct.hu.max() <= 255)
+
+
+def _sample(hu: np.ndarray) -> np.ndarray:
+    """About a million voxels, evenly spread; int32, so that offsets do not overflow."""
+    step = max(1, int(np.cbrt(hu.size / _SAMPLED_VOXELS)))
+    # Thin stacks keep all their slices.
+    return hu[tuple(slice(None, None, min(step, max(1, n // 8))) for n in hu.shape)].astype(np.int32)
+
+
+def _warn_of_picture(ct: CTVolume) -> list[str]:
+    if not _is_8_bit(ct) or ct.hu.max() - ct.hu.min() < _SMALLEST_SPAN_HU:
+        return []
+    return [
+        f"{ct.name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
+        "export the CT again from DICOM if you can."
+    ]
+
+
+@dataclass(frozen=True)
+class _AxialStack:
+    """Size of a volume as an axial stack, and which axis of its (k, j, i) array runs along the patient."""
+
+    axis: int
+    slices: int
+    slice_spacing: float
+    pixels: tuple[int, int]
+    field_of_view: tuple[float, float]
+
+    @classmethod
+    def of(cls, ct: CTVolume) -> _AxialStack:
+        patient_axes = orientations.io_orientation(ct.affine)[::-1, 0]
+        axis = int(np.flatnonzero(patient_axes == 2)[0])
+        first, second = (n for n in range(3) if n != axis)
+        pixels = (ct.hu.shape[first], ct.hu.shape[second])
+        field_of_view = (pixels[0] * ct.spacing[first], pixels[1] * ct.spacing[second])
+        return cls(axis, ct.hu.shape[axis], ct.spacing[axis], pixels, field_of_view)
+
+
+def _warn_of_geometry(ct: CTVolume) -> list[str]:
+    stack = _AxialStack.of(ct)
+    warnings = []
+    if stack.slices == 1:
+        warnings.append(
+            f"{ct.name} has a single axial slice: the result is less certain, and its volume is that of the slice."
+        )
+    elif stack.slice_spacing > _THICKEST_SLICE_MM:
+        warnings.append(
+            f"The slices are {stack.slice_spacing:.3g} mm apart: the result is coarse; "
+            f"use a series with at most {_THICKEST_SLICE_MM:g} mm if there is one."
+        )
+    if min(stack.pixels) < _FEWEST_PIXELS:
+        warnings.append(
+            f"The slices have only {stack.pixels[0]} × {stack.pixels[1]} pixels: the result is coarse; "
+            "use the series in its full resolution."
+        )
+    smallest, largest = _FIELD_OF_VIEW_MM
+    if min(stack.field_of_view) < smallest or max(stack.field_of_view) > largest:
+        size = " × ".join(f"{mm:.0f}" for mm in stack.field_of_view)
+        warnings.append(f"The slices measure {size} mm, which is unusual; check the pixel spacing of {ct.name}.")
+    return warnings
+
+
+def _warn_of_cut_liver(ct: CTVolume, liver: np.ndarray) -> list[str]:
+    stack = _AxialStack.of(ct)
+    edges = []
+    if stack.slices > 1 and _touches_end(liver, stack.axis):
+        edges.append("first or last slice")
+    if any(_touches_end(liver, axis) for axis in range(3) if axis != stack.axis):
+        edges.append("side")
+    if not edges:
+        return []
+    return [f"The liver reaches the scan's {' and '.join(edges)}: it may be cut off, and its volume be larger."]
+
+
+def _touches_end(liver: np.ndarray, axis: int) -> bool:
+    return bool(liver.take(0, axis).any() or liver.take(-1, axis).any())
+
+
+def _warn_of_volume(ct: CTVolume, liver: np.ndarray, cut: bool) -> list[str]:
+    volume = np.count_nonzero(liver) * ct.voxel_volume_ml
+    smallest, largest = _LIVER_VOLUME_ML
+    incomplete = cut or _AxialStack.of(ct).slices == 1
+    if volume > largest or (volume < smallest and not incomplete):
+        return [
+            f"A liver of {volume:.0f} ml is unusual ({smallest:.0f} to {largest:.0f} ml expected); look at the result."
+        ]
+    return []
+
+
+def _warn_of_pieces(liver: np.ndarray) -> list[str]:
+    box = ndimage.find_objects(liver.view(np.uint8))[0]
+    pieces, _ = ndimage.label(liver[box])
+    sizes = np.bincount(pieces[liver[box]])
+    count = np.count_nonzero(sizes >= _PIECE_SHARE * sizes.max())
+    return [f"The liver was found in {count} separate pieces; check that each of them is liver."] if count > 1 else []

@@ -1,0 +1,33 @@
+"""The bundled network, loaded once, and the cases it is measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.volume import CTVolume
+
+
+@pytest.fixture(scope="session")
+def the_segmenter() -> Segmenter:
+    """The bundled network on the CPU."""
+    from LiverSegLib.segmenter import Segmenter
+
+    return Segmenter(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def a_test_patient(shared_data: Path) -> CTVolume:
+    """Patient 19 of 3D-IRCADb-01 at 256×256, of true HU, never trained on: the trunk around the liver."""
+    from LiverSegLib.files import read_ct
+    from LiverSegLib.volume import CTVolume
+
+    ct = read_ct(shared_data / "train" / "ircad_e19_ct.nii.gz").canonical()
+    first, last = 18, 80  # 4 cm below and above the liver, to save time
+    affine = ct.affine.copy()
+    affine[:3, 3] += first * affine[:3, 2]
+    return CTVolume(ct.hu[first:last], affine, ct.name)

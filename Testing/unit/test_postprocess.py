@@ -1,0 +1,126 @@
+"""From the network's labels to a clean liver."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from LiverSegLib.postprocess import clean
+
+SPACING = (3.0, 1.5, 1.5)
+SHAPE = (16, 48, 48)
+
+
+@pytest.fixture
+def a_liver() -> np.ndarray:
+    """A block of 8 × 24 × 24 voxels, solid."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4:12, 12:36, 12:36] = 1
+    return labels
+
+
+def test_a_solid_liver_stays_as_it_is(a_liver: np.ndarray) -> None:
+    result = clean(a_liver, SPACING)
+    np.testing.assert_array_equal(result, a_liver)
+    assert result.dtype == np.uint8
+    assert result is not a_liver
+
+
+def test_an_empty_result_stays_empty() -> None:
+    assert not clean(np.zeros(SHAPE, np.uint8), SPACING).any()
+
+
+def test_small_pieces_elsewhere_are_removed(a_liver: np.ndarray) -> None:
+    labels = a_liver.copy()
+    labels[1:4, 2:8, 2:8] = 1
+    labels[14, 40, 40] = 2
+    np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
+
+
+def test_a_piece_that_touches_by_a_corner_only_is_a_piece_of_its_own(a_liver: np.ndarray) -> None:
+    labels = a_liver.copy()
+    labels[12:14, 36:38, 36:38] = 1
+    np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
+
+
+def test_a_large_left_lobe_beside_a_gap_is_kept(a_liver: np.ndarray) -> None:
+    a_liver[4:12, 12:36, 38:44] = 1
+    np.testing.assert_array_equal(clean(a_liver, SPACING), a_liver)
+
+
+def test_a_liver_of_one_voxel_is_kept() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[0, 0, 0] = 1
+    np.testing.assert_array_equal(clean(labels, SPACING), labels)
+
+
+def test_a_missed_lesion_inside_the_liver_is_filled_as_liver(a_liver: np.ndarray) -> None:
+    labels = a_liver.copy()
+    labels[6:9, 16:30, 16:30] = 0
+    np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
+
+
+def test_tumours_keep_their_label_and_count_as_liver(a_liver: np.ndarray) -> None:
+    a_liver[6:9, 16:30, 16:30] = 2
+    a_liver[4:12, 12:36, 36:42] = 2
+    np.testing.assert_array_equal(clean(a_liver, SPACING), a_liver)
+
+
+def test_a_thin_vessel_through_the_liver_is_filled(a_liver: np.ndarray) -> None:
+    labels = a_liver.copy()
+    labels[:, 20:23, 20:23] = 0  # 4.5 mm × 4.5 mm, open above and below
+    np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
+
+
+def test_a_missed_lesion_with_a_narrow_way_out_is_filled(a_liver: np.ndarray) -> None:
+    labels = a_liver.copy()
+    labels[6:9, 16:30, 16:30] = 0
+    labels[9:12, 20:22, 20:22] = 0
+    np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
+
+
+def test_a_great_vessel_through_the_liver_stays_outside(a_liver: np.ndarray) -> None:
+    a_liver[:, 18:30, 18:30] = 0  # 18 mm × 18 mm, open above and below
+    np.testing.assert_array_equal(clean(a_liver, SPACING), a_liver)
+
+
+def test_a_fissure_that_is_open_to_the_side_stays_open(a_liver: np.ndarray) -> None:
+    a_liver[:, 12:30, 22:24] = 0
+    np.testing.assert_array_equal(clean(a_liver, SPACING), a_liver)
+
+
+def test_the_size_of_a_vessel_is_judged_in_millimetres(a_liver: np.ndarray) -> None:
+    a_liver[:, 20:23, 20:23] = 0
+    wide_pixels = (3.0, 5.0, 5.0)  # now the vessel measures 15 mm × 15 mm
+    np.testing.assert_array_equal(clean(a_liver, wide_pixels), a_liver)
+
+
+def test_the_liver_may_fill_the_whole_scan() -> None:
+    everything = np.ones(SHAPE, np.uint8)
+    np.testing.assert_array_equal(clean(everything, SPACING), everything)
+
+
+def test_a_single_slice_is_cleaned() -> None:
+    labels = np.zeros((1, 48, 48), np.uint8)
+    labels[0, 10:30, 10:30] = 1
+    expected = labels.copy()
+    labels[0, 15:17, 15:17] = 0
+    labels[0, 40, 40] = 1
+    np.testing.assert_array_equal(clean(labels, SPACING), expected)
+
+
+@given(seed=st.integers(0, 10_000), share=st.floats(0.01, 0.9))
+@settings(max_examples=20)
+def test_cleaning_only_drops_pieces_and_fills_background(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(rng.standard_normal((12, 24, 24)), 1.5)
+    labels = (field > np.quantile(field, 1 - share)).astype(np.uint8)
+    labels[(labels > 0) & (rng.random(labels.shape) < 0.1)] = 2
+    result = clean(labels, SPACING)
+    changed = result != labels
+    assert set(np.unique(result[changed & (labels == 0)])) <= {1}
+    assert set(np.unique(result[changed & (labels > 0)])) <= {0}
+    np.testing.assert_array_equal(ndimage.binary_fill_holes(result > 0), result > 0)

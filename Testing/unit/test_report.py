@@ -1,0 +1,170 @@
+"""The report's numbers, its files and its lines for people."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from LiverSegLib.errors import OutputError
+from LiverSegLib.report import SegmentationReport
+
+ROOT = Path(__file__).parents[2]
+SPACING = (5.0, 2.0, 1.0)  # one voxel is 0.01 ml
+KEYS = ["input", "output", "model", "device", "seconds", "liver_volume_ml", "tumour_volume_ml", "warnings"]
+COMPARISON_KEYS = ["dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent"]
+
+
+def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
+    """What the segmenter returns, without the network."""
+    content = {
+        "labels": labels,
+        "affine": np.diag((-SPACING[2], -SPACING[1], SPACING[0], 1.0)),
+        "warnings": ("The slices are thick.",),
+        "seconds": {"load": 0.5, "preprocess": 1.25, "network": 5.0, "postprocess": 0.25},
+        "device": "cpu",
+        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
+    }
+    return SimpleNamespace(**{**content, **changes})
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    """1000 voxels of liver, of which 100 tumour."""
+    result = np.zeros((14, 14, 14), np.uint8)
+    result[2:12, 2:12, 2:12] = 1
+    result[5, 2:12, 2:12] = 2
+    return result
+
+
+def report_of(found: SimpleNamespace, **options) -> SegmentationReport:
+    return SegmentationReport.of(found, SPACING, input="ct.nii.gz", output="liver.nii.gz", **options)
+
+
+def test_it_has_exactly_the_keys_of_the_contract(labels: np.ndarray) -> None:
+    content = report_of(segmentation(labels)).to_dict()
+    assert list(content) == KEYS
+    assert list(content["model"]) == ["name", "version", "sha256"]
+    assert list(content["seconds"]) == ["load", "preprocess", "network", "postprocess", "write", "total"]
+    compared = report_of(segmentation(labels), reference=labels).to_dict()
+    assert list(compared) == KEYS + COMPARISON_KEYS
+
+
+def test_volumes_are_voxels_times_the_voxel_volume(labels: np.ndarray) -> None:
+    report = report_of(segmentation(labels))
+    assert report.liver_volume_ml == pytest.approx(10.0)
+    assert report.tumour_volume_ml == pytest.approx(1.0)
+
+
+def test_the_volume_of_an_oblique_voxel_is_that_of_its_parallelepiped(labels: np.ndarray) -> None:
+    sheared = np.diag((1.0, 2.0, 5.0, 1.0))
+    sheared[0, 2] = 3.0  # as a tilted gantry's slices lie
+    assert report_of(segmentation(labels, affine=sheared)).liver_volume_ml == pytest.approx(10.0)
+
+
+def test_tumours_that_were_not_asked_for_have_no_volume(labels: np.ndarray) -> None:
+    found = segmentation(np.minimum(labels, 1))
+    assert report_of(found).to_dict()["tumour_volume_ml"] is None
+    assert report_of(found, tumour=True).to_dict()["tumour_volume_ml"] == 0
+
+
+def test_the_comparison_counts_tumours_as_liver(labels: np.ndarray) -> None:
+    report = report_of(segmentation(labels), reference=np.minimum(labels, 1))
+    assert report.dice == 1.0
+    assert report.assd_mm == 0.0
+
+
+def test_the_comparison_uses_the_spacing(labels: np.ndarray) -> None:
+    report = report_of(segmentation(labels), reference=np.roll(labels, 1, axis=0))
+    assert report.dice == pytest.approx(0.9)
+    assert report.hd95_mm == 5.0
+
+
+def test_times_are_those_of_the_stages_with_writing_and_a_total(labels: np.ndarray) -> None:
+    assert report_of(segmentation(labels), write_seconds=0.5).seconds["total"] == 7.5
+    seconds = report_of(segmentation(labels), write_seconds=0.5, total_seconds=9.0).seconds
+    assert seconds == {
+        "load": 0.5,
+        "preprocess": 1.25,
+        "network": 5.0,
+        "postprocess": 0.25,
+        "write": 0.5,
+        "total": 9.0,
+    }
+
+
+def test_warnings_of_all_steps_are_kept(labels: np.ndarray) -> None:
+    report = report_of(segmentation(labels), extra_warnings=["The reference was resampled."])
+    assert report.to_dict()["warnings"] == ["The reference was resampled.", "The slices are thick."]
+
+
+def test_json_reads_back_as_it_was_written(labels: np.ndarray, tmp_path: Path) -> None:
+    report = report_of(segmentation(labels), reference=labels)
+    report.write_json(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report.to_dict()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_infinite_distances_are_written_as_null(labels: np.ndarray, tmp_path: Path) -> None:
+    report = report_of(segmentation(np.zeros_like(labels)), reference=labels)
+    report.write_json(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content["dice"] == 0
+    assert content["hd95_mm"] is None
+    assert content["assd_mm"] is None
+
+
+def test_numbers_are_rounded_to_what_they_mean(labels: np.ndarray) -> None:
+    labels[2, 2, 2:5] = 0
+    found = segmentation(labels, seconds={"load": 1 / 3, "preprocess": 0, "network": 0, "postprocess": 0})
+    content = report_of(found, reference=np.ones_like(labels)).to_dict()
+    assert content["seconds"]["load"] == 0.333
+    assert content["dice"] == round(2 * 997 / (997 + 14**3), 4)
+    assert content["liver_volume_ml"] == 9.97
+
+
+def test_csv_has_the_same_columns_with_and_without_a_reference(labels: np.ndarray, tmp_path: Path) -> None:
+    reports = {"with": report_of(segmentation(labels), reference=labels), "without": report_of(segmentation(labels))}
+    tables = {}
+    for name, report in reports.items():
+        report.write_csv(tmp_path / name)
+        with (tmp_path / name).open(encoding="utf-8", newline="") as file:
+            tables[name] = list(csv.DictReader(file))
+    assert [len(rows) for rows in tables.values()] == [1, 1]
+    assert list(tables["with"][0]) == list(tables["without"][0])
+    row = tables["with"][0]
+    assert {"model_name", "model_sha256", "seconds_network", "seconds_total"} <= set(row)
+    assert (row["dice"], tables["without"][0]["dice"]) == ("1.0", "")
+    assert float(row["liver_volume_ml"]) == 10.0
+    assert row["warnings"] == "The slices are thick."
+
+
+@pytest.mark.parametrize("write", [SegmentationReport.write_json, SegmentationReport.write_csv])
+def test_a_folder_that_is_not_there_is_told_in_one_sentence(labels: np.ndarray, tmp_path: Path, write) -> None:
+    with pytest.raises(OutputError, match="does not exist"):
+        write(report_of(segmentation(labels)), tmp_path / "nowhere" / "report")
+
+
+def test_the_summary_tells_the_main_things(labels: np.ndarray) -> None:
+    summary = report_of(segmentation(labels), reference=labels, total_seconds=8.04).summary()
+    for part in ("10 ml", "1.0 ml", "Dice: 1.000", "8.0 s on cpu", "network 5.0", "Warning: The slices are thick."):
+        assert part in summary
+    assert summary.endswith("For research use; not a certified medical device.")
+
+
+def test_the_summary_without_a_reference_has_no_dice(labels: np.ndarray) -> None:
+    assert "Dice" not in report_of(segmentation(labels)).summary()
+
+
+def test_importing_it_does_not_import_torch() -> None:
+    script = "import sys, LiverSegLib.report; print('torch' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT / "LiverSeg", capture_output=True, text=True, timeout=120, check=True
+    )
+    assert finished.stdout.strip() == "False"
