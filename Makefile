@@ -36,6 +36,7 @@ figures: .venv/installed-train  ## plot the training curves and the results
 train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
 	$(BIN)/python -m Training.prepare
 	$(BIN)/python -m Training.fit $(FIT_ARGS)
+	$(BIN)/python -m Training.export $(EXPORT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
 	$(BIN)/python -m Training.evaluate $(EVALUATE_ARGS)

@@ -1,4 +1,7 @@
-"""Turn a checkpoint into the bundled model: ``python -m Training.export``. Writes the weights and their model card."""
+"""Turn a checkpoint into a model file with its card: ``python -m Training.export``.
+
+To bundle it with the extension, give ``--output LiverSeg/Resources/Models/liver_unet.pt``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from typing import Any
 import torch
 
 from LiverSegLib import __version__
-from LiverSegLib.model import bundled_model_path
 
 from .spec import CLASSES, OFFSETS_MM, SPACING_MM, VALIDATION, WIDTHS, WINDOW_HU
 
@@ -92,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/bundled/last.ckpt"))
-    parser.add_argument("--output", type=Path, default=bundled_model_path())
+    parser.add_argument("--output", type=Path, default=Path("runs/bundled/liver_unet.pt"))
     parser.add_argument("--name", default="liver_unet")
     parser.add_argument("--evaluation", type=Path, help="summary.json of Training.evaluate, copied into the card")
     options = parser.parse_args(argv)
