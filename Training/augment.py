@@ -30,10 +30,15 @@ def chosen(like: Tensor, probability: float) -> Tensor:
 
 @dataclass
 class Warp:
-    """Flip, rotate, scale, shear, move and bend in one interpolation, and cut to the network's size."""
+    """Flip, rotate, scale, shear, move and bend in one interpolation, and cut to the network's size.
+
+    A patient on the belly is both axes flipped. Mirroring one axis is off by default: orientation is known, and a
+    network that saw livers on either side took full stomachs and spleens for liver.
+    """
 
     size: int
-    flip_probability: float = 0.08
+    mirror_probability: float = 0.0
+    prone_probability: float = 0.05
     rotation_degrees: float = 20.0
     scale: tuple[float, float] = (0.8, 1.25)
     stretch: float = 0.08
@@ -55,7 +60,8 @@ class Warp:
         angle = torch.empty(n).uniform_(-1, 1) * math.radians(self.rotation_degrees)
         size = torch.empty(n).uniform_(math.log(self.scale[0]), math.log(self.scale[1])).exp()
         stretch = torch.empty(n, 2).uniform_(1 - self.stretch, 1 + self.stretch)
-        flip = 1 - 2 * (torch.rand(n, 2) < self.flip_probability).float()
+        flip = 1 - 2 * (torch.rand(n, 2) < self.mirror_probability).float()
+        flip = flip * (1 - 2 * (torch.rand(n, 1) < self.prone_probability).float())
         # Pixels keep their size: the output is a smaller square of the same grid.
         factor = (flip * stretch / size[:, None]) * (self.size / side)
         cos, sin = angle.cos(), angle.sin()

@@ -44,7 +44,7 @@ def overlap(hu: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def test_labels_follow_the_image_through_flips_rotation_scaling_and_bending(a_batch: Batch) -> None:
-    warp = Warp(80, flip_probability=0.5, rotation_degrees=90, elastic_probability=1.0)
+    warp = Warp(80, mirror_probability=0.5, prone_probability=0.3, rotation_degrees=90, elastic_probability=1.0)
     warped = warp(a_batch)
     assert warped.hu.shape == (6, 3, 80, 80)
     assert warped.labels.shape == (6, 80, 80)
@@ -53,14 +53,14 @@ def test_labels_follow_the_image_through_flips_rotation_scaling_and_bending(a_ba
 
 
 def test_a_warp_of_strength_zero_only_cuts_to_size(a_batch: Batch) -> None:
-    still = Warp(80, 0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0)(a_batch)
+    still = Warp(80, 0.0, 0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0)(a_batch)
     cut = slice(8, 88)
     assert torch.allclose(still.hu, a_batch.hu[:, :, cut, cut], atol=1e-3)
     assert torch.equal(still.labels, a_batch.labels[:, cut, cut])
 
 
 def test_what_comes_from_outside_the_image_is_air(a_batch: Batch) -> None:
-    moved = Warp(96, 0.0, 0.0, (0.4, 0.4), 0.0, 0.0, 0.0)(a_batch)
+    moved = Warp(96, 0.0, 0.0, 0.0, (0.4, 0.4), 0.0, 0.0, 0.0)(a_batch)
     assert moved.hu[:, :, 0, 0].unique().item() == AIR_HU
     assert (moved.labels[:, 0, 0] == 0).all()
 
