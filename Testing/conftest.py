@@ -12,8 +12,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from LiverSegLib.phantom import Phantom
 
-# Read by torch and numpy when they load, so it comes before any of the fixtures.
+# Read by torch when it loads, so it comes before any test. Threads that spin while they wait make the tests many times
+# slower on a machine that is busy with something else.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The same examples in every run, and no time limit for one: a busy machine must not fail a test.
 settings.register_profile("liverseg", deadline=None, derandomize=True)

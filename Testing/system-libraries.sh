@@ -21,12 +21,16 @@ done
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 as_root=(env DEBIAN_FRONTEND=noninteractive)
-if [[ $EUID -ne 0 ]]; then
-  as_root=(sudo -n "${as_root[@]}")
-fi
+[[ $EUID -eq 0 ]] || as_root=(sudo -n "${as_root[@]}")
 
-echo "Installing for off-screen rendering: ${missing[*]}"
-"${as_root[@]}" apt-get update -qq </dev/null >/dev/null 2>&1
-"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null 2>&1 ||
+install_missing() {
+  "${as_root[@]}" true || return 1
+  echo "Installing for off-screen rendering: ${missing[*]}" >&3
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Only the one line goes to the terminal, not what apt-get has to say.
+install_missing 3>&1 </dev/null >/dev/null 2>&1 ||
   echo "The 3D picture is left out until you run: sudo apt-get update && sudo apt-get install ${missing[*]}"
 exit 0

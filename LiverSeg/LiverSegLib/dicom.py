@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
@@ -14,9 +15,10 @@ from .volume import CTVolume
 MODALITY = "0008|0060"
 SERIES_DESCRIPTION = "0008|103e"
 
-# ITK's note, in mm, that the slices do not follow each other evenly.
-UNEVEN_SLICES = "ITK_non_uniform_sampling_deviation"
-UNEVEN_MM = 0.1
+POSITION = "0020|0032"
+
+# Rounding in the headers stays below this share of the slice spacing, a missing slice does not.
+UNEVEN_SHARE = 0.1
 
 
 def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume:
@@ -39,11 +41,14 @@ def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume
     modality = _tag(files[0], MODALITY)
     if modality != "CT" and not force:
         raise InputError(f"{folder} holds a series of modality {modality or 'unknown'}; give a CT series.")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(files)
+    reader.MetaDataDictionaryArrayUpdateOn()
     try:
-        image = sitk.ReadImage(files)
+        image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"The DICOM series in {folder} cannot be read; export or download it again.") from error
-    _check_slices(image, folder)
+    _check_slices([reader.GetMetaData(n, POSITION) for n in range(len(files))], folder)
     return CTVolume.from_array(sitk.GetArrayFromImage(image), affine_of(image), folder.resolve().name)
 
 
@@ -70,6 +75,8 @@ def _tag(file: str, tag: str) -> str:
     return str(reader.GetMetaData(tag)).strip() if reader.HasMetaDataKey(tag) else ""
 
 
-def _check_slices(image: sitk.Image, folder: Path) -> None:
-    if image.HasMetaDataKey(UNEVEN_SLICES) and float(image.GetMetaData(UNEVEN_SLICES)) > UNEVEN_MM:
+def _check_slices(positions: list[str], folder: Path) -> None:
+    """ITK spreads slices evenly over their range; where they were not even, the liver would lie in the wrong place."""
+    steps = np.linalg.norm(np.diff([np.array(text.split("\\"), float) for text in positions], axis=0), axis=1)
+    if len(steps) and np.ptp(steps) > UNEVEN_SHARE * np.median(steps):
         raise InputError(f"The DICOM series in {folder} misses slices or is unevenly spaced; export it again whole.")

@@ -10,6 +10,7 @@ import numpy as np
 from . import headers, nifti, segments
 from .atomic import replacing
 from .errors import InputError, OutputError
+from .reference import label_values
 from .volume import CTVolume
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -62,7 +63,9 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         return segments.to_labels(values if values.ndim == 4 else values[..., np.newaxis], fields, str(path)), affine
     if values.ndim != 3:
         raise InputError(f"{path} has {values.shape[3]} values a voxel; give a labelmap with one.")
-    return _to_liver_and_tumour(values, path), affine
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds NaN or infinite values; give a labelmap of 0 background, 1 liver and 2 tumour.")
+    return label_values(values, str(path)), affine
 
 
 def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
@@ -82,14 +85,22 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
         else:
             from . import itk
 
-            itk.write(temporary, labels, affine, segments.metadata(labels) if suffix == SEGMENTATION_SUFFIX else {})
+            as_segments = suffix == SEGMENTATION_SUFFIX
+            values, fields = segments.to_layers(labels) if as_segments else (labels, {})
+            itk.write(temporary, values, affine, fields)
+
+
+def write_ct(path: str | os.PathLike[str], ct: CTVolume) -> None:
+    """Write a CT as .nii.gz or .nii, int16 HU; OutputError if it cannot be written."""
+    with replacing(path) as temporary:
+        nifti.write(temporary, ct.hu, ct.affine)
 
 
 def check_output_suffix(path: str | os.PathLike[str]) -> str:
     """The format's ending, in lower case, of a file to be written; OutputError where it is not one of ours."""
     suffix = _suffix(path, WRITABLE_SUFFIXES)
     if not suffix:
-        raise OutputError(f"{path} has no known ending; write the segmentation as {_either(WRITABLE_SUFFIXES)}.")
+        raise OutputError(f"The format of {path} cannot be written; use {_either(WRITABLE_SUFFIXES)}.")
     return suffix
 
 
@@ -121,20 +132,3 @@ def _either(suffixes: tuple[str, ...]) -> str:
 def _check_invertible(affine: np.ndarray, path: Path) -> None:
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
         raise headers.without_position(path, "its affine cannot be inverted")
-
-
-def _to_liver_and_tumour(values: np.ndarray, path: Path) -> np.ndarray:
-    if values.dtype.kind not in "iufb":
-        raise InputError(
-            f"{path} holds voxels of type {values.dtype}, not labels; give 0 background, 1 liver, 2 tumour."
-        )
-    if values.dtype.kind in "iub" and values.min() >= 0 and values.max() <= 2:
-        return values.astype(np.uint8)
-    found = np.unique(values)
-    if np.isin(found, (0, 1, 2)).all():
-        return values.astype(np.uint8)
-    # Two values of which one is 0: a mask, such as 0 and 255.
-    if len(found) == 2 and found[0] == 0:
-        return (values != 0).astype(np.uint8)
-    listed = ", ".join(f"{value:g}" for value in found[:6].astype(float)) + (", ..." if len(found) > 6 else "")
-    raise InputError(f"{path} holds the values {listed}; give a labelmap of 0 background, 1 liver and 2 tumour.")

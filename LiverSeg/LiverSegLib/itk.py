@@ -15,6 +15,8 @@ from .errors import InputError, OutputError
 # SimpleITK's axes run to left and posterior, ours to right and anterior.
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
+IMAGE_IO = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
+
 # What ITK has to say reaches the user as one sentence of ours, not as its own lines on stderr.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -40,6 +42,8 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, dict[str
     path = Path(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    # Named, since ITK would not know an ending in capitals.
+    reader.SetImageIO(IMAGE_IO[path.suffix.lower()])
     try:
         reader.ReadImageInformation()
         _check_header(reader, path)
@@ -54,8 +58,8 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, dict[str
     )
 
 
-def write(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray, fields: Mapping[str, str]) -> None:
-    """Write uint8 labels (k, j, i) with their IJK→RAS affine and header fields, gzip-compressed.
+def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, fields: Mapping[str, str]) -> None:
+    """Write values (k, j, i), or (k, j, i, component), with their IJK→RAS affine and header fields, gzip-compressed.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def write(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray, 
     """
     lps = LPS_TO_RAS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(labels))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values), isVector=values.ndim == 4)
     image.SetOrigin(lps[:3, 3].tolist())
     image.SetSpacing(spacing.tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())

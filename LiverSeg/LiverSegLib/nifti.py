@@ -49,10 +49,12 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return values.reshape(values.shape[:3], order="F").transpose(2, 1, 0), _affine_in_mm(image)
 
 
-def write(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
-    """Write uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, at nibabel's fastest level."""
-    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), affine)
-    image.header.set_data_dtype(np.uint8)
+def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) -> None:
+    """Write int16 HU or uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, and quickly.
+
+    Both sform and qform are set, since some viewers look at the one and some at the other.
+    """
+    image = nibabel.Nifti1Image(values.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, SCANNER_SPACE)
     image.set_qform(affine, SCANNER_SPACE)
@@ -64,6 +66,8 @@ def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
         raise InputError(f"{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
     if image.get_data_dtype().names:
         raise InputError(f"{path} is a colour picture; give a CT in Hounsfield units.")
+    if image.get_data_dtype().kind == "c":
+        raise InputError(f"{path} holds complex numbers; give a CT in Hounsfield units.")
     headers.check_dimensions(image.shape, path)
     headers.check_promise(image.shape, image.get_data_dtype().itemsize, path.suffix.lower() == ".gz", path)
     # nibabel would make up an affine from the spacing alone, and left and right would be a guess.

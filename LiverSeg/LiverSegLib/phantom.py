@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
+from .errors import InputError
 from .volume import CTVolume
 
 LIVER, LESION = 1, 2
 AIR, LUNG, FAT, MUSCLE, TABLE = -1000.0, -850.0, -100.0, 55.0, -350.0
-PHASES = ("plain", "arterial", "portal")
 # HU by contrast phase (plain, arterial, portal venous).
 HU = {
     "liver": (55, 68, 110),
@@ -27,7 +28,10 @@ HU = {
     "pancreas": (40, 95, 92),
     "gut": (38, 75, 80),
 }
+FLAT = np.zeros(1, np.float32)  # the height at which a column without ends is looked at
 Point = tuple[float, float, float]
+# Gives (typical, low, high) the typical value for seed 0, a uniform draw for any other.
+Vary = Callable[[float, float, float], float]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ class Tube:
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Signed distance in mm, negative inside."""
-        (ax, ay, az), (bx, by, bz) = np.float32(self.start), np.float32(self.end) - np.float32(self.start)
+        start, end = np.array(self.start, np.float32), np.array(self.end, np.float32)
+        (ax, ay, az), (bx, by, bz) = start, end - start
         x, y, z = x - ax, y - ay, z - az
         along = np.clip((x * bx + y * by + z * bz) / (bx * bx + by * by + bz * bz), 0, 1)
         x, y, z = x - along * bx, y - along * by, z - along * bz
@@ -140,9 +145,22 @@ def make_phantom(
     seed
         0 is a typical anatomy in the portal venous phase; any other seed draws its own anatomy, HU and noise.
     shape, spacing
-        Voxels and mm along (k, j, i) = (superior, posterior, left). The grid is centred on the abdomen; the
+        Voxels and mm per voxel along (k, j, i) = (superior, posterior, left). The grid is centred on the abdomen; the
         anatomy of a seed is the same at every shape and spacing, only the noise differs.
+
+    Returns
+    -------
+    Phantom
+        The CT, int16 HU with a diagonal affine, and labels of what is painted at each voxel's centre: blur and
+        noise alone make the voxels at the liver's edge mixed.
+
+    Raises
+    ------
+    InputError
+        If a number of voxels or a spacing is not positive.
     """
+    if min(shape) < 1 or not all(0 < step < np.inf for step in spacing):
+        raise InputError(f"A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
     anatomy = _anatomy(seed)
     z, y, x = (((np.arange(n) - (n - 1) / 2) * step).astype(np.float32) for n, step in zip(shape, spacing, strict=True))
     hu, labels = np.empty(shape, np.float32), np.zeros(shape, np.uint8)
@@ -150,10 +168,21 @@ def make_phantom(
     for first in range(0, shape[0], slab):
         part = slice(first, first + slab)
         hu[part], labels[part] = _paint(anatomy, x, y, z[part])
+    crumbs = _crumbs(labels)
+    hu[crumbs], labels[crumbs] = FAT, 0
     _scan(hu, spacing, anatomy, np.random.default_rng([seed, 1]))
     affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
     affine[:3, 3] = -x[0], -y[0], z[0]
     return Phantom(CTVolume.from_array(hu, affine, f"phantom {seed}"), labels)
+
+
+def _crumbs(labels: np.ndarray) -> np.ndarray:
+    """Mask of what the neighbouring organs have cut off the liver, mostly single voxels."""
+    pieces, count = ndimage.label(labels)
+    if count < 2:
+        return np.zeros(labels.shape, bool)
+    sizes = np.bincount(pieces.ravel())
+    return (pieces > 0) & (pieces != 1 + np.argmax(sizes[1:]))
 
 
 def _scan(hu: np.ndarray, spacing: tuple[float, float, float], anatomy: Anatomy, rng: np.random.Generator) -> None:
@@ -192,10 +221,7 @@ def _paint(anatomy: Anatomy, gx: np.ndarray, gy: np.ndarray, gz: np.ndarray) -> 
         if box is None:
             return
         field = organ.distance(x[box], y[box], z[box], noise[box])
-        if organ.within == "liver":
-            inside = labels[box] == LIVER
-        else:
-            inside = places[organ.within][box] < -1
+        inside = labels[box] == LIVER if organ.within == "liver" else places[organ.within][box] < -1
         if organ is anatomy.liver:
             field = _liver(organ, field, x[box], y[box], z[box])
         for depth, value in organ.layers:
@@ -222,7 +248,7 @@ def _torso(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, noise: np.ndarray) ->
     """Signed distances to the outside of the muscle wall and to the inside (chest and abdominal cavity)."""
     outline = ((np.abs(x) / 150) ** 2.4 + (np.abs(y) / 103) ** 2.4) ** np.float32(1 / 2.4) + np.float32(1e-6)
     torso = np.hypot(x, y) * (1 - 1 / outline)
-    back = Blob((0, 84, 0), (54, 46, 1e4)).distance(x, y, np.float32(0))
+    back = Blob((0, 84, 0), (54, 46, 1e4)).distance(x, y, FLAT)
     cavity = -_smooth_min(-(torso + np.float32(anatomy.wall) + 1.5 * noise), back, 14.0)
     return torso.astype(np.float32), cavity.astype(np.float32)
 
@@ -236,7 +262,7 @@ def _lung(x: np.ndarray, y: np.ndarray, z: np.ndarray, cavity: np.ndarray, noise
     domes = _smooth_min(_smooth_min(right, left, 10.0), middle, 14.0) + noise
     lower_edge = (0.45 * y + z - 18) * np.float32(0.91)
     mediastinum = _smooth_min(
-        Blob((2, 0, 0), (24, 110, 1e4)).distance(x, y, np.float32(0)),
+        Blob((2, 0, 0), (24, 110, 1e4)).distance(x, y, FLAT),
         Blob((26, -38, 125), (66, 54, 60)).distance(x, y, z),
         15.0,
     )
@@ -261,11 +287,10 @@ def _paint_ribs(
 def _paint_spine(hu: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> None:
     """Vertebral bodies with discs, pedicles, laminae, spinous and transverse processes and the canal."""
     level = np.mod(z + 400, 34.0) - 17.0
-    flat = np.float32(0)
-    body = Blob((0, 50, 0), (23, 18, 1e4)).distance(x, y, flat)
+    body = Blob((0, 50, 0), (23, 18, 1e4)).distance(x, y, FLAT)
     arch = np.minimum(
-        Blob((0, 76, 0), (18, 15, 1e4)).distance(x, y, flat),
-        Blob((0, 96, 0), (4.5, 17, 1e4)).distance(x, y, flat) + np.abs(level) * 0.25 - 1,
+        Blob((0, 76, 0), (18, 15, 1e4)).distance(x, y, FLAT),
+        Blob((0, 96, 0), (4.5, 17, 1e4)).distance(x, y, FLAT) + np.abs(level) * 0.25 - 1,
     )
     wing = Blob((0, 80, 0), (42, 6, 8)).distance(x, y, level)
     arch = np.minimum(arch, wing)
@@ -276,7 +301,7 @@ def _paint_spine(hu: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) ->
     hu[body < -2] = 210.0
     hu[(np.abs(level) > 11.8) & (body < 0)] = 430.0
     hu[disc] = 85.0
-    hu[Blob((0, 76, 0), (11, 9, 1e4)).distance(x, y, flat) < 0] = 30.0
+    hu[Blob((0, 76, 0), (11, 9, 1e4)).distance(x, y, FLAT) < 0] = 30.0
 
 
 def _frame(
@@ -286,10 +311,11 @@ def _frame(
     x, y = _turn(gx[None, None, :] - anatomy.shift[0], gy[None, :, None] - anatomy.shift[1], anatomy.turn)
     z = gz[:, None, None] - anatomy.shift[2]
     bent = [_spline_noise(nodes, 55.0, gx, gy, gz) for nodes in anatomy.warp]
-    return tuple(
+    left, posterior, superior = (
         (axis / np.float32(size) + np.float32(4.0) * bend).astype(np.float32)
         for axis, size, bend in zip((x, y, z), anatomy.size, bent, strict=True)
     )
+    return left, posterior, superior
 
 
 def _box(
@@ -376,12 +402,16 @@ def _anatomy(seed: int) -> Anatomy:
         blur_mm=vary(0.7, 0.6, 0.8),
     )
     anatomy = replace(anatomy, liver=_grown(anatomy, vary(1500, 900, 2600)))
-    before = (*_bowel(rng, vary, hu), *_viscera(vary, hu))
-    after = (*_liver_vessels(rng, hu), *_lesions(rng, anatomy, hu["liver"]), *_neighbours(vary, hu))
+    # Draws of its own: how much small bowel there is shall not change the rest of the patient.
+    midgut = _midgut(np.random.default_rng([seed, 2]), hu)
+    before = (*midgut, *_bowel(rng, vary, hu), *_viscera(vary, hu))
+    vessels = tuple(_liver_vessels(rng, hu))
+    lesions = _lesions(rng, anatomy, hu["liver"], count=int(rng.integers(0, 7)) if free else 3)
+    after = (*vessels, *lesions, *_neighbours(vary, hu))
     return replace(anatomy, before=before, after=after)
 
 
-def _drawn_liver(rng: np.random.Generator, vary, hu: float) -> Organ:
+def _drawn_liver(rng: np.random.Generator, vary: Vary, hu: float) -> Organ:
     """A right lobe with dome and tip, a left lobe before the stomach; its size follows in `_grown`."""
     left = vary(0.0, -45, 45)
     tip = vary(0.0, -15, 10)
@@ -419,18 +449,15 @@ def _grown(anatomy: Anatomy, millilitres: float) -> Organ:
 
 def _scaled(organ: Organ, scale: float) -> Organ:
     anchor = np.array((-85.0, 5.0, 45.0))
-    parts = (
-        replace(
-            part,
-            centre=tuple(anchor + scale * (np.array(part.centre) - anchor)),
-            radii=tuple(scale * np.array(part.radii)),
-        )
-        for part in organ.parts
-    )
-    return replace(organ, parts=tuple(parts))
+
+    def scaled(part: Blob) -> Blob:
+        centre = anchor + scale * (np.array(part.centre) - anchor)
+        return replace(part, centre=_point(centre), radii=_point(scale * np.array(part.radii)))
+
+    return replace(organ, parts=tuple(scaled(part) for part in organ.parts if isinstance(part, Blob)))
 
 
-def _viscera(vary, hu: dict[str, float]) -> Iterator[Organ]:
+def _viscera(vary: Vary, hu: dict[str, float]) -> Iterator[Organ]:
     """What lies beside the liver and gives way to it."""
     gut, fill = hu["gut"], vary(1.0, 0.72, 1.15)
     for side in (-1, 1):
@@ -453,7 +480,7 @@ def _viscera(vary, hu: dict[str, float]) -> Iterator[Organ]:
     yield Organ(pancreas, ((0, hu["pancreas"]),), blend=4, rough=2)
 
 
-def _neighbours(vary, hu: dict[str, float]) -> Iterator[Organ]:
+def _neighbours(vary: Vary, hu: dict[str, float]) -> Iterator[Organ]:
     """What presses into the liver: kidneys, great vessels and gallbladder; their voxels are not liver."""
     for side, height in ((-1, vary(-44, -60, -35)), (1, vary(-22, -45, -8))):
         kidney = (Blob((side * 60, 46, height), (25, 23, 52), side * 25, side * -12),)
@@ -485,13 +512,12 @@ def _liver_vessels(rng: np.random.Generator, hu: dict[str, float]) -> Iterator[O
                 along = rng.uniform(0.3, 0.9)
                 fork = np.array(start) + along * (np.array(end) - np.array(start))
                 target = fork + rng.normal(0, 22, 3)
-                tubes.append(Tube(tuple(fork), tuple(target), radius * 0.5, 1.3))
+                tubes.append(Tube(_point(fork), _point(target), radius * 0.5, 1.3))
         yield Organ(tuple(tubes), ((0, hu[name]),), blend=2, rough=0.5, within="liver", label=None)
 
 
-def _lesions(rng: np.random.Generator, anatomy: Anatomy, liver_hu: float) -> Iterator[Organ]:
+def _lesions(rng: np.random.Generator, anatomy: Anatomy, liver_hu: float, count: int) -> Iterator[Organ]:
     """Tumours of 4 to 22 mm radius whose centres lie in the liver."""
-    count = 3 if anatomy.turn == 0 else int(rng.integers(0, 7))
     zero = np.zeros(1, np.float32)
     while count:
         centre = rng.uniform((-130, -75, -70), (50, 70, 75)).astype(np.float32)
@@ -501,23 +527,51 @@ def _lesions(rng: np.random.Generator, anatomy: Anatomy, liver_hu: float) -> Ite
             continue
         count -= 1
         value = float(np.clip(liver_hu - rng.uniform(25, 75), 5, 80))
-        radii = tuple(float(radius * factor) for factor in rng.uniform(0.8, 1.25, 3))
-        yield Organ((Blob(tuple(centre), radii),), ((0, value),), rough=0.15 * radius, within="liver", label=LESION)
+        blob = Blob(_point(centre), _point(radius * rng.uniform(0.8, 1.25, 3)))
+        yield Organ((blob,), ((0, value),), rough=0.15 * radius, within="liver", label=LESION)
 
 
-def _bowel(rng: np.random.Generator, vary, hu: dict[str, float]) -> Iterator[Organ]:
+def _bowel(rng: np.random.Generator, vary: Vary, hu: dict[str, float]) -> Iterator[Organ]:
     """A colon round loops of small bowel, some of them with gas."""
     for _ in range(34):
         start = rng.uniform((-78, -72, -240), (82, 18, -42))
         end = start + rng.normal(0, (26, 14, 16))
         radius = rng.uniform(9, 14)
         gas = start[1] - 0.3 * radius if rng.random() < 0.2 else None
-        tube = Tube(tuple(start), tuple(end), radius, radius * 0.9)
+        tube = Tube(_point(start), _point(end), radius, radius * 0.9)
         yield Organ((tube,), ((0, hu["gut"]), (2.5, rng.uniform(10, 45))), rough=1.5, gas_above=gas)
-    course = ((-98, 22, -260), (-98, 14, -88), (-66, -52, -82), (0, -68, -78), (62, -58, -46), (100, 8, -12))
-    course = (*course, (108, 26, -90), (104, 22, -260))
-    for start, end in zip(course[:-1], course[1:], strict=True):
+    course: tuple[Point, ...] = ((-98, 22, -260), (-98, 14, -88), (-66, -52, -82), (0, -68, -78))
+    course = (*course, (62, -58, -46), (100, 8, -12), (108, 26, -90), (104, 22, -260))
+    for here, there in pairwise(course):
         radius = vary(17, 12, 22)
-        gas = (start[1] + end[1]) / 2 + rng.uniform(-12, 4)
+        gas = (here[1] + there[1]) / 2 + rng.uniform(-12, 4)
         layers = ((0, hu["gut"]), (3, rng.uniform(-10, 50)))
-        yield Organ((Tube(start, end, radius, radius),), layers, rough=3, gas_above=gas)
+        yield Organ((Tube(here, there, radius, radius),), layers, rough=3, gas_above=gas)
+
+
+def _midgut(rng: np.random.Generator, hu: dict[str, float]) -> Iterator[Organ]:
+    """Duodenum, packed small bowel and the mesentery's vessels, drawn first: all else lies over them."""
+    for name, aside in (("artery", 6.0), ("portal", -6.0)):
+        twigs = [Tube((aside, 2, -20), (aside - 4, -22, -110), 4.5, 3.5)]
+        for _ in range(9):
+            fork = np.array((4 + aside, -8, rng.uniform(-100, -40)))
+            twigs.append(Tube(_point(fork), _point(fork + rng.normal((0, -18, -25), (38, 16, 18))), 2.4, 1.4))
+        yield Organ(tuple(twigs), ((0, hu[name]),), blend=2)
+    duodenum: tuple[Point, ...] = ((-20, -30, -26), (-36, -2, -30), (-34, 14, -66), (20, 12, -70), (34, -6, -40))
+    loops = [(np.array(here), np.array(there)) for here, there in pairwise(duodenum)]
+    for _ in range(int(rng.integers(35, 75))):
+        start = rng.uniform((-85, -76, -200), (92, 16, -40))
+        loops.append((start, start + rng.normal(0, (24, 12, 16))))
+    for _ in range(9):
+        start = rng.uniform((22, -55, -60), (84, 15, -12))
+        loops.append((start, start + rng.normal(0, (18, 12, 12))))
+    for start, end in loops:
+        radius = rng.uniform(8, 13)
+        gas = start[1] - 0.2 * radius if rng.random() < 0.1 else None
+        layers = ((0, hu["gut"]), (3, rng.uniform(8, 50)))
+        yield Organ((Tube(_point(start), _point(end), radius, radius),), layers, rough=1.5, gas_above=gas)
+
+
+def _point(values: np.ndarray) -> Point:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -18,13 +18,14 @@ from .volume import CTVolume
 WINDOW_HU = (-160.0, 240.0)
 # Warmer than this is the patient, cooler the air and most of the table.
 BODY_HU = -300.0
+TABLE_MM = 12.0
 
 REFERENCE_COLOUR = (86, 180, 233)
 TEXT_COLOUR = (235, 235, 235)
 DIM_TEXT_COLOUR = (165, 165, 165)
 
 ROWS, COLUMNS = 2, 3
-# Size in pixels that the longer side of a panel gets; a contour is one pixel of it.
+# Size in pixels that the longer side of a panel gets; an outline is two pixels of it.
 PANEL = 400
 GAP = 4
 CAPTION = 58
@@ -56,7 +57,7 @@ def overlay(
     """
     hu, labels_turned = ct.canonical(), _turned(ct, labels)
     reference_turned = None if reference is None else _turned(ct, reference)
-    box = _body_box(hu.hu)
+    box = _body_box(hu)
     scale = _pixels_per_mm(hu, box)
     panels = []
     for k in _slices(labels_turned):
@@ -90,15 +91,16 @@ def _slices(labels: np.ndarray) -> list[int]:
     return list(dict.fromkeys(np.rint(spread).astype(int).tolist()))
 
 
-def _body_box(hu: np.ndarray) -> tuple[slice, slice]:
+def _body_box(ct: CTVolume) -> tuple[slice, slice]:
     """Rows and columns that hold the patient, on every slice; the whole picture where nothing is as warm as tissue."""
-    # A row or a column belongs to the body from 5 % of warm voxels on: the table and tubes are thinner.
-    warm = (hu > BODY_HU).mean(axis=0)
-    box = []
-    for axis in (1, 0):
-        inside = np.flatnonzero(warm.mean(axis=axis) > 0.05)
-        box.append(slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, warm.shape[1 - axis]))
-    return box[0], box[1]
+    # A tenth of the slices must agree, so that an arm or a tube on a few of them does not widen the view.
+    warm = (ct.hu > BODY_HU).mean(axis=0) > 0.1
+    # The shell of the table is thin and the patient is not: opening removes the one and leaves the other.
+    rows, columns = (max(1, round(TABLE_MM / mm)) for mm in ct.spacing[1:])
+    parts, count = ndimage.label(ndimage.binary_opening(warm, np.ones((rows, columns))))
+    if not count:
+        return slice(0, warm.shape[0]), slice(0, warm.shape[1])
+    return ndimage.find_objects(parts)[np.argmax(np.bincount(parts.ravel())[1:])]
 
 
 def _pixels_per_mm(ct: CTVolume, box: tuple[slice, slice]) -> tuple[float, float]:
@@ -122,7 +124,7 @@ def _outline(panel: np.ndarray, mask: np.ndarray, box: tuple[slice, slice], colo
     rows, columns = panel.shape[:2]
     smooth = Image.fromarray(mask[box].astype(np.uint8) * 255).resize((columns, rows), Image.Resampling.BILINEAR)
     inside = np.array(smooth) > 127
-    panel[inside & ~ndimage.binary_erosion(inside)] = colour
+    panel[inside & ~ndimage.binary_erosion(inside, iterations=2)] = colour
 
 
 def _numbered(panel: np.ndarray, k: int, count: int) -> np.ndarray:

@@ -16,14 +16,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .devices import autocast_dtype, choose_device
 from .errors import Cancelled, DeviceError
 from .grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
+from .margins import class_margins, labels_from_margins, probabilities_from_margins
 from .model import LiverModel, ModelCard
 from .network import ConvBlock, UNet
 from .postprocess import clean
 from .quality import check_input, check_result
-from .upright import interpolate_from_upright, is_oblique, labels_from_upright, to_upright
+from .upright import interpolate_from_upright, is_oblique, to_upright
 from .volume import CTVolume
 
 Progress = Callable[[float, str], None]
+Keep = Callable[[int, Tensor], None]
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 8, "cuda": 32, "mps": 16}
@@ -141,20 +143,14 @@ class _Run:
         self._report(0.0, "Preparing the volume")
         self.warnings += check_input(ct, force)
         canonical = ct.canonical()
-        oblique = is_oblique(canonical)
-        stack = to_upright(canonical, self.card.spacing_mm) if oblique else canonical
         self._lap("preprocess")
 
-        labels, classes = self._label(stack, probabilities)
+        labels, classes = self._label(canonical, probabilities)
         self.warnings[:0] = self.segmenter.device_warnings
         self._report(0.92, "Cleaning up")
         if not tumour:
             np.minimum(labels, 1, out=labels)
-        labels = clean(labels, stack.spacing)
-        if oblique:
-            labels = labels_from_upright(labels, stack, canonical)
-            if classes is not None:
-                classes = np.stack([interpolate_from_upright(c, stack, canonical).astype(np.float16) for c in classes])
+        labels = clean(labels, canonical.spacing)
         self.warnings += check_result(canonical, labels)
         labels = ct.from_canonical(labels)
         if classes is not None:
@@ -169,12 +165,56 @@ class _Run:
     def card(self) -> ModelCard:
         return self.segmenter.model.card
 
-    def _label(self, stack: CTVolume, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Run the network over all slices, with smaller batches and at last on the CPU when memory runs out."""
+    def _label(self, canonical: CTVolume, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Labels and, if wanted, class probabilities of the canonical stack, before clean-up."""
+        labels = np.empty(canonical.hu.shape, dtype=np.uint8)
+        classes = np.empty((len(self.card.classes), *canonical.hu.shape), dtype=np.float16) if probabilities else None
+
+        def keep(first: int, margins: Tensor) -> None:
+            last = first + len(margins)
+            labels[first:last] = labels_from_margins(margins).cpu().numpy()
+            if classes is not None:
+                classes[:, first:last] = probabilities_from_margins(margins).half().cpu().numpy()
+
+        if is_oblique(canonical):
+            keep(0, self._margins_of_two_views(canonical))
+        else:
+            self._over_slices(canonical, keep, (0.05, 0.9))
+        return labels, classes
+
+    def _margins_of_two_views(self, canonical: CTVolume) -> Tensor:
+        """Mean log-odds (k, 2, j, i) of an oblique volume's own slices and of slices resampled axial to the patient.
+
+        The angle in the header tells how the patient lies, or how the image was cut: the network knows best either the
+        one view or the other, and their mean is right in both cases.
+        """
+        upright = to_upright(canonical, self.card.spacing_mm)
+        own = self._stored_margins(canonical, (0.05, 0.45))
+        other = self._stored_margins(upright, (0.45, 0.9))
+        for kind in range(own.shape[1]):
+            own[:, kind] += interpolate_from_upright(other[:, kind], upright, canonical)
+        self._lap("postprocess")
+        return torch.from_numpy(own / 2)
+
+    def _stored_margins(self, stack: CTVolume, span: tuple[float, float]) -> np.ndarray:
+        margins_of_stack = np.empty((len(stack.hu), 2, *stack.hu.shape[1:]), dtype=np.float32)
+
+        def keep(first: int, margins: Tensor) -> None:
+            margins_of_stack[first : first + len(margins)] = margins.cpu().numpy()
+
+        self._over_slices(stack, keep, span)
+        return margins_of_stack
+
+    def _over_slices(self, stack: CTVolume, keep: Keep, span: tuple[float, float]) -> None:
+        """Run the network over all slices, with smaller batches and at last on the CPU when memory runs out.
+
+        ``keep`` is given the index of a batch's first slice and its log-odds (n, 2, j, i); ``span`` is the part of the
+        progress that this takes.
+        """
         batch_size = BATCH_SIZE[self.segmenter.device.type]
         while True:
             try:
-                return self._label_in_batches(stack, probabilities, batch_size)
+                return self._in_batches(stack, batch_size, keep, span)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -191,24 +231,15 @@ class _Run:
         return BATCH_SIZE["cpu"]
 
     @torch.inference_mode()
-    def _label_in_batches(
-        self, stack: CTVolume, probabilities: bool, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        device = self.segmenter.device
+    def _in_batches(self, stack: CTVolume, batch_size: int, keep: Keep, span: tuple[float, float]) -> None:
         slices = self._to_model_grid(stack, batch_size)
         self._lap("preprocess")
-        labels = np.empty(stack.hu.shape, dtype=np.uint8)
-        classes = np.empty((len(self.card.classes), *stack.hu.shape), dtype=np.float16) if probabilities else None
-        for positions in torch.arange(len(slices), device=device).split(batch_size):
-            first, last = int(positions[0]), int(positions[-1]) + 1
-            self._report(0.05 + 0.85 * first / len(slices), "Finding the liver")
+        for positions in torch.arange(len(slices), device=self.segmenter.device).split(batch_size):
+            first = int(positions[0])
+            self._report(span[0] + (span[1] - span[0]) * first / len(slices), "Finding the liver")
             images = neighbour_stacks(slices, positions, stack.spacing[0], self.card.offsets_mm)
-            margins = to_input_size(class_margins(self._logits(images)), stack.hu.shape[1:])
-            labels[first:last] = labels_from_margins(margins).cpu().numpy()
-            if classes is not None:
-                classes[:, first:last] = probabilities_from_margins(margins).half().cpu().numpy()
+            keep(first, to_input_size(class_margins(self._logits(images)), stack.hu.shape[1:]))
         self._lap("network")
-        return labels, classes
 
     def _to_model_grid(self, stack: CTVolume, batch_size: int) -> Tensor:
         """All slices, windowed, at the network's in-plane spacing, on the device; float32 (k, rows, columns)."""
@@ -239,28 +270,6 @@ class _Run:
         now = perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._clock
         self._clock = now
-
-
-def class_margins(logits: Tensor) -> Tensor:
-    """From logits (n, 3, ...) to two log-odds (n, 2, ...): liver ∪ tumour against background, tumour against liver.
-
-    The first is the logarithm of (p_liver + p_tumour) / p_background, as in training: where liver and tumour compete,
-    their sum still counts.
-    """
-    background, liver, tumour = logits.unbind(1)
-    return torch.stack((torch.logaddexp(liver, tumour) - background, tumour - liver), dim=1)
-
-
-def labels_from_margins(margins: Tensor) -> Tensor:
-    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour."""
-    liver = margins[:, 0] > 0
-    return liver.to(torch.uint8) + (liver & (margins[:, 1] > 0)).to(torch.uint8)
-
-
-def probabilities_from_margins(margins: Tensor) -> Tensor:
-    """Class probabilities (3, n, ...)."""
-    either, tumour = margins.sigmoid().unbind(1)
-    return torch.stack((1 - either, either * (1 - tumour), either * tumour))
 
 
 def fold_batch_norm(network: UNet) -> UNet:

@@ -1,4 +1,4 @@
-"""Oblique volumes: resampled so that slices are axial to the patient, and the result brought back.
+"""Oblique volumes: resampled so that slices are axial to the patient, and what was found brought back.
 
 The network knows axial slices. Reordering axes serves every volume that is nearly aligned with the patient; one that
 was reformatted or acquired at an angle is resampled in 3D once.
@@ -11,8 +11,8 @@ import numpy as np
 from .resample import resample
 from .volume import CTVolume
 
-# Patients lie a few degrees off anyhow, and the network saw tilted ones in training: below this, resampling gains
-# nothing.
+# Patients lie a few degrees off anyhow, and the network was trained on tilted ones too: below this, the volume's own
+# slices serve.
 LARGEST_ANGLE_DEGREES = 5.0
 LARGEST_SLICE_SPACING_MM = 3.0
 AIR_HU = -1000.0
@@ -39,13 +39,6 @@ def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
 def interpolate_from_upright(array: np.ndarray, upright: CTVolume, canonical: CTVolume) -> np.ndarray:
     """Bring an array on the upright grid to the oblique one by linear interpolation; float32 (k, j, i)."""
     return resample(array.astype(np.float32), upright.affine, canonical.hu.shape, canonical.affine, order=1)
-
-
-def labels_from_upright(labels: np.ndarray, upright: CTVolume, canonical: CTVolume) -> np.ndarray:
-    """Bring labels back: a voxel belongs to the class that fills more than half of it, tumour before liver."""
-    liver = interpolate_from_upright(labels > 0, upright, canonical) > 0.5
-    tumour = interpolate_from_upright(labels == 2, upright, canonical) > 0.5 if (labels == 2).any() else False
-    return liver.astype(np.uint8) + (liver & tumour).astype(np.uint8)
 
 
 def _bounding_box(volume: CTVolume) -> tuple[np.ndarray, np.ndarray]:

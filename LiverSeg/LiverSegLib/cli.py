@@ -1,0 +1,293 @@
+"""The command `liverseg`: segment, evaluate, info, phantom.
+
+Exit code 0: done; 1: failed; 2: bad input or usage; 130: stopped by Ctrl-C. What each command needs is imported when
+it runs, so that help and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NoReturn
+
+from . import __version__
+from .atomic import check_writable, replacing
+from .errors import Cancelled, InputError, LiverSegError, OutputError
+
+CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
+LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; errors are one line on stderr, with a traceback on ``--debug``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = _parser().parse_args(arguments)
+        options.run(options)
+        return 0
+    except KeyboardInterrupt:
+        return _failed(Cancelled(), arguments)
+    except Exception as error:  # the outermost boundary: whatever it is, the user gets a sentence
+        return _failed(error, arguments)
+
+
+def segment(options: argparse.Namespace) -> None:
+    """`liverseg segment`: nothing is written unless all of it can be."""
+    started = perf_counter()
+    _check_outputs(options)
+    from . import files
+    from .model import LiverModel
+    from .report import SegmentationReport
+    from .segmenter import Segmenter
+
+    ct = files.read_ct(options.ct, options.force)
+    reference, warnings = _reference(options.reference, ct.hu.shape, ct.affine)
+    segmenter = Segmenter(LiverModel.load(options.model), options.device)
+    loaded = perf_counter() - started
+    with _cancel_on_interrupt() as cancel, _progress_line() as progress:
+        found = segmenter.segment(ct, progress, cancel, tumour=options.tumour, force=options.force)
+    found = replace(found, seconds={**found.seconds, "load": loaded})
+
+    # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
+    with ExitStack() as places:
+        writing = perf_counter()
+        files.write_labels(places.enter_context(replacing(options.output)), found.labels, found.affine)
+        if options.picture:
+            from . import picture
+
+            drawn = picture.overlay(ct, found.labels, reference)
+            picture.write_png(places.enter_context(replacing(options.picture)), drawn)
+        written = perf_counter()
+        report = SegmentationReport.of(
+            found,
+            ct.spacing,
+            input=str(options.ct),
+            output=str(options.output),
+            reference=reference,
+            tumour=options.tumour,
+            extra_warnings=warnings,
+            write_seconds=written - writing,
+        )
+        report = replace(report, seconds={**report.seconds, "total": perf_counter() - started})
+        if options.report:
+            report.write_json(places.enter_context(replacing(options.report)))
+    print(report.summary())
+    print(f"Written: {', '.join(map(str, _outputs(options)))}")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """`liverseg evaluate`: how well two labelmaps agree, on the grid of the first."""
+    from . import files
+    from .metrics import compare, dice
+    from .volume import CTVolume
+
+    labels, affine = files.read_labels(options.prediction)
+    reference, warnings = _reference(options.reference, labels.shape, affine)
+    grid = CTVolume(labels, affine)
+    result: dict[str, Any] = dict(compare(labels > 0, reference > 0, grid.spacing))
+    if (labels == 2).any() and (reference == 2).any():
+        result["tumour_dice"] = dice(labels == 2, reference == 2)
+    result["prediction_volume_ml"] = (labels > 0).sum() * grid.voxel_volume_ml
+    result["reference_volume_ml"] = (reference > 0).sum() * grid.voxel_volume_ml
+    # Distances to an empty mask are infinite, which JSON cannot say.
+    result = {key: round(float(value), 4) if math.isfinite(value) else None for key, value in result.items()}
+    _print({**result, "warnings": warnings}, options.json)
+
+
+def info(options: argparse.Namespace) -> None:
+    """`liverseg info`: version, model card, and the devices that really run."""
+    from importlib.metadata import version
+
+    from .devices import usable_devices
+    from .model import LiverModel
+
+    card = asdict(LiverModel.load(options.model).card)
+    if not options.json:
+        shown = ("name", "version", "sha256", "classes", "intended_use", "licence", "accuracy", "limits")
+        card = {key: card[key] for key in shown}
+    content = {"version": __version__, "torch": version("torch"), "devices": usable_devices(), "model": card}
+    _print(content, options.json)
+
+
+def phantom(options: argparse.Namespace) -> None:
+    """`liverseg phantom`: a synthetic CT and its exact liver, for a first try without patient data."""
+    from . import files
+    from .phantom import make_phantom
+
+    folder: Path = options.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another.") from error
+    ct, labels = folder / "ct.nii.gz", folder / "liver.nii.gz"
+    check_writable(ct)
+    made = make_phantom()
+    files.write_ct(ct, made.ct)
+    files.write_labels(labels, made.labels, made.ct.affine)
+    print(f"Written: {ct}, {labels}")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say it in the one line that all errors have; argparse would print the usage as well."""
+        raise InputError(f"{message}; see {self.prog} --help.")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="liverseg", description="Segments the liver in CT volumes. For research use.")
+    parser.add_argument("--version", action="version", version=f"liverseg {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    for add in (_add_segment, _add_evaluate, _add_info, _add_phantom):
+        add(commands).add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_segment(commands: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT.")
+    command.set_defaults(run=segment)
+    command.add_argument("ct", type=Path, metavar="CT", help=CT_FORMATS)
+    output = ".nii.gz, .nii, .nrrd, or .seg.nrrd, which Slicer opens as a segmentation"
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
+    command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
+    command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
+    command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
+    command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
+    return command
+
+
+def _add_evaluate(commands: Any) -> argparse.ArgumentParser:
+    text = "compare a segmentation with a reference (liver including tumours)"
+    command = commands.add_parser("evaluate", help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=evaluate)
+    command.add_argument("prediction", type=Path, metavar="PREDICTION", help=LABEL_FORMATS)
+    command.add_argument("reference", type=Path, metavar="REFERENCE", help=LABEL_FORMATS)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _add_info(commands: Any) -> argparse.ArgumentParser:
+    text = "version, model card, devices"
+    command = commands.add_parser("info", help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=info)
+    command.add_argument("--json", action="store_true", help="print JSON, with the whole model card")
+    command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
+    return command
+
+
+def _add_phantom(commands: Any) -> argparse.ArgumentParser:
+    text = "write a synthetic CT and its liver: ct.nii.gz and liver.nii.gz"
+    command = commands.add_parser("phantom", help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=phantom)
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder, made if missing")
+    return command
+
+
+def _outputs(options: argparse.Namespace) -> list[Path]:
+    return [path for path in (options.output, options.report, options.picture) if path]
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Find out before any work whether all outputs can be written, and harm nothing that is there."""
+    from .files import check_output_suffix
+
+    check_output_suffix(options.output)
+    inputs = {path.resolve() for path in (options.ct, options.reference) if path}
+    taken: set[Path] = set()
+    for path in _outputs(options):
+        check_writable(path)
+        if path.resolve() in inputs:
+            raise OutputError(f"{path} is an input and would be overwritten; choose another name for the output.")
+        if path.resolve() in taken:
+            raise OutputError(f"{path} is given for two outputs; choose different names.")
+        taken.add(path.resolve())
+
+
+def _reference(path: Path | None, shape: tuple[int, ...], affine: Any) -> tuple[Any, list[str]]:
+    """The reference's labels on a grid, with warnings; None if there is no reference."""
+    if path is None:
+        return None, []
+    from .files import read_labels
+    from .resample import reference_on_grid
+
+    return reference_on_grid(*read_labels(path), shape, affine)
+
+
+@contextmanager
+def _cancel_on_interrupt() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that the segmenter stops between two batches."""
+    cancel = threading.Event()
+    # Python delivers signals to the main thread only, and lets no other set a handler.
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: cancel.set())
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if cancel.is_set():
+        raise Cancelled()
+
+
+@contextmanager
+def _progress_line() -> Iterator[Callable[[float, str], None] | None]:
+    """A line on the terminal that tells how far the work is, gone afterwards; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        yield lambda share, stage: print(f"\r{stage:<24} {share:4.0%}", end="", file=sys.stderr, flush=True)
+    finally:
+        print("\r" + " " * 30, end="\r", file=sys.stderr, flush=True)
+
+
+def _print(content: dict[str, Any], as_json: bool) -> None:
+    """Print a result as JSON or, for people, one fact a line."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(_lines(content)))
+
+
+def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        title = indent + key.replace("_", " ")
+        if isinstance(value, dict) and value:
+            yield f"{title}:"
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list | tuple) and any(len(str(entry)) > 30 for entry in value):
+            yield from (f"{title}: {entry}" for entry in value)
+        elif isinstance(value, list | tuple):
+            yield f"{title}: {', '.join(map(str, value)) or 'none'}"
+        else:
+            yield f"{title}: {'none' if value is None or value == {} else value}"
+
+
+def _failed(error: BaseException, arguments: Sequence[str]) -> int:
+    if "--debug" in arguments:
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, LiverSegError):
+        print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)
+        return error.exit_code
+    # Not foreseen: most likely a fault of ours.
+    kind = type(error).__name__
+    print(f"liverseg: error: {kind}: {_one_line(error)}; run it again with --debug and report it.", file=sys.stderr)
+    return 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

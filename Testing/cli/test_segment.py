@@ -1,0 +1,174 @@
+"""`liverseg segment`: a CT in; segmentation, report and picture out, all of them or none."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from LiverSegLib import files, picture, segmenter
+from LiverSegLib.cli import main
+from LiverSegLib.errors import OutputError
+
+
+@pytest.fixture(scope="module")
+def a_result(a_scan, tmp_path_factory):
+    """What the command finds in the scan, as a file."""
+    path = tmp_path_factory.mktemp("result") / "liver.nii.gz"
+    assert main(["segment", str(a_scan.ct), "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C is pressed when the segmenter has begun."""
+
+    def check_input(*_):
+        signal.raise_signal(signal.SIGINT)
+        return []
+
+    monkeypatch.setattr(segmenter, "check_input", check_input)
+
+
+@pytest.fixture
+def a_failing_picture(monkeypatch):
+    """The disk is full when the picture is to be written, after the segmentation."""
+
+    def write_png(path, image):
+        path.write_bytes(b"half a picture")
+        raise OutputError("The disk is full; free some space.")
+
+    monkeypatch.setattr(picture, "write_png", write_png)
+
+
+def test_a_ct_with_a_reference_gives_segmentation_report_and_picture(run, a_scan, output_folder):
+    liver, report, overlay = (output_folder / name for name in ("liver.seg.nrrd", "report.json", "overlay.png"))
+
+    outcome = run(
+        "segment", a_scan.ct, "-o", liver, "--reference", a_scan.liver, "--report", report, "--picture", overlay,
+        "--device", "cpu",
+    )  # fmt: skip
+
+    assert (outcome.exit_code, outcome.errors) == (0, [])
+    labels, affine = files.read_labels(liver)
+    ct = files.read_ct(a_scan.ct)
+    assert labels.shape == ct.hu.shape
+    assert np.allclose(affine, ct.affine)
+    assert set(np.unique(labels)) <= {0, 1}
+    content = json.loads(report.read_text())
+    assert (content["input"], content["output"], content["device"]) == (str(a_scan.ct), str(liver), "cpu")
+    assert content["liver_volume_ml"] == pytest.approx((labels > 0).sum() * ct.voxel_volume_ml, abs=0.01)
+    assert {"dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent"} <= set(content)
+    assert f"Dice: {content['dice']:.3f}" in outcome.output
+    assert "research use" in outcome.output
+    with Image.open(overlay) as image:
+        assert image.mode == "RGB"
+    assert {path.name for path in output_folder.iterdir()} == {liver.name, report.name, overlay.name}
+
+
+def test_the_stages_add_up_to_the_total(run, a_scan, output_folder):
+    run("segment", a_scan.ct, "-o", output_folder / "liver.nii.gz", "--report", output_folder / "report.json")
+    seconds = json.loads((output_folder / "report.json").read_text())["seconds"]
+    assert set(seconds) == {"load", "preprocess", "network", "postprocess", "write", "total"}
+    assert 0 < sum(seconds.values()) - seconds["total"] <= seconds["total"] + 0.01
+    assert all(value >= 0 for value in seconds.values())
+
+
+@pytest.mark.parametrize("name", ["liver.nii", "LIVER.SEG.NRRD"])
+def test_every_output_format_holds_the_same_labels(run, a_scan, a_result, output_folder, name):
+    assert run("segment", a_scan.ct, "-o", output_folder / name).exit_code == 0
+    labels, affine = files.read_labels(output_folder / name)
+    expected, expected_affine = files.read_labels(a_result)
+    assert np.array_equal(labels, expected)
+    assert np.allclose(affine, expected_affine)
+
+
+def test_a_single_slice_is_segmented_with_a_warning(run, changed_ct, output_folder):
+    outcome = run("segment", changed_ct(lambda hu: hu[..., 3:4]), "-o", output_folder / "liver.nii.gz")
+    assert outcome.exit_code == 0
+    assert "single axial slice" in outcome.output
+    assert files.read_labels(output_folder / "liver.nii.gz")[0].shape == (1, 64, 64)
+
+
+def test_a_picture_of_0_to_255_is_segmented_with_a_warning(run, changed_ct, output_folder):
+    ct = changed_ct(lambda hu: np.clip((hu + 160.0) * 255 / 400, 0, 255).astype(np.uint8))
+    outcome = run("segment", ct, "-o", output_folder / "liver.nii.gz")
+    assert outcome.exit_code == 0
+    assert "0 to 255" in outcome.output
+
+
+def test_an_mr_is_segmented_when_forced(run, changed_ct, output_folder):
+    ct = changed_ct(lambda hu: np.clip(hu + 1000, 0, None).astype(np.int16) * 3)
+    outcome = run("segment", ct, "-o", output_folder / "liver.nii.gz", "--force")
+    assert outcome.exit_code == 0
+    assert "Warning" in outcome.output
+
+
+def test_a_reference_on_another_grid_is_resampled_with_a_warning(run, a_scan, output_folder, tmp_path):
+    labels, affine = files.read_labels(a_scan.liver)
+    finer = affine @ np.diag((1, 1, 0.5, 1))
+    files.write_labels(tmp_path / "finer.nii.gz", labels.repeat(2, axis=0), finer)
+    report = output_folder / "report.json"
+    outcome = run(
+        "segment", a_scan.ct, "-o", output_folder / "liver.nii.gz", "--reference", tmp_path / "finer.nii.gz",
+        "--report", report,
+    )  # fmt: skip
+    assert outcome.exit_code == 0
+    assert any("another voxel grid" in warning for warning in json.loads(report.read_text())["warnings"])
+
+
+def test_without_a_reference_the_report_has_no_dice(run, a_scan, output_folder):
+    report = output_folder / "report.json"
+    run("segment", a_scan.ct, "-o", output_folder / "liver.nii.gz", "--report", report)
+    assert "dice" not in json.loads(report.read_text())
+
+
+def test_ctrl_c_ends_with_130_and_one_line_and_leaves_no_trace(run, a_scan, output_folder, interrupted):
+    before = signal.getsignal(signal.SIGINT)
+    outcome = run("segment", a_scan.ct, "-o", output_folder / "liver.nii.gz")
+    assert outcome.exit_code == 130
+    assert outcome.errors == ["liverseg: error: Cancelled: nothing was changed."]
+    assert list(output_folder.iterdir()) == []
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_when_one_output_fails_none_is_left_and_the_old_ones_are_whole(run, a_scan, output_folder, a_failing_picture):
+    liver = output_folder / "liver.nii.gz"
+    liver.write_bytes(b"the old segmentation")
+    outcome = run(
+        "segment", a_scan.ct, "-o", liver, "--picture", output_folder / "p.png", "--report", output_folder / "r.json"
+    )
+    assert (outcome.exit_code, outcome.errors) == (2, ["liverseg: error: The disk is full; free some space."])
+    assert [path.name for path in output_folder.iterdir()] == [liver.name]
+    assert liver.read_bytes() == b"the old segmentation"
+
+
+def test_an_unforeseen_error_is_one_line_and_exit_code_1(run, a_scan, output_folder, monkeypatch):
+    monkeypatch.setattr(segmenter, "check_input", lambda *_: 1 / 0)
+    outcome = run("segment", a_scan.ct, "-o", output_folder / "liver.nii.gz")
+    assert outcome.exit_code == 1
+    assert len(outcome.errors) == 1
+    assert "ZeroDivisionError" in outcome.errors[0]
+    assert list(output_folder.iterdir()) == []
+
+
+def test_debug_adds_the_traceback(run, tmp_path, output_folder):
+    outcome = run("segment", tmp_path / "none.nii", "-o", output_folder / "liver.nii.gz", "--debug")
+    assert outcome.exit_code == 2
+    assert outcome.errors[0].startswith("Traceback")
+    assert outcome.errors[-1].startswith("liverseg: error: ")
+
+
+def test_scaled_voxels_give_the_same_liver(run, a_scan, a_result, output_folder, tmp_path):
+    image = nibabel.load(a_scan.ct)
+    scaled = nibabel.Nifti1Image(np.asarray(image.dataobj) + 1024, image.affine)
+    scaled.header.set_slope_inter(1, -1024)
+    nibabel.save(scaled, tmp_path / "scaled.nii.gz")
+    assert run("segment", tmp_path / "scaled.nii.gz", "-o", output_folder / "liver.nii.gz").exit_code == 0
+    labels, _ = files.read_labels(output_folder / "liver.nii.gz")
+    assert labels.any()
+    assert np.array_equal(labels, files.read_labels(a_result)[0])

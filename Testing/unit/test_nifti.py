@@ -1,0 +1,151 @@
+"""NIfTI files: HU and labels come back as they were, in their place, whatever the header's way of saying it."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from LiverSegLib import files
+from LiverSegLib.errors import InputError
+from LiverSegLib.volume import CTVolume
+
+SHAPE = (5, 6, 7)  # k, j, i
+
+
+@st.composite
+def affines(draw):
+    """IJK→RAS matrices: any rotation, handedness, spacing and origin."""
+    rotation = Rotation.from_euler("xyz", draw(st.tuples(*[st.floats(-180, 180)] * 3)), degrees=True).as_matrix()
+    spacing = draw(st.tuples(*[st.sampled_from((0.7, -0.7, 1.5, -3.0, 5.0))] * 3))
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * spacing
+    affine[:3, 3] = draw(st.tuples(*[st.floats(-500, 500)] * 3))
+    return affine
+
+
+@pytest.fixture
+def hu():
+    return np.random.default_rng(0).integers(-1000, 1500, SHAPE).astype(np.int16)
+
+
+@pytest.fixture
+def affine():
+    return np.array([[-0.7, 0, 0.1, 90], [0, -0.8, 0.05, 120], [0.02, 0.03, 2.5, -300], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Write an image as NIfTI; values (i, j, k, ...)."""
+
+    def saved(values, affine, name="ct.nii.gz", **header):
+        image = nibabel.Nifti1Image(values, affine)
+        for field, value in header.items():
+            image.header[field] = value
+        nibabel.save(image, tmp_path / name)
+        return tmp_path / name
+
+    return saved
+
+
+@pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz", "CT.NII.GZ"])
+def test_hu_and_affine_come_back(saved, hu, affine, name):
+    ct = files.read_ct(saved(hu.T, affine, name))
+    assert np.array_equal(ct.hu, hu)
+    assert np.allclose(ct.affine, affine)
+    assert ct.name == name
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64, ">i2"])
+def test_every_voxel_type_gives_the_same_hu(saved, hu, affine, dtype):
+    assert np.array_equal(files.read_ct(saved(hu.T.astype(dtype), affine)).hu, hu)
+
+
+def test_slope_and_intercept_are_applied(tmp_path, affine):
+    stored = np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.uint8)
+    image = nibabel.Nifti1Image(stored.T, affine)
+    image.header.set_slope_inter(2, -250)
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    # nibabel writes such an image so that reading gives `stored`; undo that in the bytes on disk.
+    with nibabel.openers.Opener(tmp_path / "ct.nii.gz") as file:
+        content = bytearray(file.read())
+    offset = int(nibabel.load(tmp_path / "ct.nii.gz").dataobj.offset)
+    content[offset:] = stored.T.tobytes(order="F")
+    (tmp_path / "ct.nii").write_bytes(content)
+    assert np.array_equal(files.read_ct(tmp_path / "ct.nii").hu, stored.astype(np.int16) * 2 - 250)
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (2, 2)])
+def test_the_position_is_that_of_sform_or_qform(tmp_path, hu, affine, codes):
+    rigid = affine.copy()
+    rigid[:3, :3] = Rotation.from_euler("xyz", (5, 10, 15), degrees=True).as_matrix() * (-0.7, -0.8, 2.5)
+    image = nibabel.Nifti1Image(hu.T, rigid)
+    image.set_sform(rigid if codes[0] else None, codes[0])
+    image.set_qform(rigid if codes[1] else None, codes[1])
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    assert np.allclose(files.read_ct(tmp_path / "ct.nii.gz").affine, rigid, atol=1e-4)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("meter", 1000), ("micron", 0.001), ("unknown", 1)])
+def test_lengths_are_millimetres_whatever_the_headers_unit(tmp_path, hu, affine, unit, factor):
+    image = nibabel.Nifti1Image(hu.T, np.diag((1 / factor,) * 3 + (1,)) @ affine)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    assert np.allclose(files.read_ct(tmp_path / "ct.nii.gz").affine, affine, rtol=1e-5)
+
+
+def test_further_axes_of_length_one_are_dropped(saved, hu, affine):
+    assert np.array_equal(files.read_ct(saved(hu.T[..., None, None], affine)).hu, hu)
+
+
+@given(affine=affines(), seed=st.integers(0, 99), name=st.sampled_from(("l.nii.gz", "l.nii", "l.nrrd", "l.seg.nrrd")))
+def test_labels_come_back_voxel_for_voxel_and_in_their_place(tmp_path_factory, affine, seed, name):
+    labels = np.random.default_rng(seed).integers(0, 3, SHAPE).astype(np.uint8)
+    path = tmp_path_factory.mktemp("labels") / name
+    files.write_labels(path, labels, affine)
+    read, read_affine = files.read_labels(path)
+    assert read.dtype == np.uint8
+    assert np.array_equal(read, labels)
+    assert np.allclose(read_affine, affine, atol=1e-3)
+
+
+def test_written_labels_say_their_place_twice_and_in_millimetres(tmp_path, affine):
+    files.write_labels(tmp_path / "l.nii.gz", np.ones(SHAPE, np.uint8), affine)
+    header = nibabel.load(tmp_path / "l.nii.gz").header
+    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
+    assert header.get_xyzt_units()[0] == "mm"
+    assert header.get_data_dtype() == np.uint8
+
+
+def test_a_written_ct_comes_back(tmp_path, hu, affine):
+    files.write_ct(tmp_path / "ct.nii.gz", CTVolume(hu, affine))
+    assert np.array_equal(files.read_ct(tmp_path / "ct.nii.gz").hu, hu)
+
+
+def test_a_mask_of_255_is_the_liver(saved, affine):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:4, 2:4, 2:5] = 255
+    assert np.array_equal(files.read_labels(saved(mask.T, affine))[0], mask // 255)
+
+
+def test_labels_with_nan_are_refused(saved, affine):
+    with pytest.raises(InputError, match="NaN"):
+        files.read_labels(saved(np.full(SHAPE[::-1], np.nan, np.float32), affine))
+
+
+def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path):
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape((30000, 30000, 30000))
+    header["magic"], header["vox_offset"], header["sform_code"] = b"n+1", 352, 1
+    (tmp_path / "ct.nii").write_bytes(header.binaryblock + bytes(1000))
+    with pytest.raises(InputError, match="shorter than its header promises"):
+        files.read_ct(tmp_path / "ct.nii")
+
+
+def test_real_voxels_are_those_that_nibabel_gives(shared_data):
+    path = shared_data / "train" / "ircad_e10_ct.nii.gz"
+    assert np.array_equal(files.read_ct(path).hu, nibabel.load(path).get_fdata().T)

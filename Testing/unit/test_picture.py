@@ -1,0 +1,125 @@
+"""The overlay: slices through the liver with its outline, upright, in the body's own shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from LiverSegLib import picture
+from LiverSegLib.picture import CAPTION, COLUMNS, GAP, PANEL, REFERENCE_COLOUR
+from LiverSegLib.segments import LIVER, TUMOUR
+from LiverSegLib.volume import CTVolume
+
+SHAPE = (20, 60, 80)
+AXIAL = np.diag((-4.0, -4.0, 5.0, 1.0))
+
+
+@pytest.fixture
+def ct():
+    """An elliptical body of 50 HU, twice as wide as deep, in air."""
+    j, i = np.ogrid[: SHAPE[1], : SHAPE[2]]
+    body = ((j - 30) / 15) ** 2 + ((i - 40) / 30) ** 2 < 1
+    hu = np.where(body, 50, -1000).astype(np.int16)
+    return CTVolume(np.broadcast_to(hu, SHAPE).copy(), AXIAL, "a body")
+
+
+@pytest.fixture
+def labels():
+    """A liver on the patient's right, at the picture's left, in the upper half, with a tumour."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:18, 25:35, 15:30] = 1
+    labels[10:18, 29:32, 20:24] = 2
+    return labels
+
+
+def has(image, colour):
+    """Where the picture, without its caption, has exactly this colour."""
+    return (image[:-CAPTION] == colour).all(axis=-1)
+
+
+def test_liver_tumour_and_reference_are_outlined_in_their_colours(ct, labels):
+    image = picture.overlay(ct, labels, np.roll(labels, 3, axis=1))
+    assert image.dtype == np.uint8
+    for colour in (LIVER.colour, TUMOUR.colour, REFERENCE_COLOUR):
+        assert has(image, colour).any()
+
+
+def test_without_tumour_and_reference_their_colours_are_absent(ct, labels):
+    image = picture.overlay(ct, np.minimum(labels, 1))
+    assert not has(image, TUMOUR.colour).any()
+    assert not has(image, REFERENCE_COLOUR).any()
+
+
+def test_the_patients_right_is_on_the_left(ct, labels):
+    image = picture.overlay(ct, labels)
+    columns = np.flatnonzero(has(image[:, :PANEL], LIVER.colour).any(axis=0))
+    assert columns.max() < PANEL / 2
+
+
+def test_a_panel_has_the_shape_of_the_body(ct, labels):
+    image = picture.overlay(ct, labels)
+    rows = (len(image) - CAPTION) // 2 - GAP
+    assert image.shape[1] == COLUMNS * (PANEL + GAP) - GAP
+    assert rows / PANEL == pytest.approx(0.5, abs=0.05)
+
+
+def test_pixels_that_are_not_square_do_not_stretch_the_body(ct, labels):
+    coarse = CTVolume(ct.hu[:, ::2], AXIAL @ np.diag((1, 2, 1, 1)), ct.name)
+    plain, stretched = picture.overlay(ct, labels), picture.overlay(coarse, labels[:, ::2])
+    assert np.allclose(plain.shape, stretched.shape, atol=0.05 * PANEL)
+
+
+def test_any_order_of_axes_gives_the_same_picture(ct, labels):
+    turned = CTVolume(ct.hu.transpose(2, 0, 1)[::-1], turned_affine(), ct.name)
+    image = picture.overlay(turned, labels.transpose(2, 0, 1)[::-1])
+    assert np.array_equal(image, picture.overlay(ct, labels))
+
+
+def turned_affine():
+    """That of the array (k, j, i) of AXIAL reordered to (i, k, j), the first of them reversed."""
+    affine = np.eye(4)
+    # The new i is the old j, the new j is the old k, the new k is the old i from its end.
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = AXIAL[:3, 1], AXIAL[:3, 2], -AXIAL[:3, 0]
+    affine[:3, 3] = AXIAL[:3, 0] * (SHAPE[2] - 1)
+    return affine
+
+
+def test_the_table_is_cut_away(ct, labels):
+    with_table = ct.hu.copy()
+    with_table[:, 55:57, 5:75] = 200
+    image = picture.overlay(CTVolume(with_table, AXIAL, ct.name), labels)
+    assert np.array_equal(image, picture.overlay(ct, labels))
+
+
+def test_without_a_liver_the_whole_volume_is_shown_and_the_caption_differs(ct, labels):
+    empty = picture.overlay(ct, np.zeros_like(labels))
+    assert not has(empty, LIVER.colour).any()
+    assert not np.array_equal(empty[-CAPTION:], picture.overlay(ct, labels)[-CAPTION:])
+
+
+def test_a_single_slice_gives_a_single_panel(ct, labels):
+    image = picture.overlay(CTVolume(ct.hu[12:13], AXIAL, "slice"), labels[12:13])
+    rows = len(image) - CAPTION - GAP
+    assert rows / PANEL == pytest.approx(0.5, abs=0.05)
+    assert not image[:-CAPTION, PANEL + GAP :].any()
+
+
+def test_a_volume_without_a_body_is_drawn_as_well(labels):
+    air = CTVolume(np.full(SHAPE, -1000, np.int16), AXIAL, "air")
+    assert has(picture.overlay(air, labels), LIVER.colour).any()
+
+
+def test_the_png_holds_the_picture(ct, labels, tmp_path):
+    image = picture.overlay(ct, labels)
+    picture.write_png(tmp_path / "overlay.png", image)
+    with Image.open(tmp_path / "overlay.png") as read:
+        assert np.array_equal(np.asarray(read), image)
+
+
+def test_real_anatomy_is_drawn_with_its_outlines(shared_data):
+    from LiverSegLib.files import read_ct, read_labels
+
+    ct = read_ct(shared_data / "train" / "ircad_e10_ct.nii.gz")
+    labels, _ = read_labels(shared_data / "train" / "ircad_e10_liver.nii.gz")
+    assert has(picture.overlay(ct, labels), LIVER.colour).sum() > 1000
