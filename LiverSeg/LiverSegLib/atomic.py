@@ -49,9 +49,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         If the folder does not exist, no file can be made in it, or ``path`` is something other than a file.
     """
     target = Path(path)
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise OutputError(f"The folder {target.parent} does not exist; create it or choose another output.")
-    if target.exists() and not target.is_file():
+    if os.path.exists(target) and not os.path.isfile(target):
         raise OutputError(f"{target} is not a file that can be replaced; choose another name for the output.")
     # Only trying tells: permission bits say nothing of read-only disks, network shares or the superuser.
     probe = _temporary_name(target)

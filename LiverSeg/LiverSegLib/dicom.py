@@ -9,12 +9,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
+from .headers import without_position
 from .itk import affine_of
 from .volume import CTVolume
 
 MODALITY = "0008|0060"
 SERIES_DESCRIPTION = "0008|103e"
-
 POSITION = "0020|0032"
 
 # Rounding in the headers stays below this share of the slice spacing, a missing slice does not.
@@ -48,6 +48,8 @@ def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"The DICOM series in {folder} cannot be read; export or download it again.") from error
+    if not all(reader.HasMetaDataKey(n, POSITION) for n in range(len(files))):
+        raise without_position(folder, "slices without an image position")
     _check_slices([reader.GetMetaData(n, POSITION) for n in range(len(files))], folder)
     return CTVolume.from_array(sitk.GetArrayFromImage(image), affine_of(image), folder.resolve().name)
 

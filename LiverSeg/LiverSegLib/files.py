@@ -30,7 +30,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         from . import dicom
 
         return dicom.read_series(path, force)
@@ -55,12 +55,16 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         If the file is missing, cannot be read, is not 3D, or holds labels other than these.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
     values, affine, fields = _read(path)
     _check_invertible(affine, path)
     if "Segment0_LabelValue" in fields:
-        return segments.to_labels(values if values.ndim == 4 else values[..., np.newaxis], fields, str(path)), affine
+        layers = values if values.ndim == 4 else values[..., np.newaxis]
+        try:
+            return segments.to_labels(layers, fields, str(path)), affine
+        except (ValueError, IndexError) as error:
+            raise headers.unreadable(path) from error
     if values.ndim != 3:
         raise InputError(f"{path} has {values.shape[3]} values a voxel; give a labelmap with one.")
     if not np.isfinite(values).all():
@@ -106,8 +110,9 @@ def check_output_suffix(path: str | os.PathLike[str]) -> str:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; check the path.")
+    # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
+    if not os.path.isfile(path):
+        raise InputError(f"{path} does not exist or may not be read; check the path.")
     if not suffix:
         raise InputError(f"{path} is of no known format; give {_either(NIFTI_SUFFIXES + ITK_SUFFIXES)}.")
     if path.stat().st_size == 0:

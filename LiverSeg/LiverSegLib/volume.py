@@ -36,6 +36,8 @@ class CTVolume:
     def from_array(cls, values: np.ndarray, affine: np.ndarray, name: str = "volume") -> CTVolume:
         """Check a (k, j, i) array of any real dtype and its IJK→RAS affine, and round the values to whole HU.
 
+        An int16 array is not copied.
+
         Raises
         ------
         InputError
@@ -43,10 +45,12 @@ class CTVolume:
             the affine is not an invertible 4×4 matrix of finite numbers.
         """
         values = np.asarray(values)
-        affine = np.array(affine, dtype=np.float64)
+        affine = _as_matrix(affine, name)
         _check_voxels(values, name)
-        _check_affine(affine, name)
-        return cls(_to_int16(values), affine, name)
+        hu = _to_int16(values)
+        if hu.min() == hu.max():
+            raise InputError(f"{name} is constant ({hu.flat[0]} HU); check that the export holds the image in HU.")
+        return cls(hu, affine, name)
 
     @cached_property
     def spacing(self) -> tuple[float, float, float]:
@@ -97,21 +101,28 @@ def _check_voxels(values: np.ndarray, name: str) -> None:
         raise InputError(f"{name} holds voxels of type {values.dtype}, not numbers; give a CT in Hounsfield units.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{name} holds NaN or infinite voxels; replace them, for example by -1024 HU (air).")
-    if values.min() == values.max():
-        raise InputError(f"{name} is constant ({values.flat[0]} everywhere); check that the export holds the image.")
 
 
-def _check_affine(affine: np.ndarray, name: str) -> None:
-    fit = affine.shape == (4, 4) and bool(np.isfinite(affine).all()) and np.allclose(affine[3], (0, 0, 0, 1))
+def _as_matrix(affine: np.ndarray, name: str) -> np.ndarray:
+    sentence = (
+        f"{name} has no valid position in the patient (its affine cannot be inverted); "
+        "convert it again from DICOM with its orientation and spacing."
+    )
+    try:
+        matrix = np.array(affine, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(sentence) from error
+    if not _is_invertible(matrix):
+        raise InputError(sentence)
+    return matrix
+
+
+def _is_invertible(matrix: np.ndarray) -> bool:
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not np.allclose(matrix[3], (0, 0, 0, 1)):
+        return False
     # Compared with the product of the spacings, so that neither 0.1 mm nor 10 m voxels change the verdict.
-    if fit:
-        lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        fit = bool(lengths.min() > 0) and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-3
-    if not fit:
-        raise InputError(
-            f"{name} has no valid position in the patient (its affine cannot be inverted); "
-            "convert it again from DICOM with its orientation and spacing."
-        )
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    return bool(lengths.min() > 0) and abs(np.linalg.det(matrix[:3, :3] / lengths)) > 1e-3
 
 
 def _to_int16(values: np.ndarray) -> np.ndarray:

@@ -17,6 +17,10 @@ def missing(ct, folder):
     return folder / "ct.nii.gz"
 
 
+def of_too_long_a_name(ct, folder):
+    return folder / f"{'ct' * 200}.nii.gz"
+
+
 def empty(ct, folder):
     return written(folder / "ct.nii.gz", b"")
 
@@ -155,6 +159,7 @@ def with_one_voxel(values, value):
     ("bad_ct", "sentence"),
     [
         (missing, "does not exist"),
+        (of_too_long_a_name, "does not exist or may not be read"),
         (empty, "0 bytes"),
         (truncated_gz, "copy or download it again"),
         (corrupt_gz, "copy or download it again"),

@@ -80,6 +80,12 @@ def test_several_segments_none_of_which_is_the_liver_are_refused(seg_nrrd, layer
         files.read_labels(seg_nrrd(layers, ("Spleen", "", 4, 0), ("Kidney", "", 3, 0)))
 
 
+@pytest.mark.parametrize(("label", "layer"), [("one", 0), (3, 7)])
+def test_segments_that_make_no_sense_are_told_in_a_sentence(seg_nrrd, layers, label, layer):
+    with pytest.raises(InputError, match="download it again"):
+        files.read_labels(seg_nrrd(layers, ("Liver", "", label, layer)))
+
+
 def test_a_file_without_tumour_has_the_livers_segment_only(tmp_path):
     files.write_labels(tmp_path / "l.seg.nrrd", np.ones(SHAPE, np.uint8), np.eye(4))
     image = sitk.ReadImage(tmp_path / "l.seg.nrrd")
