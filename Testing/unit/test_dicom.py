@@ -24,16 +24,14 @@ def hu():
 def write_series(tmp_path, hu):
     """Write a series, one file a slice, the uppermost first, with HU + 1024 as stored values."""
 
-    def write_series(
-        series=1, modality="CT", skip=(), without=(), storage="1.2.840.10008.5.1.4.1.1.2", folder=tmp_path
-    ):
+    def write_series(series=1, modality="CT", skip=(), folder=tmp_path):
         writer = sitk.ImageFileWriter()
         writer.KeepOriginalImageUIDOn()
         for k in (k for k in range(SHAPE[0]) if k not in skip):
             image = sitk.GetImageFromArray(hu[k])
             image.SetSpacing((0.7, 0.8))
             tags = {
-                "0008|0016": storage,
+                "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
                 "0008|0018": f"{UID}.{series}.{k + 1}",
                 "0008|0060": modality,
                 "0008|103e": f"series number {series}",
@@ -46,8 +44,6 @@ def write_series(tmp_path, hu):
                 "0028|1053": "1",
             }
             for tag, value in tags.items():
-                if tag in without:
-                    continue
                 image.SetMetaData(tag, value)
             writer.SetFileName(str(folder / f"{series}_{SHAPE[0] - k}.dcm"))
             writer.Execute(image)
@@ -96,8 +92,10 @@ def test_a_missing_slice_is_noticed(write_series):
 
 
 def test_slices_without_a_position_are_refused(write_series):
-    # A picture of the screen, "secondary capture": the only kind of image that may lack it.
-    folder = write_series(without=("0020|0032", "0020|0037"), skip=(1, 2, 3, 4), storage="1.2.840.10008.5.1.4.1.1.7")
+    folder = write_series()
+    for file in folder.iterdir():
+        # The number of the next tag, which no reader knows, in the place of Image Position (Patient).
+        file.write_bytes(file.read_bytes().replace(b"\x20\x00\x32\x00DS", b"\x20\x00\x33\x00DS"))
     with pytest.raises(InputError, match="no valid position"):
         read_series(folder)
 

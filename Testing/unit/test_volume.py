@@ -231,8 +231,13 @@ class TestVoxelsThatAreRefused:
 
     @pytest.mark.parametrize("value", [-1024, 0, 1000])
     def test_that_are_all_the_same(self, value: int) -> None:
-        with pytest.raises(InputError, match=rf"is constant \({value} everywhere\)"):
+        with pytest.raises(InputError, match=rf"is constant \({value} HU\)"):
             CTVolume.from_array(np.full(SHAPE, value), LPS)
+
+    def test_that_are_all_the_same_once_rounded_to_whole_hu(self) -> None:
+        picture = np.random.default_rng(0).uniform(0, 0.4, (3, 4, 5))
+        with pytest.raises(InputError, match=r"is constant \(0 HU\)"):
+            CTVolume.from_array(picture, np.eye(4))
 
     def test_in_a_sentence_that_names_the_volume(self) -> None:
         with pytest.raises(InputError, match=r"^scan\.nii\.gz "):
