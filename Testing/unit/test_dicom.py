@@ -95,7 +95,7 @@ def test_slices_without_a_position_are_refused(write_series):
     folder = write_series()
     for file in folder.iterdir():
         # The number of the next tag, which no reader knows, in the place of Image Position (Patient).
-        file.write_bytes(file.read_bytes().replace(b"\x20\x00\x32\x00DS", b"\x20\x00\x33\x00DS"))
+        file.write_bytes(file.read_bytes().replace(b"\x20\x00\x32\x00", b"\x20\x00\x33\x00"))
     with pytest.raises(InputError, match="no valid position"):
         read_series(folder)
 

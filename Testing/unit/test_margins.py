@@ -1,0 +1,29 @@
+"""Log-odds between logits and labels: liver and tumour stand together against background."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from LiverSegLib.margins import class_margins, labels_from_margins, probabilities_from_margins
+
+
+def pixel(*logits: float) -> torch.Tensor:
+    """Logits of one pixel, shape (1, 3, 1, 1)."""
+    return torch.tensor(logits).view(1, 3, 1, 1)
+
+
+@given(st.tuples(*[st.floats(-20, 20)] * 3))
+def test_probabilities_are_the_softmax_of_the_logits(logits: tuple[float, float, float]) -> None:
+    expected = torch.softmax(torch.tensor(logits), 0)
+    assert torch.allclose(probabilities_from_margins(class_margins(pixel(*logits))).flatten(), expected, atol=1e-5)
+
+
+def test_liver_and_tumour_together_outweigh_a_background_that_beats_each() -> None:
+    assert labels_from_margins(class_margins(pixel(1.0, 0.6, 0.5))).item() == 1
+    assert labels_from_margins(class_margins(pixel(1.0, 0.5, 0.6))).item() == 2
+
+
+def test_background_is_background_however_likely_tumour_is_among_the_rest() -> None:
+    assert labels_from_margins(class_margins(pixel(5.0, -3.0, 3.0))).item() == 0
