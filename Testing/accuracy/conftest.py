@@ -22,12 +22,12 @@ def the_segmenter() -> Segmenter:
 
 @pytest.fixture(scope="session")
 def a_test_patient(shared_data: Path) -> CTVolume:
-    """Patient 19 of 3D-IRCADb-01 at 256×256, of true HU, never trained on: the trunk around the liver."""
+    """Patient 20 of 3D-IRCADb-01 at 256×256 with 2 mm slices, never trained on: the trunk around the liver."""
     from LiverSegLib.files import read_ct
     from LiverSegLib.volume import CTVolume
 
-    ct = read_ct(shared_data / "train" / "ircad_e19_ct.nii.gz").canonical()
-    first, last = 18, 80  # 4 cm below and above the liver, to save time
+    ct = read_ct(shared_data / "train" / "ircad_e20_ct.nii.gz").canonical()
+    first, last = 112, 222  # the liver and some centimetres below and above it, to save time
     affine = ct.affine.copy()
     affine[:3, 3] += first * affine[:3, 2]
     return CTVolume(ct.hu[first:last], affine, ct.name)

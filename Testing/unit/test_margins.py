@@ -6,7 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.margins import class_margins, labels_from_margins, probabilities_from_margins
+from LiverSegLib.margins import (
+    class_margins,
+    labels_from_margins,
+    probabilities_from_margins,
+    smooth_through_slices,
+)
 
 
 def pixel(*logits: float) -> torch.Tensor:
@@ -27,3 +32,20 @@ def test_liver_and_tumour_together_outweigh_a_background_that_beats_each() -> No
 
 def test_background_is_background_however_likely_tumour_is_among_the_rest() -> None:
     assert labels_from_margins(class_margins(pixel(5.0, -3.0, 3.0))).item() == 0
+
+
+def test_smoothing_keeps_what_is_the_same_in_all_slices_and_fades_what_is_in_one() -> None:
+    margins = torch.full((20, 2, 1, 1), 2.0)
+    assert torch.allclose(smooth_through_slices(margins, torch.arange(20), 1.5), margins)
+    margins[10] = -2.0
+    smooth = smooth_through_slices(margins, torch.arange(20), 1.0)[:, 0, 0, 0]
+    assert smooth[10] > 1
+    assert smooth[0] == 2
+
+
+def test_smoothing_goes_by_millimetres() -> None:
+    margins = torch.zeros(41, 2, 1, 1)
+    margins[20] = 1.0
+    thin, thick = (smooth_through_slices(margins, torch.tensor([20]), mm)[0, 0, 0, 0] for mm in (1.0, 3.0))
+    assert thick > 2 * thin
+    assert smooth_through_slices(margins[:1], torch.tensor([0]), 3.0).shape == (1, 2, 1, 1)
