@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _failed(Cancelled(), arguments)
+    except BrokenPipeError:
+        # Whoever read our output, `head` say, has seen enough. Python would complain when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # the outermost boundary: whatever it is, the user gets a sentence
         return _failed(error, arguments)
 
