@@ -56,15 +56,19 @@ def plot_evaluation(results: Path, output: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path, default=Path("runs/bundled/log.csv"))
+    own_run, record = Path("runs/bundled/log.csv"), Path(__file__).parent / "record" / "log.csv"
+    parser.add_argument("--log", type=Path, default=own_run if own_run.exists() else record)
     parser.add_argument("--results", type=Path, default=Path("out/evaluation/results.csv"))
     parser.add_argument("--output", type=Path, default=Path("out/figures"))
     options = parser.parse_args(argv)
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.log.exists():
-        plot_training(options.log, options.output / "training.png")
+    plot_training(options.log, options.output / "training.png")
+    print(f"{options.output / 'training.png'}: {options.log}")
     if options.results.exists():
         plot_evaluation(options.results, options.output / "evaluation.png")
+        print(f"{options.output / 'evaluation.png'}: {options.results}")
+    else:
+        print(f"{options.results} is not there: run make evaluate for the figure of the results.")
 
 
 if __name__ == "__main__":
