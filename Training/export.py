@@ -71,6 +71,7 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
         ),
         "training": {
             "command": "make train",
+            "record": "Training/README.md and Training/record",
             "settings": state["settings"],
             "steps_done": state["step"],
             "code_commit": state["commit"],

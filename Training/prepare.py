@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from LiverSegLib.files import read_ct, read_labels
 from LiverSegLib.grid import to_model_spacing
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 
-from .spec import SPACING_MM
+from .spec import SPACING_MM, VALIDATION
 
 STORED_HU = (-250, 260)
 # The demo and the self-test use low seeds: those phantoms stay unseen.
@@ -50,13 +51,9 @@ def read_catalogue(data: Path) -> list[dict]:
 
 def read_scan(data: Path, entry: dict) -> LabelledScan:
     """Read one scan of ``train/`` and its labels as a canonical axial stack."""
-    import nibabel
-
-    ct_image = nibabel.load(data / "train" / f"{entry['id']}_ct.nii.gz")
-    label_image = nibabel.load(data / "train" / f"{entry['id']}_liver.nii.gz")
-    ct = CTVolume.from_array(ct_image.get_fdata(dtype=np.float32).T, ct_image.affine, entry["id"])
-    labels = CTVolume(np.asarray(label_image.dataobj).T.astype(np.int16), label_image.affine)
-    return LabelledScan(ct.canonical(), labels.canonical().hu.astype(np.uint8), bool(entry["tumour_labelled"]))
+    ct = read_ct(data / "train" / f"{entry['id']}_ct.nii.gz").canonical()
+    labels = CTVolume(*read_labels(data / "train" / f"{entry['id']}_liver.nii.gz")).canonical().hu
+    return LabelledScan(ct, labels, bool(entry["tumour_labelled"]))
 
 
 def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
@@ -107,8 +104,6 @@ def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str) ->
 
 def prepare(data: Path, output: Path, phantoms: int, seed: int) -> None:
     """Write ``<id>.npz`` for every scan that is not a test patient, its tilted copy, and the phantoms."""
-    from .spec import VALIDATION
-
     output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for entry in tqdm([e for e in read_catalogue(data) if e["split"] == "train"], desc="scans"):
@@ -119,7 +114,7 @@ def prepare(data: Path, output: Path, phantoms: int, seed: int) -> None:
             save_on_model_grid(tilt(scan, rng), output / f"{entry['id']}_tilted.npz", split, "tilted")
     for number in tqdm(range(phantoms), desc="phantoms"):
         phantom = make_phantom(FIRST_PHANTOM_SEED + number)
-        scan = LabelledScan(phantom.ct.canonical(), phantom.ct.canonical().from_canonical(phantom.labels), True)
+        scan = LabelledScan(phantom.ct, phantom.labels, True)
         save_on_model_grid(scan, output / f"phantom_{number:03d}.npz", "train", "phantom")
 
 

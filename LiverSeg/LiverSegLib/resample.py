@@ -104,9 +104,9 @@ def same_grid(
     """Whether two grids (shapes in (k, j, i), IJK→RAS affines) have the same voxels in the same order."""
     if tuple(shape) != tuple(other_shape):
         return False
-    corners = _corners(shape)
-    moved = np.linalg.solve(other_affine, affine) @ corners
-    return bool(np.abs(moved - corners).max() <= SAME_GRID_TOLERANCE_VOXELS)
+    here = corners(shape)
+    moved = np.linalg.solve(other_affine, affine) @ here
+    return bool(np.abs(moved - here).max() <= SAME_GRID_TOLERANCE_VOXELS)
 
 
 def _target_to_source(affine: np.ndarray, target_affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +120,7 @@ def _native_byte_order(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _corners(shape: tuple[int, ...], margin: float = 0.0) -> np.ndarray:
+def corners(shape: tuple[int, ...], margin: float = 0.0) -> np.ndarray:
     """Homogeneous (i, j, k, 1) of the eight corner voxels as columns; a margin in voxels moves them outwards."""
     k, j, i = shape
     return np.array([(*corner, 1.0) for corner in product(*((-margin, n - 1 + margin) for n in (i, j, k)))]).T
@@ -130,8 +130,8 @@ def _boxes_overlap(
     shape: tuple[int, ...], affine: np.ndarray, other_shape: tuple[int, ...], other_affine: np.ndarray
 ) -> bool:
     """Whether the boxes around both grids, voxel faces included, share a volume along the patient's axes."""
-    first = (affine @ _corners(shape, margin=0.5))[:3]
-    second = (other_affine @ _corners(other_shape, margin=0.5))[:3]
+    first = (affine @ corners(shape, margin=0.5))[:3]
+    second = (other_affine @ corners(other_shape, margin=0.5))[:3]
     return bool(np.all(first.min(axis=1) < second.max(axis=1)) and np.all(second.min(axis=1) < first.max(axis=1)))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .resample import resample
+from .resample import corners, resample
 from .volume import CTVolume
 
 # Patients lie a few degrees off anyhow, and the network was trained on tilted ones too: below this, the volume's own
@@ -25,7 +25,8 @@ def is_oblique(canonical: CTVolume) -> bool:
 
 def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
     """The volume on an axis-aligned canonical grid that holds all of it, with square pixels of ``pixel_mm``."""
-    low, high = _bounding_box(canonical)
+    outline = (canonical.affine @ corners(canonical.hu.shape, margin=0.5))[:3]
+    low, high = outline.min(axis=1), outline.max(axis=1)
     spacing = np.array((pixel_mm, pixel_mm, min(canonical.spacing[0], LARGEST_SLICE_SPACING_MM)))
     size = np.maximum(1, np.ceil((high - low) / spacing)).astype(int)
     # i runs to the left and j to posterior, against R and A: those start at their highest coordinate.
@@ -39,11 +40,3 @@ def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
 def interpolate_from_upright(array: np.ndarray, upright: CTVolume, canonical: CTVolume) -> np.ndarray:
     """Bring an array on the upright grid to the oblique one by linear interpolation; float32 (k, j, i)."""
     return resample(array.astype(np.float32), upright.affine, canonical.hu.shape, canonical.affine, order=1)
-
-
-def _bounding_box(volume: CTVolume) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest RAS coordinates in mm of the volume's outer voxel corners."""
-    size = np.array(volume.hu.shape[::-1])
-    corners = np.array([[x, y, z] for x in (0, size[0]) for y in (0, size[1]) for z in (0, size[2])]) - 0.5
-    world = corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
-    return world.min(axis=0), world.max(axis=0)
