@@ -1,24 +1,38 @@
-"""Liver Segmentation: the scripted module as Slicer sees it, thin; all that it does is in LiverSegLib.
+"""Liver Segmentation: the scripted module as Slicer sees it; what it does with images is in LiverSegLib.
 
 Slicer imports this file at every start, so nothing heavy is imported here: LiverSegLib only inside methods.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
-import time
 import unittest
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+import slicer
+import vtk
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.util import VTKObservationMixin
 
 try:
     from slicer.i18n import tr as _
     from slicer.i18n import translate
+    from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
     from slicer.ScriptedLoadableModule import *
 except ImportError:
     # slicer-core from PyPI has the MRML classes but not the application's Python layer; the logic needs none of it.
     ScriptedLoadableModule = ScriptedLoadableModuleLogic = object
     ScriptedLoadableModuleTest = unittest.TestCase
+
+    class ScriptedLoadableModuleWidget:
+        pass
+
+    def parameterNodeWrapper(parameters: type) -> type:
+        return parameters
 
     def _(text: str) -> str:
         return text
@@ -28,11 +42,9 @@ except ImportError:
 
 
 if TYPE_CHECKING:
-    import numpy as np
-    import slicer
-
     from LiverSegLib.report import SegmentationReport
     from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.steps import Comparison, Outcome, SceneSegmenter, Steps
 
 
 class LiverSeg(ScriptedLoadableModule):
@@ -42,7 +54,7 @@ class LiverSeg(ScriptedLoadableModule):
         super().__init__(parent)
         parent.title = _("Liver Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = ["Segmentations", "Volumes"]
+        parent.dependencies = ["Segmentations", "Volumes", "Sequences"]
         parent.contributors = ["LiverSegExtension contributors"]
         parent.helpText = _(
             "Segments the liver in an abdominal CT with a network that was trained on real patients and is bundled "
@@ -53,6 +65,401 @@ class LiverSeg(ScriptedLoadableModule):
             "The network was trained on 3D-IRCADb-01 (Soler et al., IRCAD, 2010) and on the LiTS 2017 training set "
             "(Bilic et al., Medical Image Analysis 84, 2023); its weights are for research and non-commercial use."
         )
+        if hasattr(slicer, "app"):
+            slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Offer CTLiver and a synthetic CT that needs no network in the Sample Data module."""
+    from LiverSegLib import sample_data
+
+    sample_data.register(os.path.join(os.path.dirname(__file__), "Resources", "Icons"))
+
+
+@parameterNodeWrapper
+class LiverSegParameterNode:
+    """All choices of the panel, kept in the scene.
+
+    inputVolume - The CT to segment, in HU.
+    outputSegmentation - Where the liver goes; none for a new segmentation, named after the CT.
+    reference - Segmentation or labelmap to compare with.
+    referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
+    device - "auto", "cpu", "cuda:0" ...
+    tumour - Whether tumours become a segment of their own.
+    testTimeAugmentation - Whether the mean over several pixel sizes is taken.
+    allFrames - Whether all frames of the CT's sequence are segmented.
+    show3D, surfaceSmoothing - Whether the surface is shown, and its smoothing factor.
+    showOutline, showFill - How the segments are drawn on the slices.
+    frameLiver - Whether the views are centred on the liver after a run.
+    showDisagreement - Whether the difference from the reference is filled on the slices.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    # Written so for Slicer 5.8. The selector makes a node of each class for its name: vtkMRMLNode is abstract.
+    reference: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
+    referenceSegment: str = ""
+    device: str = "auto"
+    tumour: bool = False
+    testTimeAugmentation: bool = False
+    allFrames: bool = False
+    show3D: bool = True
+    surfaceSmoothing: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    showOutline: bool = True
+    showFill: bool = True
+    frameLiver: bool = True
+    showDisagreement: bool = False
+
+
+# What the user chose stays when the scene is closed; nodes go with it.
+LASTING_CHOICES = (
+    "device",
+    "tumour",
+    "testTimeAugmentation",
+    "show3D",
+    "surfaceSmoothing",
+    "showOutline",
+    "showFill",
+    "frameLiver",
+    "showDisagreement",
+)
+
+
+NODE_CHOICES = ("inputVolume", "outputSegmentation", "reference")
+
+
+class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: it starts and stops runs, and keeps its sections in step with the parameter node and the scene."""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self) -> None:
+        """Called when the user opens the module for the first time."""
+        from LiverSegLib import messages
+        from LiverSegLib.panel.advanced import AdvancedSection
+        from LiverSegLib.panel.reference import ReferenceSection
+        from LiverSegLib.panel.results import ResultsSection
+        from LiverSegLib.panel.runner import Runner
+
+        super().setup()
+        self.logic = LiverSegLogic()
+        self._parameterNode = self._guiTag = self._shownInput = self._shownReference = None
+        self._lastingChoices: dict[str, Any] = {}
+        self._message = ""
+        self._updating = False
+
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiverSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.ui.outputSelector.noneDisplay = messages.CREATE_NEW_SEGMENTATION
+        self.ui.researchUseLabel.text = messages.RESEARCH_USE
+        self.ui.segmentButton.connect("clicked(bool)", self.onSegmentButton)
+        selectors = (self.ui.inputSelector, self.ui.outputSelector, self.ui.referenceSelector)
+        for name, selector in zip(NODE_CHOICES, selectors, strict=True):
+            selector.connect("nodeActivated(vtkMRMLNode*)", partial(self.onNodeActivated, name))
+
+        self._runner = Runner(self._showProgress)
+        self._results = ResultsSection(self.ui, self.logic)
+        self._reference = ReferenceSection(self.ui)
+        self._advanced = AdvancedSection(self.ui, self._findDevices)
+
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneEndBatch)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called before the module is unloaded or reloaded."""
+        self._runner.close()
+        self._results.close()
+        self.logic.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module: a run that nobody watches ends."""
+        from LiverSegLib import messages
+
+        self._stopRun(messages.CANCELLED)
+        self.setParameterNode(None)
+
+    # ---- the scene ---------------------------------------------------------------------------------------------------
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        from LiverSegLib import messages
+
+        self._stopRun(messages.SCENE_CLOSED)
+        self._reference.forget()
+        parameterNode = self.logic.getParameterNode()
+        self._lastingChoices = {name: getattr(parameterNode, name) for name in LASTING_CHOICES}
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed: the choices that are no nodes stay."""
+        parameterNode = self.logic.getParameterNode()
+        for name, value in self._lastingChoices.items():
+            setattr(parameterNode, name, value)
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called after a scene was loaded: the panel takes over what was saved with it."""
+        if self._parameterNode:
+            # Also where the selectors looked for nodes that were not loaded yet.
+            self.initializeParameterNode()
+
+    def onSceneEndBatch(self, caller, event) -> None:
+        """Called after many changes at once, in which the panel did not follow each of them."""
+        self._chooseFirstVolume()
+        self._onParametersModified()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAdded(self, caller, event, node) -> None:
+        """The first volume that comes is the input."""
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not slicer.mrmlScene.IsBatchProcessing():
+            self._chooseFirstVolume()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
+        """A run that needs this node ends; the scene is as it was before the run."""
+        text = self._runner.text_without(node)
+        if text is not None:
+            self._stopRun(text)
+        self._reference.forget_result(node)
+        # The selectors would go on to the node above: a result would come into somebody's own segmentation.
+        for name in NODE_CHOICES:
+            if self._parameterNode and getattr(self._parameterNode, name) is node:
+                setattr(self._parameterNode, name, None)
+
+    def onNodeActivated(self, name: str, node: slicer.vtkMRMLNode | None) -> None:
+        """Called when the user has chosen a node: of one with the same name the binding hears nothing."""
+        if self._parameterNode and getattr(self._parameterNode, name) is not node:
+            setattr(self._parameterNode, name, node)
+
+    def initializeParameterNode(self) -> None:
+        """Take the parameter node of the scene, and choose the input if none is chosen yet."""
+        self.setParameterNode(self.logic.getParameterNode())
+        self._chooseFirstVolume()
+
+    def _chooseFirstVolume(self) -> None:
+        if not self._parameterNode or self._parameterNode.inputVolume:
+            return
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+            # Labelmaps and colour images are of subclasses.
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors():
+                self._parameterNode.inputVolume = node
+                return
+
+    def setParameterNode(self, parameterNode: LiverSegParameterNode | None) -> None:
+        """Show and observe this parameter node from now on."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._parameterNode = parameterNode
+        for section in (self._results, self._reference, self._advanced):
+            section.parameters = parameterNode
+        if self._parameterNode:
+            self._shownInput, self._shownReference = self._parameterNode.inputVolume, self._parameterNode.reference
+            self._guiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._update()
+
+    def _onParametersModified(self, caller=None, event=None) -> None:
+        if slicer.mrmlScene.IsBatchProcessing() or not self._parameterNode:
+            return
+        if self._parameterNode.inputVolume is not self._shownInput:
+            self._onInputSwitched()
+        if self._parameterNode.reference is not self._shownReference:
+            self._onReferenceSwitched()
+        self._update()
+
+    def _onInputSwitched(self) -> None:
+        """Another CT: its own result is the output, or a new segmentation; a result is never refilled by mistake."""
+        from LiverSegLib import mrml
+
+        self._shownInput = self._parameterNode.inputVolume
+        self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
+
+    def _onReferenceSwitched(self) -> None:
+        """Another reference: the segment of the former one means nothing in it, though ids are often the same."""
+        self._shownReference = self._parameterNode.reference
+        self._parameterNode.referenceSegment = ""
+
+    # ---- a run -------------------------------------------------------------------------------------------------------
+
+    def onSegmentButton(self) -> None:
+        """Start a run, or cancel the one that is going on."""
+        from LiverSegLib import messages
+
+        if not self._stopRun(messages.CANCELLED) and self._installPackages():
+            self._message = ""
+            self._startSegmentation()
+
+    def _installPackages(self) -> bool:
+        """Ask for what is missing, and install it; whether a run can start now."""
+        try:
+            self.logic.installPackages()
+        except Exception as error:  # the panel shows it
+            self._showError(error)
+            return False
+        # While pip ran, the user may have left the panel.
+        return self._parameterNode is not None and self._parameterNode.inputVolume is not None
+
+    def _startSegmentation(self) -> None:
+        parameters, reference = self._parameterNode, self._reference.reference
+        volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
+        choices = {
+            "device": parameters.device,
+            "tumour": parameters.tumour,
+            "testTimeAugmentation": parameters.testTimeAugmentation,
+        }
+        if self._advanced.all_frames:
+            steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, **choices)
+            needed = self._needed(volumeNode, segmentationNode)
+            self._startRun(steps, lambda outcomes: self._onFramesSegmented(volumeNode, outcomes), needed)
+        else:
+            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, **choices)
+            needed = self._needed(volumeNode, segmentationNode, parameters.reference)
+            self._startRun(steps, lambda outcome: self._onSegmented(volumeNode, reference, outcome), needed)
+
+    def _startComparison(self, segmentationNode, volumeNode, reference) -> None:
+        # Nobody clicked: what is missing is installed when somebody does.
+        if self.logic.missingPackages():
+            return
+        nodes = (segmentationNode, volumeNode, self._parameterNode.reference)
+        steps = self.logic.compareSteps(segmentationNode, volumeNode, reference)
+        self._startRun(steps, self._onCompared, [(node, self._message) for node in nodes])
+
+    def _startRun(self, steps: Steps[Any], onDone: Callable[[Any], None], needed: list[tuple[Any, str]]) -> None:
+        from LiverSegLib import messages
+
+        self._runner.start(steps, onDone, self._showError, needed)
+        self._showProgress(0.0, messages.STARTING, 0.0)
+        self._update()
+
+    @staticmethod
+    def _needed(volumeNode, segmentationNode, referenceNode=None) -> list[tuple[Any, str]]:
+        """The nodes of a segmentation, and what to say when one is removed meanwhile."""
+        from LiverSegLib import messages
+
+        name = referenceNode.GetName() if referenceNode is not None else ""
+        return [
+            (volumeNode, messages.INPUT_DELETED),
+            (segmentationNode, messages.OUTPUT_DELETED),
+            (referenceNode, messages.REFERENCE_DELETED.format(name=name)),
+        ]
+
+    def _stopRun(self, text: str) -> bool:
+        """Stop what runs, if anything does, and say so; the scene is as it was before."""
+        stopped = self._runner.stop()
+        if stopped:
+            self._onFinished(text)
+        return stopped
+
+    def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
+        from LiverSegLib.steps import Comparison
+
+        with slicer.util.NodeModify(self._parameterNode):
+            self._showResult(volumeNode, outcome.segmentation_node)
+            if outcome.reference_labels is not None and self._reference.reference == reference:
+                measures = outcome.report.comparison()
+                self._onCompared(Comparison(measures, [], outcome.labels, outcome.reference_labels))
+        self._onFinished("")
+
+    def _onFramesSegmented(self, volumeNode, outcomes: list[Outcome]) -> None:
+        from LiverSegLib.panel import texts
+
+        self._message = texts.frames(outcomes)
+        with slicer.util.NodeModify(self._parameterNode):
+            self._showResult(volumeNode, outcomes[0].segmentation_node)
+        self._update()
+
+    def _showResult(self, volumeNode, segmentationNode) -> None:
+        """What came of the run is shown, also if a script has chosen another CT meanwhile."""
+        self._shownInput = volumeNode
+        self._parameterNode.inputVolume, self._parameterNode.outputSegmentation = volumeNode, segmentationNode
+        self._results.show_new()
+        # PyTorch may have been installed for this run.
+        self._advanced.ask_for_devices()
+
+    def _onCompared(self, comparison: Comparison) -> None:
+        self._reference.show(comparison)
+        self._results.write_table(comparison.measures)
+        self._update()
+
+    def _onFinished(self, text: str) -> None:
+        self._message = text
+        self._update()
+
+    def _findDevices(self, onDone: Callable[[list[str]], None]) -> None:
+        """Ask PyTorch, if it is there and nothing runs, which devices run a kernel."""
+
+        def done(names: list[str]) -> None:
+            onDone(names)
+            self._update()
+
+        if not self._runner.running and not self.logic.missingPackages():
+            self._startRun(self.logic.deviceSteps(), done, [])
+
+    def _showProgress(self, share: float, stage: str, elapsed: float) -> None:
+        from LiverSegLib.panel import texts
+
+        self.ui.progressBar.value = round(100 * share)
+        self.ui.statusLabel.text = texts.progress(share, stage, elapsed)
+
+    def _showError(self, error: Exception) -> None:
+        from LiverSegLib import messages
+        from LiverSegLib.errors import Cancelled, LiverSegError
+
+        known = isinstance(error, LiverSegError)
+        # CUDA's errors have many lines; the log keeps them all.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        text = str(error) if known else messages.UNEXPECTED_ERROR.format(error=reason)
+        self._onFinished(text)
+        if not isinstance(error, Cancelled):
+            logging.error(text, exc_info=None if known else error)
+            slicer.util.errorDisplay(text, windowTitle=_("Liver Segmentation"))
+
+    # ---- what the panel shows ----------------------------------------------------------------------------------------
+
+    def _update(self) -> None:
+        if not self._parameterNode or self._updating:
+            return
+        self._updating = True
+        try:
+            self._updateButton()
+            for section in (self._results, self._reference, self._advanced):
+                section.update(self._runner.running)
+        finally:
+            self._updating = False
+        if not self._runner.running:
+            self._reference.compare_if_needed(self._startComparison)
+
+    def _updateButton(self) -> None:
+        from LiverSegLib import messages
+
+        running, ready = self._runner.running, self._parameterNode.inputVolume is not None
+        hint = messages.RUNNING_HINT if running else messages.READY_HINT if ready else messages.NO_VOLUME_HINT
+        self.ui.segmentButton.text = messages.CANCEL if running else messages.SEGMENT_LIVER
+        self.ui.segmentButton.enabled = running or ready
+        self.ui.segmentButton.toolTip = hint
+        self.ui.progressBar.visible = running
+        if not running:
+            self.ui.statusLabel.text = self._message or ("" if ready else messages.NO_VOLUME_HINT)
+        for selector in (self.ui.inputSelector, self.ui.outputSelector, self.ui.referenceSelector):
+            selector.enabled = not running
 
 
 class LiverSegLogic(ScriptedLoadableModuleLogic):
@@ -63,6 +470,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
     >>> report = LiverSegLogic().segment(volumeNode, segmentationNode, reference=manualSegmentationNode)
     >>> print(report.summary())
 
+    The methods called ...Steps are generators for a panel: see :mod:`LiverSegLib.steps`.
+
     Parameters
     ----------
     segmenterFactory
@@ -72,17 +481,22 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
     def __init__(self, segmenterFactory: Callable[[str], Segmenter] | None = None) -> None:
         super().__init__()
         self._makeSegmenter = segmenterFactory or _bundledSegmenter
-        self._segmenters: dict[str, Segmenter] = {}
+        self._scene: SceneSegmenter | None = None
+
+    def getParameterNode(self) -> LiverSegParameterNode:
+        """The choices of the panel, kept in the scene."""
+        return LiverSegParameterNode(super().getParameterNode())
 
     def segment(
         self,
         volumeNode: slicer.vtkMRMLScalarVolumeNode,
-        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         reference: slicer.vtkMRMLNode | tuple[slicer.vtkMRMLSegmentationNode, str] | None = None,
         device: str = "auto",
         tumour: bool = False,
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
+        testTimeAugmentation: bool = False,
     ) -> SegmentationReport:
         """Segment the liver and write it as the segment "Liver"; the scene stays as it was on any error.
 
@@ -91,7 +505,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         volumeNode
             CT in HU; it may be oblique and under any parent transform.
         segmentationNode
-            Where the result goes, under the volume's parent transform. Its other segments are kept.
+            Where the result goes, under the volume's parent transform. Its other segments are kept. None makes a new
+            one, named after the volume.
         reference
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
         device
@@ -99,9 +514,11 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         tumour
             Whether to write liver tumours as a segment of their own too; they belong to "Liver" in any case.
         progress
-            Called with the part done, 0 to 1, and the name of the stage.
+            Called in this thread with the part done, 0 to 1, and the name of the stage.
         cancel
             Set it from anywhere to stop.
+        testTimeAugmentation
+            Whether to take the mean over several pixel sizes: slower, a little steadier.
 
         Returns
         -------
@@ -110,64 +527,135 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         Raises
         ------
         LiverSegLib.errors.LiverSegError
-            InputError, ModelError, DeviceError or Cancelled: one sentence that says what to do next.
+            InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib import mrml
-        from LiverSegLib.errors import Cancelled
-        from LiverSegLib.report import SegmentationReport
+        from LiverSegLib import install
 
-        start = time.perf_counter()
-        ct = mrml.volume_to_ct(volumeNode)
-        mrml.check_output(segmentationNode, volumeNode)
-        truth, warnings = self._truth(reference, volumeNode)
-        segmentation = self._segmenter(device).segment(ct, progress=progress, cancel=cancel, tumour=tumour)
-        if cancel is not None and cancel.is_set():
-            raise Cancelled()
-        writeStart = time.perf_counter()
-        mrml.write_segmentation(segmentationNode, segmentation.labels, volumeNode, tumour)
-        end = time.perf_counter()
-        return SegmentationReport.of(
-            segmentation,
-            ct.spacing,
-            input=volumeNode.GetName(),
-            output=segmentationNode.GetName(),
-            reference=truth,
-            tumour=tumour,
-            extra_warnings=warnings,
-            write_seconds=end - writeStart,
-            total_seconds=end - start,
+        if self._makeSegmenter is _bundledSegmenter:
+            install.check_packages()
+        from LiverSegLib.steps import run_to_end
+
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation)
+        return run_to_end(steps, progress, cancel).report
+
+    def segmentSteps(
+        self, volumeNode, segmentationNode=None, reference=None, device="auto", tumour=False, testTimeAugmentation=False
+    ) -> Steps[Outcome]:
+        """:meth:`segment` as a generator of (share done, stage)."""
+        return self._sceneSegmenter().segment(
+            volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation
         )
 
-    def _truth(self, reference, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple[np.ndarray | None, list[str]]:
-        from LiverSegLib import mrml
+    def segmentFramesSteps(
+        self, volumeNode, segmentationNode=None, device="auto", tumour=False, testTimeAugmentation=False
+    ) -> Steps[list[Outcome]]:
+        """Segment all frames of the volume's sequence, as a generator of (share done, stage)."""
+        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, device, tumour, testTimeAugmentation)
 
-        return (None, []) if reference is None else mrml.reference_to_labels(reference, volumeNode)
+    def compareSteps(self, segmentationNode, volumeNode, reference) -> Steps[Comparison]:
+        """Compare a result that is in the scene with a reference, as a generator of (share done, stage)."""
+        return self._sceneSegmenter().compare(segmentationNode, volumeNode, reference)
 
-    def _segmenter(self, device: str) -> Segmenter:
-        if device not in self._segmenters:
-            self._segmenters[device] = self._makeSegmenter(device)
-        return self._segmenters[device]
+    def deviceSteps(self) -> Steps[list[str]]:
+        """Find the devices that run a kernel, as a generator of (share done, stage)."""
+        return self._sceneSegmenter().devices()
+
+    def canUndo(self, segmentationNode) -> bool:
+        """Whether the segmentation held something else before a run of this logic."""
+        return (
+            self._scene is not None and segmentationNode is not None and self._scene.history.can_undo(segmentationNode)
+        )
+
+    def canRedo(self, segmentationNode) -> bool:
+        """Whether a run of this logic was undone."""
+        return (
+            self._scene is not None and segmentationNode is not None and self._scene.history.can_redo(segmentationNode)
+        )
+
+    def undo(self, segmentationNode) -> None:
+        """Bring back what the segmentation held before the last run."""
+        self._sceneSegmenter().history.undo(segmentationNode)
+
+    def redo(self, segmentationNode) -> None:
+        """Put in again what was undone."""
+        self._sceneSegmenter().history.redo(segmentationNode)
+
+    def missingPackages(self) -> list[str]:
+        """Names of the Python packages that have to be installed first."""
+        from LiverSegLib import install
+
+        return install.missing_packages()
+
+    def installPackages(self) -> None:
+        """Ask, and install what is missing; InstallError says why not, in one sentence."""
+        from LiverSegLib import install
+
+        install.ensure_packages()
+
+    def close(self) -> None:
+        """Stop what runs; the logic must not be used afterwards."""
+        if self._scene is not None:
+            self._scene.close()
+
+    def _sceneSegmenter(self) -> SceneSegmenter:
+        if self._scene is None:
+            from LiverSegLib.steps import SceneSegmenter
+
+            self._scene = SceneSegmenter(self._makeSegmenter)
+        return self._scene
 
 
 def _bundledSegmenter(device: str) -> Segmenter:
+    from LiverSegLib import install
+
+    install.check_pytorch()
     from LiverSegLib.segmenter import Segmenter
 
     return Segmenter(device=device)
 
 
 class LiverSegTest(ScriptedLoadableModuleTest):
-    """The road that users take, on a synthetic CT: volume node in, segmentation node and Dice out."""
+    """The road that users take, on a synthetic CT, with no network connection and no sample data.
+
+    Each test stands alone. Those that need a package which is not installed are skipped and say so.
+    """
 
     def setUp(self) -> None:
+        self._skipWithout("scipy")
         from LiverSegLib import mrml
 
-        mrml.ensure_scene().Clear()
+        mrml.ensure_scene().Clear(0)
 
-    def runTest(self) -> None:
-        self.setUp()
-        self.test_the_liver_of_the_phantom_is_found()
+    def runTest(self, **options) -> None:
+        """Run all tests, as Slicer's Self Tests module asks for."""
+        for name in unittest.TestLoader().getTestCaseNames(type(self)):
+            try:
+                self.setUp()
+                getattr(self, name)()
+            except unittest.SkipTest as reason:
+                logging.info("%s: skipped, %s", name, reason)
+            finally:
+                self.tearDown()
 
-    def test_the_liver_of_the_phantom_is_found(self) -> None:
+    @staticmethod
+    def _skipWithout(*packages: str) -> None:
+        from importlib.util import find_spec
+
+        missing = [name for name in packages if find_spec(name) is None]
+        if missing:
+            raise unittest.SkipTest("needs " + ", ".join(missing))
+
+    def _sample(self, name: str = "CT") -> tuple[Any, Any]:
+        """A volume node with a coarse synthetic CT, and the exact labels, uint8 (k, j, i)."""
+        from LiverSegLib import mrml, phantom
+
+        sample = phantom.make_phantom(seed=0, shape=(24, 96, 96), spacing=(10.0, 3.8, 3.8))
+        volumeNode = mrml.volume_from_ct(sample.ct)
+        volumeNode.SetName(name)
+        return volumeNode, sample.labels
+
+    def test_the_network_finds_the_liver_of_the_phantom(self) -> None:
+        self._skipWithout("torch", "nibabel")
         from LiverSegLib import mrml, phantom
 
         sample = phantom.make_phantom(seed=0)
@@ -177,3 +665,97 @@ class LiverSegTest(ScriptedLoadableModuleTest):
         report = LiverSegLogic().segment(volumeNode, segmentationNode, reference=referenceNode)
         self.assertGreaterEqual(report.dice, 0.90)
         self.assertEqual(segmentationNode.GetSegmentation().GetNthSegment(0).GetName(), "Liver")
+
+    def test_the_result_lies_on_the_voxels_of_a_transformed_volume(self) -> None:
+        from LiverSegLib import mrml
+
+        volumeNode, labels = self._sample()
+        transformNode = volumeNode.GetScene().AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        matrix = vtk.vtkTransform()
+        matrix.RotateX(20)
+        matrix.Translate(30, -40, 50)
+        transformNode.SetMatrixTransformToParent(matrix.GetMatrix())
+        volumeNode.SetAndObserveTransformNodeID(transformNode.GetID())
+        logic = LiverSegLogic(segmenterFactory=lambda device: _ExactSegmenter(labels))
+        outcome = _last(logic.segmentSteps(volumeNode))
+        self.assertEqual(outcome.segmentation_node.GetTransformNodeID(), transformNode.GetID())
+        found = mrml.segmentation_to_labels(outcome.segmentation_node, volumeNode)
+        self.assertTrue(((found > 0) == (labels > 0)).all())
+
+    def test_a_reference_gives_dice(self) -> None:
+        from LiverSegLib import mrml
+
+        volumeNode, labels = self._sample()
+        halved = labels.copy()
+        halved[: halved.shape[0] // 2] = 0
+        referenceNode = mrml.labelmap_from_array(halved, mrml.volume_to_ct(volumeNode).affine, "reference")
+        logic = LiverSegLogic(segmenterFactory=lambda device: _ExactSegmenter(labels))
+        report = logic.segment(volumeNode, None, reference=referenceNode)
+        shared, both = (halved > 0).sum(), (halved > 0).sum() + (labels > 0).sum()
+        self.assertAlmostEqual(report.dice, 2 * shared / both)
+
+    def test_a_stopped_run_leaves_the_scene_as_it_was(self) -> None:
+        volumeNode, labels = self._sample()
+        before = volumeNode.GetScene().GetNumberOfNodes()
+        steps = LiverSegLogic(segmenterFactory=lambda device: _ExactSegmenter(labels)).segmentSteps(volumeNode)
+        next(steps)
+        steps.close()
+        self.assertEqual(volumeNode.GetScene().GetNumberOfNodes(), before)
+
+    def test_a_second_run_can_be_undone(self) -> None:
+        from LiverSegLib import mrml
+
+        volumeNode, labels = self._sample()
+        results = iter([labels, labels[:, ::-1].copy()])
+        logic = LiverSegLogic(segmenterFactory=lambda device: _ExactSegmenter(lambda: next(results)))
+        segmentationNode = _last(logic.segmentSteps(volumeNode)).segmentation_node
+        logic.segment(volumeNode, segmentationNode)
+        logic.undo(segmentationNode)
+        found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
+        self.assertTrue(((found > 0) == (labels > 0)).all())
+
+    def test_a_labelmap_is_refused_as_input_in_one_sentence(self) -> None:
+        from LiverSegLib import mrml
+        from LiverSegLib.errors import InputError
+
+        volumeNode, labels = self._sample()
+        labelmapNode = mrml.labelmap_from_array(labels, mrml.volume_to_ct(volumeNode).affine, "liver")
+        with self.assertRaises(InputError) as caught:
+            LiverSegLogic(segmenterFactory=lambda device: _ExactSegmenter(labels)).segment(labelmapNode)
+        self.assertNotIn("\n", str(caught.exception))
+
+    def test_without_pytorch_one_sentence_names_the_next_step(self) -> None:
+        from LiverSegLib import messages, mrml
+        from LiverSegLib.errors import InstallError
+
+        def broken(device: str) -> None:
+            raise InstallError(messages.PYTORCH_BROKEN.format(reason="not there"))
+
+        volumeNode, _labels = self._sample()
+        before = volumeNode.GetScene().GetNumberOfNodes()
+        with self.assertRaises(InstallError):
+            _last(LiverSegLogic(segmenterFactory=broken).segmentSteps(volumeNode))
+        self.assertEqual(volumeNode.GetScene().GetNumberOfNodes(), before)
+        self.assertIsNone(mrml.segmentation_of(volumeNode))
+
+
+class _ExactSegmenter:
+    """In the self-tests in the place of the network: gives labels that are known, and needs no PyTorch."""
+
+    def __init__(self, labels) -> None:
+        self._labels = labels if callable(labels) else lambda: labels
+
+    def segment(self, ct, progress=None, cancel=None, tumour=False, test_time_augmentation=False):
+        from types import SimpleNamespace
+
+        card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
+        seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
+        return SimpleNamespace(
+            labels=self._labels(), affine=ct.affine, warnings=(), seconds=seconds, device="cpu", model=card
+        )
+
+
+def _last(steps: Steps[Any]) -> Any:
+    from LiverSegLib.steps import run_to_end
+
+    return run_to_end(steps)

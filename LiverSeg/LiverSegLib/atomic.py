@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import messages
 from .errors import OutputError
 
 
@@ -33,9 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        raise OutputError(
-            f"{target} could not be written ({error}); free some space or choose another place."
-        ) from error
+        raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=target, reason=error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,18 +49,17 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     if not os.path.isdir(target.parent):
-        raise OutputError(f"The folder {target.parent} does not exist; create it or choose another output.")
+        raise OutputError(messages.NO_FOLDER.format(folder=target.parent))
     if os.path.exists(target) and not os.path.isfile(target):
-        raise OutputError(f"{target} is not a file that can be replaced; choose another name for the output.")
+        raise OutputError(messages.NOT_REPLACEABLE.format(path=target))
     # Only trying tells: permission bits say nothing of read-only disks, network shares or the superuser.
     probe = _temporary_name(target)
     try:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(
-            f"The folder {target.parent} cannot be written ({error.strerror}); choose another output."
-        ) from error
+        sentence = messages.FOLDER_NOT_WRITABLE.format(folder=target.parent, reason=error.strerror)
+        raise OutputError(sentence) from error
 
 
 def _temporary_name(target: Path) -> Path:

@@ -21,7 +21,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn
 
-from . import __version__
+from . import __version__, messages
 from .atomic import check_writable, replacing
 from .errors import Cancelled, InputError, LiverSegError, OutputError
 
@@ -60,7 +60,14 @@ def segment(options: argparse.Namespace) -> None:
     segmenter = Segmenter(LiverModel.load(options.model), options.device)
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
-        found = segmenter.segment(ct, progress, cancel, tumour=options.tumour, force=options.force)
+        found = segmenter.segment(
+            ct,
+            progress,
+            cancel,
+            tumour=options.tumour,
+            force=options.force,
+            test_time_augmentation=options.test_time_augmentation,
+        )
     found = replace(found, seconds={**found.seconds, "load": loaded})
 
     # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
@@ -87,7 +94,7 @@ def segment(options: argparse.Namespace) -> None:
         if options.report:
             report.write_json(places.enter_context(replacing(options.report)))
     print(report.summary())
-    print(f"Written: {', '.join(map(str, _outputs(options)))}")
+    print(messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -133,19 +140,19 @@ def phantom(options: argparse.Namespace) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another.") from error
+        raise OutputError(messages.FOLDER_NOT_MADE.format(folder=folder, reason=error.strerror)) from error
     ct, labels = folder / "ct.nii.gz", folder / "liver.nii.gz"
     check_writable(ct)
     made = make_phantom()
     files.write_ct(ct, made.ct)
     files.write_labels(labels, made.labels, made.ct.affine)
-    print(f"Written: {ct}, {labels}")
+    print(messages.WRITTEN.format(files=f"{ct}, {labels}"))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it in the one line that all errors have; argparse would print the usage as well."""
-        raise InputError(f"{message}; see {self.prog} --help.")
+        raise InputError(messages.WRONG_USAGE.format(problem=message, program=self.prog))
 
 
 def _parser() -> _Parser:
@@ -166,6 +173,9 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    command.add_argument(
+        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
+    )
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
     command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
@@ -214,9 +224,9 @@ def _check_outputs(options: argparse.Namespace) -> None:
     for path in _outputs(options):
         check_writable(path)
         if path.resolve() in inputs:
-            raise OutputError(f"{path} is an input and would be overwritten; choose another name for the output.")
+            raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
         if path.resolve() in taken:
-            raise OutputError(f"{path} is given for two outputs; choose different names.")
+            raise OutputError(messages.OUTPUT_GIVEN_TWICE.format(path=path))
         taken.add(path.resolve())
 
 
@@ -273,9 +283,9 @@ def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
         elif isinstance(value, list | tuple) and any(len(str(entry)) > 30 for entry in value):
             yield from (f"{title}: {entry}" for entry in value)
         elif isinstance(value, list | tuple):
-            yield f"{title}: {', '.join(map(str, value)) or 'none'}"
+            yield f"{title}: {', '.join(map(str, value)) or messages.NONE}"
         else:
-            yield f"{title}: {'none' if value is None or value == {} else value}"
+            yield f"{title}: {messages.NONE if value is None or value == {} else value}"
 
 
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
@@ -285,8 +295,8 @@ def _failed(error: BaseException, arguments: Sequence[str]) -> int:
         print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
     # Not foreseen: most likely a fault of ours.
-    kind = type(error).__name__
-    print(f"liverseg: error: {kind}: {_one_line(error)}; run it again with --debug and report it.", file=sys.stderr)
+    sentence = messages.UNFORESEEN_ERROR.format(kind=type(error).__name__, error=_one_line(error))
+    print(f"liverseg: error: {sentence}", file=sys.stderr)
     return 1
 
 

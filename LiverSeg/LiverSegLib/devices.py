@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
+from . import messages
 from .errors import DeviceError
 
 
@@ -27,11 +30,7 @@ def choose_device(name: str = "auto") -> tuple[torch.device, list[str]]:
     failure = _kernel_failure(device)
     if failure is None:
         return device, []
-    warning = (
-        f"The GPU {device} is there but cannot run the network ({failure}); the CPU was used. "
-        "Install a PyTorch build that supports this GPU to use it."
-    )
-    return torch.device("cpu"), [warning]
+    return torch.device("cpu"), [messages.GPU_WITHOUT_KERNEL.format(device=device, reason=failure)]
 
 
 def usable_devices() -> list[str]:
@@ -51,22 +50,27 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     return None
 
 
+def half_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Within it, the network computes in the half-precision type of the device, if that is faster there."""
+    dtype = autocast_dtype(device)
+    # Some devices know no autocast at all, not even one that is switched off.
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
 def _named_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceError(f"There is no device called {name!r}; use auto, cpu, cuda, cuda:N or mps.") from error
+        raise DeviceError(messages.NO_DEVICE.format(name=repr(name))) from error
     if device.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"The device {name!r} is not supported; use auto, cpu, cuda, cuda:N or mps.")
+        raise DeviceError(messages.UNSUPPORTED_DEVICE.format(name=repr(name)))
     if device.type == "cuda":
         index = device.index or 0
         if index >= torch.cuda.device_count():
-            raise DeviceError(
-                f"There is no GPU {name!r}: PyTorch sees {torch.cuda.device_count()} CUDA devices; use auto or cpu."
-            )
+            raise DeviceError(messages.NO_GPU.format(name=repr(name), count=torch.cuda.device_count()))
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("This computer has no Apple GPU that PyTorch can use; use auto or cpu.")
+        raise DeviceError(messages.NO_APPLE_GPU)
     return torch.device(device.type)
 
 
@@ -76,10 +80,12 @@ def _kernel_failure(device: torch.device) -> str | None:
         return None
     try:
         image = torch.ones(1, 1, 8, 8, device=device)
-        torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=device)).sum().item()
-    except RuntimeError as error:
+        with half_precision(device):
+            answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=device))
+        total = answer.float().sum().item()  # waits for the kernel: only now is a failure known
+    except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
         return str(error).splitlines()[0]
-    return None
+    return None if total == 6 * 6 * 9 else messages.WRONG_NUMBERS
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from . import messages
 from .errors import InputError
 from .headers import without_position
 from .itk import affine_of
@@ -40,16 +41,16 @@ def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume
     files = _files_of_the_one_series(folder)
     modality = _tag(files[0], MODALITY)
     if modality != "CT" and not force:
-        raise InputError(f"{folder} holds a series of modality {modality or 'unknown'}; give a CT series.")
+        raise InputError(messages.WRONG_MODALITY.format(folder=folder, modality=modality or messages.UNKNOWN))
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.MetaDataDictionaryArrayUpdateOn()
     try:
         image = reader.Execute()
     except RuntimeError as error:
-        raise InputError(f"The DICOM series in {folder} cannot be read; export or download it again.") from error
+        raise InputError(messages.UNREADABLE_SERIES.format(folder=folder)) from error
     if not all(reader.HasMetaDataKey(n, POSITION) for n in range(len(files))):
-        raise without_position(folder, "slices without an image position")
+        raise without_position(folder, messages.MISSING_SLICE_POSITION)
     _check_slices([reader.GetMetaData(n, POSITION) for n in range(len(files))], folder)
     return CTVolume.from_array(sitk.GetArrayFromImage(image), affine_of(image), folder.resolve().name)
 
@@ -58,16 +59,17 @@ def _files_of_the_one_series(folder: Path) -> tuple[str, ...]:
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if not series:
-        raise InputError(f"{folder} holds no DICOM series; give the folder that holds the slices themselves.")
+        raise InputError(messages.NO_SERIES.format(folder=folder))
     if len(series) > 1:
         found = "; ".join(_describe(names(str(folder), uid)) for uid in series)
-        raise InputError(f"{folder} holds {len(series)} series ({found}); put the CT series into a folder of its own.")
+        raise InputError(messages.SEVERAL_SERIES.format(folder=folder, count=len(series), found=found))
     return tuple(names(str(folder), series[0]))
 
 
 def _describe(files: tuple[str, ...]) -> str:
-    count = "1 file" if len(files) == 1 else f"{len(files)} files"
-    return f"{_tag(files[0], SERIES_DESCRIPTION) or 'no description'}, {_tag(files[0], MODALITY)}, {count}"
+    text = messages.SERIES_OF_ONE_FILE if len(files) == 1 else messages.SERIES
+    description = _tag(files[0], SERIES_DESCRIPTION) or messages.NO_DESCRIPTION
+    return text.format(description=description, modality=_tag(files[0], MODALITY), count=len(files))
 
 
 def _tag(file: str, tag: str) -> str:
@@ -81,4 +83,4 @@ def _check_slices(positions: list[str], folder: Path) -> None:
     """ITK spreads slices evenly over their range; where they were not even, the liver would lie in the wrong place."""
     steps = np.linalg.norm(np.diff([np.array(text.split("\\"), float) for text in positions], axis=0), axis=1)
     if len(steps) and np.ptp(steps) > UNEVEN_SHARE * np.median(steps):
-        raise InputError(f"The DICOM series in {folder} misses slices or is unevenly spaced; export it again whole.")
+        raise InputError(messages.UNEVEN_SERIES.format(folder=folder))

@@ -1,5 +1,7 @@
 """The one exception family of the library: each error carries a sentence for the user that names the next step."""
 
+from . import messages
+
 
 class LiverSegError(Exception):
     """Base of all errors that a user can meet; ``str(error)`` is one sentence fit to be shown as it is.
@@ -34,10 +36,14 @@ class DeviceError(LiverSegError):
     exit_code = 2
 
 
+class InstallError(LiverSegError):
+    """A Python package is missing, too old or broken, and was not installed."""
+
+
 class Cancelled(LiverSegError):
     """The user stopped the work; nothing was changed."""
 
     exit_code = 130
 
-    def __init__(self, message: str = "Cancelled: nothing was changed.") -> None:
+    def __init__(self, message: str = messages.CANCELLED) -> None:
         super().__init__(message)

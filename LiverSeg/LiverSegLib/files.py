@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import headers, nifti, segments
+from . import headers, messages, nifti, segments
 from .atomic import replacing
 from .errors import InputError, OutputError
 from .reference import label_values
@@ -56,7 +56,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     if os.path.isdir(path):
-        raise InputError(f"{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
+        raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     values, affine, fields = _read(path)
     _check_invertible(affine, path)
     if "Segment0_LabelValue" in fields:
@@ -66,9 +66,9 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         except (ValueError, IndexError) as error:
             raise headers.unreadable(path) from error
     if values.ndim != 3:
-        raise InputError(f"{path} has {values.shape[3]} values a voxel; give a labelmap with one.")
+        raise InputError(messages.SEVERAL_VALUES.format(path=path, count=values.shape[3]))
     if not np.isfinite(values).all():
-        raise InputError(f"{path} holds NaN or infinite values; give a labelmap of 0 background, 1 liver and 2 tumour.")
+        raise InputError(messages.LABELS_NOT_FINITE.format(path=path))
     return label_values(values, str(path)), affine
 
 
@@ -104,7 +104,7 @@ def check_output_suffix(path: str | os.PathLike[str]) -> str:
     """The format's ending, in lower case, of a file to be written; OutputError where it is not one of ours."""
     suffix = _suffix(path, WRITABLE_SUFFIXES)
     if not suffix:
-        raise OutputError(f"The format of {path} cannot be written; use {_either(WRITABLE_SUFFIXES)}.")
+        raise OutputError(messages.FORMAT_NOT_WRITABLE.format(path=path, formats=_one_of(WRITABLE_SUFFIXES)))
     return suffix
 
 
@@ -112,11 +112,11 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
-        raise InputError(f"{path} does not exist or may not be read; check the path.")
+        raise InputError(messages.NO_FILE.format(path=path))
     if not suffix:
-        raise InputError(f"{path} is of no known format; give {_either(NIFTI_SUFFIXES + ITK_SUFFIXES)}.")
+        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(NIFTI_SUFFIXES + ITK_SUFFIXES)))
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); copy or download it again.")
+        raise InputError(messages.EMPTY_FILE.format(path=path))
     if suffix in NIFTI_SUFFIXES:
         return *nifti.read(path), {}
     from . import itk
@@ -130,10 +130,10 @@ def _suffix(path: str | os.PathLike[str], known: tuple[str, ...]) -> str:
     return max((suffix for suffix in known if name.endswith(suffix)), key=len, default="")
 
 
-def _either(suffixes: tuple[str, ...]) -> str:
-    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+def _one_of(suffixes: tuple[str, ...]) -> str:
+    return messages.ONE_OF.format(others=", ".join(suffixes[:-1]), last=suffixes[-1])
 
 
 def _check_invertible(affine: np.ndarray, path: Path) -> None:
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
-        raise headers.without_position(path, "its affine cannot be inverted")
+        raise headers.without_position(path, messages.MISSING_INVERSE)

@@ -49,7 +49,7 @@ def to_input_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
 def window(hu: Tensor, limits: tuple[float, float]) -> Tensor:
     """Clip HU to ``limits`` and map them linearly to [-1, 1]."""
     low, high = limits
-    return hu.clamp(low, high).sub(low).mul(2.0 / (high - low)).sub(1.0)
+    return hu.clamp(low, high).sub_(low).mul_(2.0 / (high - low)).sub_(1.0)
 
 
 def neighbour_stacks(stack: Tensor, positions: Tensor, slice_spacing: float, offsets_mm: Sequence[float]) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import messages
 from .errors import InputError
 
 # deflate shrinks at most to 1/1032 (zlib's technical notes), so a header can be caught lying before memory is taken.
@@ -16,7 +17,7 @@ LARGEST_COMPRESSION = 1032
 def check_dimensions(size: Sequence[int], path: Path) -> None:
     """Raise InputError unless ``size`` (i, j, k, ...) is 3D, apart from further axes of length 1."""
     if len(size) < 3 or any(n != 1 for n in size[3:]):
-        raise InputError(f"{path} has {len(size)} dimensions; give one 3D CT volume (one time point, no colour).")
+        raise InputError(messages.NOT_3D.format(name=path, dimensions=len(size)))
 
 
 def check_promise(size: Sequence[int], voxel_bytes: int, compressed: bool, path: Path) -> None:
@@ -35,17 +36,14 @@ def check_promise(size: Sequence[int], voxel_bytes: int, compressed: bool, path:
     """
     largest = path.stat().st_size * (LARGEST_COMPRESSION if compressed else 1)
     if np.prod(size, dtype=float) * voxel_bytes > largest:
-        raise InputError(f"{path} is shorter than its header promises; copy or download it again.")
+        raise InputError(messages.TRUNCATED_FILE.format(path=path))
 
 
 def unreadable(path: Path) -> InputError:
     """The error for a file that its library cannot read."""
-    return InputError(f"{path} cannot be read, it may be truncated; copy or download it again.")
+    return InputError(messages.UNREADABLE_FILE.format(path=path))
 
 
 def without_position(path: Path, missing: str) -> InputError:
     """The error for an image whose header does not say how it lies in the patient."""
-    return InputError(
-        f"{path} has no valid position in the patient ({missing}); "
-        "convert it again from DICOM with its orientation and spacing."
-    )
+    return InputError(messages.NO_POSITION.format(name=path, missing=missing))

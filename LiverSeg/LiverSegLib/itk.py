@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import headers
+from . import headers, messages
 from .errors import InputError, OutputError
 
 # SimpleITK's axes run to left and posterior, ours to right and anterior.
@@ -78,7 +78,7 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, 
         # The lowest level: labels shrink to a few percent at once, and higher levels only take longer.
         sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
     except RuntimeError as error:
-        raise OutputError(f"{path} could not be written; free some space or choose another place.") from error
+        raise OutputError(messages.NOT_WRITTEN.format(path=path)) from error
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:
@@ -95,11 +95,11 @@ def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:
     size = reader.GetSize()
     headers.check_dimensions(size, path)
     if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
-        raise InputError(f"{path} holds complex numbers; give a CT in Hounsfield units.")
+        raise InputError(messages.COMPLEX_NUMBERS.format(name=path))
     # SimpleITK does not say how many bytes a component has, nor whether they are compressed.
     headers.check_promise(size, reader.GetNumberOfComponents(), True, path)
     if path.suffix.lower() == ".nrrd" and not reader.HasMetaDataKey("NRRD_space"):
-        raise headers.without_position(path, "no space in its header")
+        raise headers.without_position(path, messages.MISSING_SPACE)
 
 
 def _only_three_axes(array: np.ndarray, components: int) -> np.ndarray:

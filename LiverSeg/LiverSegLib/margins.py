@@ -25,9 +25,11 @@ def class_margins(logits: Tensor) -> Tensor:
 
 
 def labels_from_margins(margins: Tensor) -> Tensor:
-    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour."""
-    liver = margins[:, 0] > 0
-    return liver.to(torch.uint8) + (liver & (margins[:, 1] > 0)).to(torch.uint8)
+    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour; no tumour if only the first log-odds are given."""
+    labels = (margins[:, 0] > 0).to(torch.uint8)
+    if margins.shape[1] > 1:
+        labels += labels * (margins[:, 1] > 0)
+    return labels
 
 
 def probabilities_from_margins(margins: Tensor) -> Tensor:
@@ -42,7 +44,7 @@ def smooth_through_slices(margins: Tensor, positions: Tensor, slice_spacing: flo
     Parameters
     ----------
     margins
-        Log-odds of all slices, shape (k, 2, rows, columns).
+        Log-odds of all slices, shape (k, n_odds, rows, columns).
     positions
         Slice indices wanted, shape (n,), integer.
     slice_spacing
@@ -50,12 +52,18 @@ def smooth_through_slices(margins: Tensor, positions: Tensor, slice_spacing: flo
 
     Returns
     -------
-    Tensor of shape (n, 2, rows, columns), float32; beyond the first and last slice the outermost slice is repeated.
+    Tensor of shape (n, n_odds, rows, columns), float32; beyond the first and last slice the outermost one is repeated.
     """
-    reach = min(len(margins) - 1, math.ceil(2 * SMOOTHING_MM / slice_spacing))
-    weights = [math.exp(-0.5 * (step * slice_spacing / SMOOTHING_MM) ** 2) for step in range(-reach, reach + 1)]
-    mean = torch.zeros(len(positions), *margins.shape[1:], device=margins.device)
-    for step, weight in zip(range(-reach, reach + 1), weights, strict=True):
-        neighbours = margins[(positions + step).clamp(0, len(margins) - 1)]
-        mean.add_(neighbours.float().clamp_(-LARGEST_MARGIN, LARGEST_MARGIN), alpha=weight / sum(weights))
-    return mean
+    last = len(margins) - 1
+    reach = min(last, math.ceil(2 * SMOOTHING_MM / slice_spacing))
+    first, end = max(0, int(positions.min()) - reach), min(last, int(positions.max()) + reach) + 1
+    # Each slice as a weighted sum of those around: one matrix product reads every slice once.
+    weights = torch.zeros(len(positions), end - first, device=margins.device)
+    rows = torch.arange(len(positions), device=margins.device)
+    for step in range(-reach, reach + 1):
+        weights[rows, (positions + step).clamp(0, last) - first] += math.exp(
+            -0.5 * (step * slice_spacing / SMOOTHING_MM) ** 2
+        )
+    weights /= weights.sum(dim=1, keepdim=True)
+    around = margins[first:end].float().clamp_(-LARGEST_MARGIN, LARGEST_MARGIN)
+    return torch.tensordot(weights, around, dims=1)

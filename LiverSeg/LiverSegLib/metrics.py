@@ -18,6 +18,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from .boxes import box_of
+
 Spacing = tuple[float, float, float]
 
 
@@ -104,7 +106,7 @@ def _surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing: S
 
 def _surface_points(mask: np.ndarray, spacing: Spacing) -> np.ndarray:
     """Centres of the surface voxels of a mask that is not empty, in mm along (k, j, i), shape (n, 3)."""
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    box = box_of(mask)
     inner = mask[box]
     surface = inner & ~ndimage.binary_erosion(inner)
     return (np.argwhere(surface) + [side.start for side in box]) * np.asarray(spacing)

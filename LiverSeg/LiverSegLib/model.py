@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from . import messages
 from .errors import ModelError
 from .network import UNet
 
@@ -58,9 +59,7 @@ class ModelCard:
             for name in ("offsets_mm", "window_hu", "classes", "widths"):
                 card[name] = tuple(card[name])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"The model card {path} is missing or damaged ({error!r}); install the extension again."
-            ) from error
+            raise ModelError(messages.BAD_MODEL_CARD.format(path=path, reason=repr(error))) from error
         return cls(**card)
 
 
@@ -84,15 +83,13 @@ class LiverModel:
         card = ModelCard.read(path.with_suffix(".json"))
         content = _read_weights(path)
         if hashlib.sha256(content).hexdigest() != card.sha256:
-            raise ModelError(f"The model file {path} does not match its card; install the extension again.")
+            raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
         try:
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             network = UNet(len(card.offsets_mm), len(card.classes), card.widths)
             network.load_state_dict(weights)
         except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
-            raise ModelError(
-                f"The model file {path} does not hold this network; install the extension again."
-            ) from error
+            raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
         return cls(network.eval(), card)
 
 
@@ -106,7 +103,7 @@ def bundled_model_path() -> Path:
 def _read_weights(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ModelError(f"The model file {path} is larger than any of ours; install the extension again.")
+            raise ModelError(messages.MODEL_TOO_LARGE.format(path=path))
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"The model file {path} cannot be read; install the extension again.") from error
+        raise ModelError(messages.UNREADABLE_MODEL.format(path=path)) from error

@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 
-from . import headers
+from . import headers, messages
 from .errors import InputError
 
 # NIfTI's code 1: coordinates of the scanner.
@@ -63,16 +63,16 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) 
 
 def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
     if not isinstance(image, nibabel.Nifti1Image):
-        raise InputError(f"{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
+        raise InputError(messages.NOT_NIFTI.format(path=path))
     if image.get_data_dtype().names:
-        raise InputError(f"{path} is a colour picture; give a CT in Hounsfield units.")
+        raise InputError(messages.COLOUR_PICTURE.format(name=path))
     if image.get_data_dtype().kind == "c":
-        raise InputError(f"{path} holds complex numbers; give a CT in Hounsfield units.")
+        raise InputError(messages.COMPLEX_NUMBERS.format(name=path))
     headers.check_dimensions(image.shape, path)
     headers.check_promise(image.shape, image.get_data_dtype().itemsize, path.suffix.lower() == ".gz", path)
     # nibabel would make up an affine from the spacing alone, and left and right would be a guess.
     if not image.header["sform_code"] and not image.header["qform_code"]:
-        raise headers.without_position(path, "neither sform nor qform is set")
+        raise headers.without_position(path, messages.MISSING_FORM)
 
 
 def _is_scaled(image: nibabel.Nifti1Image) -> bool:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
+from . import messages
 from .errors import InputError
 from .volume import CTVolume
 
@@ -160,7 +161,7 @@ def make_phantom(
         If a number of voxels or a spacing is not positive.
     """
     if min(shape) < 1 or not all(0 < step < np.inf for step in spacing):
-        raise InputError(f"A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
+        raise InputError(messages.BAD_PHANTOM_SIZE.format(shape=shape, spacing=spacing))
     anatomy = _anatomy(seed)
     z, y, x = (((np.arange(n) - (n - 1) / 2) * step).astype(np.float32) for n, step in zip(shape, spacing, strict=True))
     hu, labels = np.empty(shape, np.float32), np.zeros(shape, np.uint8)

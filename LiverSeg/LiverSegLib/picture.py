@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from . import messages
 from .atomic import replacing
 from .metrics import dice
 from .segments import LIVER, TUMOUR
@@ -129,7 +130,7 @@ def _outline(panel: np.ndarray, mask: np.ndarray, box: tuple[slice, slice], colo
 
 def _numbered(panel: np.ndarray, k: int, count: int) -> np.ndarray:
     image = Image.fromarray(panel)
-    text = f"slice {k + 1} of {count}"
+    text = messages.PICTURE_SLICE.format(number=k + 1, count=count)
     ImageDraw.Draw(image).text((6, 4), text, DIM_TEXT_COLOUR, _font(13), stroke_width=1, stroke_fill=(0, 0, 0))
     return np.array(image)
 
@@ -156,7 +157,7 @@ def _caption(
     image = Image.new("RGB", (width, CAPTION))
     draw = ImageDraw.Draw(image)
     draw.text((8, 6), title or ct.name, TEXT_COLOUR, _font())
-    draw.text((width - 8, 6), "For research use", DIM_TEXT_COLOUR, _font(), anchor="ra")
+    draw.text((width - 8, 6), messages.RESEARCH_USE_SHORT, DIM_TEXT_COLOUR, _font(), anchor="ra")
     left = 8.0
     for text, colour in _legend(ct, labels, reference):
         draw.text((left, 31), text, colour, _font())
@@ -168,14 +169,15 @@ def _legend(ct: CTVolume, labels: np.ndarray, reference: np.ndarray | None) -> l
     liver, tumour = labels > 0, labels == TUMOUR.label
     entries = []
     if liver.any():
-        entries.append((f"liver {liver.sum() * ct.voxel_volume_ml:.0f} ml", LIVER.colour))
+        entries.append((messages.PICTURE_LIVER.format(volume=liver.sum() * ct.voxel_volume_ml), LIVER.colour))
     else:
-        entries.append(("no liver found", LIVER.colour))
+        entries.append((messages.PICTURE_NO_LIVER, LIVER.colour))
     if tumour.any():
-        entries.append((f"tumour {tumour.sum() * ct.voxel_volume_ml:.1f} ml", TUMOUR.colour))
+        entries.append((messages.PICTURE_TUMOUR.format(volume=tumour.sum() * ct.voxel_volume_ml), TUMOUR.colour))
     if reference is not None:
-        entries.append((f"reference {(reference > 0).sum() * ct.voxel_volume_ml:.0f} ml", REFERENCE_COLOUR))
-        entries.append((f"Dice {dice(liver, reference > 0):.3f}", TEXT_COLOUR))
+        volume = (reference > 0).sum() * ct.voxel_volume_ml
+        entries.append((messages.PICTURE_REFERENCE.format(volume=volume), REFERENCE_COLOUR))
+        entries.append((messages.PICTURE_DICE.format(dice=dice(liver, reference > 0)), TEXT_COLOUR))
     return entries
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from scipy import ndimage
+
+from .boxes import box_of
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
@@ -18,8 +18,6 @@ SMALL_HOLE_MM2 = 50.0
 _FACES = ndimage.generate_binary_structure(3, 1)
 _IN_SLICE = _FACES.copy()
 _IN_SLICE[[0, 2]] = False
-
-Box = tuple[slice, slice, slice]
 
 
 def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
@@ -40,25 +38,22 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     """
     cleaned = np.zeros_like(labels)
     # Two boxes: a stray voxel far off would make the second step work on half the scan.
-    box = _bounding_box(labels > 0)
-    if box is None:
+    box = box_of(labels)
+    if not labels[box].size:
         return cleaned
-    cleaned[box] = np.where(_large_pieces(labels[box] > 0), labels[box], 0)
-    box = cast(Box, _bounding_box(cleaned > 0))
+    cleaned[box] = labels[box] * _large_pieces(labels[box] > 0)
+    box = box_of(cleaned)
     cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = 1
     return cleaned
 
 
-def _bounding_box(mask: np.ndarray) -> Box | None:
-    """The smallest box around a mask; None if the mask is empty."""
-    boxes = ndimage.find_objects(mask.view(np.uint8))
-    return boxes[0] if boxes else None
-
-
 def _large_pieces(liver: np.ndarray) -> np.ndarray:
     pieces, _ = ndimage.label(liver, _FACES)
-    sizes = np.bincount(pieces[liver])
-    return (sizes >= KEPT_SHARE * sizes.max())[pieces]
+    piece_of_voxel = pieces[liver]
+    sizes = np.bincount(piece_of_voxel)
+    large = np.zeros_like(liver)
+    large[liver] = (sizes >= KEPT_SHARE * sizes.max())[piece_of_voxel]
+    return large
 
 
 def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 from nibabel import orientations
 from scipy import ndimage
 
+from . import messages
+from .boxes import box_of
 from .errors import InputError
 from .volume import CTVolume
 
@@ -67,7 +69,7 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
     """
     liver = labels > 0
     if not liver.any():
-        return ["No liver was found; check that the scan covers the upper abdomen and that its values are HU."]
+        return [messages.NO_LIVER]
     cut = _warn_of_cut_liver(ct, liver)
     return cut + _warn_of_volume(ct, liver, bool(cut)) + _warn_of_pieces(liver)
 
@@ -75,18 +77,15 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
 def _why_not_hu(ct: CTVolume) -> str:
     """One sentence if the values cannot be HU, else an empty one."""
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
-    values = f"The values of {ct.name} ({lowest} to {highest})"
+    values = {"name": ct.name, "lowest": lowest, "highest": highest}
     if highest - lowest < _SMALLEST_SPAN_HU:
-        return f"{values} span too little for a CT; give the image in HU, not a label map or a normalised image."
+        return messages.SPAN_TOO_SMALL.format(**values)
     sample = _sample(ct.hu)
     if _can_be_hu(sample) or _is_8_bit(ct):
         return ""
     if _can_be_hu_stored_with_offset(sample):
-        return (
-            f"{values} look like HU + {STORED_OFFSET_HU}; "
-            "if this is a CT, convert it again from DICOM with its rescale intercept."
-        )
-    return f"{values} do not look like HU (is it MR or PET?); give a CT in HU."
+        return messages.STORED_WITH_OFFSET.format(**values, offset=STORED_OFFSET_HU)
+    return messages.NOT_HU.format(**values)
 
 
 def _can_be_hu(sample: np.ndarray) -> bool:
@@ -123,10 +122,7 @@ def _sample(hu: np.ndarray) -> np.ndarray:
 def _warn_of_picture(ct: CTVolume) -> list[str]:
     if not _is_8_bit(ct) or ct.hu.max() - ct.hu.min() < _SMALLEST_SPAN_HU:
         return []
-    return [
-        f"{ct.name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
-        "export the CT again from DICOM if you can."
-    ]
+    return [messages.EIGHT_BIT.format(name=ct.name)]
 
 
 @dataclass(frozen=True)
@@ -153,36 +149,25 @@ def _warn_of_geometry(ct: CTVolume) -> list[str]:
     stack = _AxialStack.of(ct)
     warnings = []
     if stack.slices == 1:
-        warnings.append(
-            f"{ct.name} has a single axial slice: the result is less certain, and its volume is that of the slice."
-        )
+        warnings.append(messages.SINGLE_SLICE.format(name=ct.name))
     elif stack.slice_spacing > _THICKEST_SLICE_MM:
-        warnings.append(
-            f"The slices are {stack.slice_spacing:.3g} mm apart: the result is coarse; "
-            f"use a series with at most {_THICKEST_SLICE_MM:g} mm if there is one."
-        )
+        warnings.append(messages.THICK_SLICES.format(spacing=stack.slice_spacing, largest=_THICKEST_SLICE_MM))
     if min(stack.pixels) < _FEWEST_PIXELS:
-        warnings.append(
-            f"The slices have only {stack.pixels[0]} × {stack.pixels[1]} pixels: the result is coarse; "
-            "use the series in its full resolution."
-        )
+        warnings.append(messages.FEW_PIXELS.format(rows=stack.pixels[0], columns=stack.pixels[1]))
     smallest, largest = _FIELD_OF_VIEW_MM
     if min(stack.field_of_view) < smallest or max(stack.field_of_view) > largest:
-        size = " × ".join(f"{mm:.0f}" for mm in stack.field_of_view)
-        warnings.append(f"The slices measure {size} mm, which is unusual; check the pixel spacing of {ct.name}.")
+        rows, columns = stack.field_of_view
+        warnings.append(messages.UNUSUAL_FIELD_OF_VIEW.format(rows=rows, columns=columns, name=ct.name))
     return warnings
 
 
 def _warn_of_cut_liver(ct: CTVolume, liver: np.ndarray) -> list[str]:
     stack = _AxialStack.of(ct)
-    edges = []
-    if stack.slices > 1 and _touches_end(liver, stack.axis):
-        edges.append("first or last slice")
-    if any(_touches_end(liver, axis) for axis in range(3) if axis != stack.axis):
-        edges.append("side")
-    if not edges:
-        return []
-    return [f"The liver reaches the scan's {' and '.join(edges)}: it may be cut off, and its volume be larger."]
+    at_ends = stack.slices > 1 and _touches_end(liver, stack.axis)
+    at_side = any(_touches_end(liver, axis) for axis in range(3) if axis != stack.axis)
+    if at_ends and at_side:
+        return [messages.LIVER_CUT_AT_ENDS_AND_SIDE]
+    return [messages.LIVER_CUT_AT_ENDS] * at_ends + [messages.LIVER_CUT_AT_SIDE] * at_side
 
 
 def _touches_end(liver: np.ndarray, axis: int) -> bool:
@@ -194,15 +179,13 @@ def _warn_of_volume(ct: CTVolume, liver: np.ndarray, cut: bool) -> list[str]:
     smallest, largest = _LIVER_VOLUME_ML
     incomplete = cut or _AxialStack.of(ct).slices == 1
     if volume > largest or (volume < smallest and not incomplete):
-        return [
-            f"A liver of {volume:.0f} ml is unusual ({smallest:.0f} to {largest:.0f} ml expected); look at the result."
-        ]
+        return [messages.UNUSUAL_VOLUME.format(volume=volume, smallest=smallest, largest=largest)]
     return []
 
 
 def _warn_of_pieces(liver: np.ndarray) -> list[str]:
-    box = ndimage.find_objects(liver.view(np.uint8))[0]
-    pieces, _ = ndimage.label(liver[box])
-    sizes = np.bincount(pieces[liver[box]])
+    liver = liver[box_of(liver)]
+    pieces, _ = ndimage.label(liver)
+    sizes = np.bincount(pieces[liver])
     count = np.count_nonzero(sizes >= _PIECE_SHARE * sizes.max())
-    return [f"The liver was found in {count} separate pieces; check that each of them is liver."] if count > 1 else []
+    return [messages.SEPARATE_PIECES.format(count=count)] if count > 1 else []

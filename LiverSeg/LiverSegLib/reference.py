@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import messages
 from .errors import InputError
 
 # SNOMED CT
@@ -70,14 +71,12 @@ def find_liver(segments: Sequence[NamedSegment], where: str) -> NamedSegment:
     ):
         if len(found) == 1:
             return found[0]
-    raise InputError(
-        f"Which segment of {where} is the liver is not clear (it has {listed(segments)}); name that one Liver."
-    )
+    raise InputError(messages.UNCLEAR_LIVER.format(name=where, segments=listed(segments)))
 
 
 def listed(segments: Sequence[NamedSegment]) -> str:
     """The segments' names for a message."""
-    return ", ".join(segment.name for segment in segments) or "no segments"
+    return ", ".join(segment.name for segment in segments) or messages.NO_SEGMENTS
 
 
 def label_values(values: np.ndarray, where: str) -> np.ndarray:
@@ -104,10 +103,7 @@ def label_values(values: np.ndarray, where: str) -> np.ndarray:
         return values.astype(np.uint8)
     if len(found) == 1:
         return (values != 0).astype(np.uint8)
-    raise InputError(
-        f"{where} holds {len(found)} labels, so which one is the liver is not clear; "
-        "give a labelmap with 1 for the liver and 2 for tumours."
-    )
+    raise InputError(messages.UNCLEAR_LABELS.format(name=where, count=len(found)))
 
 
 def paste(labels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], grid: np.ndarray) -> np.ndarray | None:

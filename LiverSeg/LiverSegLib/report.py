@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import messages
 from .atomic import replacing
 from .metrics import compare
 
 if TYPE_CHECKING:
     from .segmenter import Segmentation
-
-RESEARCH_USE = "For research use; not a certified medical device."
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
@@ -139,6 +138,10 @@ class SegmentationReport:
             writer.writeheader()
             writer.writerow(row)
 
+    def comparison(self) -> dict[str, float | None]:
+        """The measures against the reference alone, with the keys of :func:`LiverSegLib.metrics.compare`."""
+        return {key: getattr(self, key) for key in _COMPARISON}
+
     def to_row(self) -> dict[str, Any]:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
         content = self.to_dict()
@@ -153,18 +156,15 @@ class SegmentationReport:
 
     def summary(self) -> str:
         """The main lines for people."""
-        lines = [f"Liver: {self.liver_volume_ml:.0f} ml"]
+        lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
         if self.tumour_volume_ml is not None:
-            lines.append(f"Tumours: {self.tumour_volume_ml:.1f} ml")
+            lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
         if self.dice is not None:
-            lines.append(
-                f"Dice: {self.dice:.3f} (IoU {self.iou:.3f}, HD95 {self.hd95_mm:.1f} mm, ASSD {self.assd_mm:.1f} mm, "
-                f"volume {self.volume_difference_percent:+.1f} %)"
-            )
+            lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
-        lines.append(f"Time: {self.seconds['total']:.1f} s on {self.device} ({stages})")
-        lines += [f"Warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, RESEARCH_USE])
+        time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
+        warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
+        return "\n".join([*lines, time, *warnings, messages.RESEARCH_USE])
 
 
 def _rounded(value: Any, key: str) -> Any:

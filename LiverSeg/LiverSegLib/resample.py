@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
 from scipy import ndimage
 
+from . import messages
 from .errors import InputError
 
 # A hundredth of a voxel is what rounding in a header can do, far from what could change a voxel.
@@ -85,16 +85,11 @@ def reference_on_grid(
         return labels, []
     share = _share_inside(labels, labels_affine, shape, affine)
     if share == 0 or not _boxes_overlap(labels.shape, labels_affine, shape, affine):
-        raise InputError(
-            "The reference and the image do not overlap in the patient; "
-            "check that both belong to the same scan and that both kept their position when they were exported."
-        )
-    warnings = [
-        f"The reference lies on another voxel grid ({_described(labels.shape, labels_affine)}) than the image "
-        f"({_described(shape, affine)}); it was resampled with nearest neighbours."
-    ]
+        raise InputError(messages.NO_OVERLAP)
+    grids = {"reference": _described(labels.shape, labels_affine), "image": _described(shape, affine)}
+    warnings = [messages.OTHER_GRID.format(**grids)]
     if share < WHOLE_REFERENCE_SHARE:
-        warnings.append(f"{1 - share:.0%} of the reference lies outside the image; the comparison covers the rest.")
+        warnings.append(messages.PARTLY_OUTSIDE.format(share=1 - share))
     return resample(labels, labels_affine, shape, affine, order=0), warnings
 
 
@@ -146,6 +141,8 @@ def _share_inside(labels: np.ndarray, labels_affine: np.ndarray, shape: tuple[in
 
 
 def _described(shape: tuple[int, ...], affine: np.ndarray) -> str:
+    from nibabel.orientations import aff2axcodes  # see volume.py
+
     size = " × ".join(str(n) for n in shape[::-1])
     spacing = " × ".join(f"{mm:.3g}" for mm in np.linalg.norm(affine[:3, :3], axis=0))
-    return f"{size} voxels of {spacing} mm, axes {''.join(aff2axcodes(affine))}"
+    return messages.GRID.format(size=size, spacing=spacing, axes="".join(aff2axcodes(affine)))

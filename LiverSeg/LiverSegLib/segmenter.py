@@ -13,10 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .devices import autocast_dtype, choose_device
+from . import messages
+from .devices import choose_device, half_precision
 from .errors import Cancelled, DeviceError
 from .grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
-from .margins import class_margins, labels_from_margins, probabilities_from_margins, smooth_through_slices
+from .margins import (
+    LARGEST_MARGIN,
+    class_margins,
+    labels_from_margins,
+    probabilities_from_margins,
+    smooth_through_slices,
+)
 from .model import LiverModel, ModelCard
 from .network import ConvBlock, UNet
 from .postprocess import clean
@@ -32,6 +39,10 @@ BATCH_SIZE = {"cpu": 8, "cuda": 32, "mps": 16}
 
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
+
+# Pixel sizes for test-time augmentation, relative to the one that the network was trained with. Mirror images are no
+# choice: the network never saw any, and takes a full stomach on the right for a liver.
+AUGMENTED_PIXEL_SIZES = (1.0, 5 / 6, 6 / 5)
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,12 @@ class Segmenter:
         started = perf_counter()
         self.model = model or LiverModel.load()
         self.device, self.device_warnings = choose_device(device)
-        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = network.to(self.device)
+        try:
+            self._network = self._network_on(self.device)
+        except RuntimeError as error:
+            if self.device.type == "cpu":
+                raise
+            self.move_to_cpu(error)
         self._load_seconds = perf_counter() - started
 
     def segment(
@@ -86,6 +101,7 @@ class Segmenter:
         tumour: bool = False,
         force: bool = False,
         probabilities: bool = False,
+        test_time_augmentation: bool = False,
     ) -> Segmentation:
         """Segment the liver.
 
@@ -103,6 +119,8 @@ class Segmenter:
             Segment although the values do not look like CT.
         probabilities
             Also return the class probabilities.
+        test_time_augmentation
+            Average what the network finds at three pixel sizes: three times the work for a steadier outline.
 
         Raises
         ------
@@ -113,16 +131,24 @@ class Segmenter:
         DeviceError
             If even the CPU has too little memory.
         """
-        return _Run(self, progress or _silent, cancel or threading.Event()).segment(ct, tumour, force, probabilities)
+        pixel_sizes = AUGMENTED_PIXEL_SIZES if test_time_augmentation else (1.0,)
+        run = _Run(self, progress or _silent, cancel or threading.Event(), tumour, probabilities, pixel_sizes)
+        return run.segment(ct, force)
 
-    def move_to_cpu(self) -> None:
-        """Continue on the CPU, after the GPU ran out of memory; every further result says so."""
-        self.device_warnings.append(
-            f"The GPU {self.device} has too little free memory; the CPU was used. "
-            "Close other programs that use the GPU, then start again."
-        )
+    def move_to_cpu(self, error: Exception) -> None:
+        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
+        if _is_out_of_memory(error):
+            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
+        else:
+            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
+        self.device_warnings.append(warning)
         self.device = torch.device("cpu")
-        self._network = self._network.to(self.device)
+        self._network = self._network_on(self.device)
+
+    def _network_on(self, device: torch.device) -> UNet:
+        """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
+        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.to(device)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
@@ -132,34 +158,35 @@ class Segmenter:
 
 @dataclass
 class _Run:
-    """One segmentation: its clock, its warnings, its way to report and to stop."""
+    """One segmentation: what is wanted, its clock, its warnings, its way to report and to stop."""
 
     segmenter: Segmenter
     progress: Progress
     cancel: threading.Event
+    tumour: bool
+    probabilities: bool
+    pixel_sizes: tuple[float, ...]
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def segment(self, ct: CTVolume, tumour: bool, force: bool, probabilities: bool) -> Segmentation:
+    def segment(self, ct: CTVolume, force: bool) -> Segmentation:
         self._clock = perf_counter()
         self.seconds["load"] = self.segmenter.take_load_seconds()
-        self._report(0.0, "Preparing the volume")
+        self._report(0.0, messages.PREPARING)
         self.warnings += check_input(ct, force)
         canonical = ct.canonical()
         self._lap("preprocess")
 
-        labels, classes = self._label(canonical, probabilities)
+        labels, classes = self._label(canonical)
         self.warnings[:0] = self.segmenter.device_warnings
-        self._report(0.92, "Cleaning up")
-        if not tumour:
-            np.minimum(labels, 1, out=labels)
+        self._report(0.92, messages.CLEANING_UP)
         labels = clean(labels, canonical.spacing)
         self.warnings += check_result(canonical, labels)
         labels = ct.from_canonical(labels)
         if classes is not None:
             classes = np.stack([ct.from_canonical(probability) for probability in classes])
         self._lap("postprocess")
-        self._report(1.0, "Done")
+        self._report(1.0, messages.DONE)
         return Segmentation(
             labels, ct.affine, tuple(self.warnings), self.seconds, str(self.segmenter.device), self.card, classes
         )
@@ -168,14 +195,21 @@ class _Run:
     def card(self) -> ModelCard:
         return self.segmenter.model.card
 
-    def _label(self, canonical: CTVolume, probabilities: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    @property
+    def odds(self) -> int:
+        """How many log-odds a voxel has: of liver, and of tumour where it matters."""
+        return 2 if self.tumour or self.probabilities else 1
+
+    def _label(self, canonical: CTVolume) -> tuple[np.ndarray, np.ndarray | None]:
         """Labels and, if wanted, class probabilities of the canonical stack, before clean-up."""
         labels = np.empty(canonical.hu.shape, dtype=np.uint8)
-        classes = np.empty((len(self.card.classes), *canonical.hu.shape), dtype=np.float16) if probabilities else None
+        classes = (
+            np.empty((len(self.card.classes), *canonical.hu.shape), dtype=np.float16) if self.probabilities else None
+        )
 
         def keep(first: int, margins: Tensor) -> None:
             last = first + len(margins)
-            labels[first:last] = labels_from_margins(margins).cpu().numpy()
+            labels[first:last] = labels_from_margins(margins if self.tumour else margins[:, :1]).cpu().numpy()
             if classes is not None:
                 classes[:, first:last] = probabilities_from_margins(margins).half().cpu().numpy()
 
@@ -186,7 +220,7 @@ class _Run:
         return labels, classes
 
     def _margins_of_two_views(self, canonical: CTVolume) -> Tensor:
-        """Mean log-odds (k, 2, j, i) of an oblique volume's own slices and of slices resampled axial to the patient.
+        """Mean log-odds (k, odds, j, i) of an oblique volume's own slices and of slices resampled axial to the patient.
 
         The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
         the upright view in the first case, the own in the second, and their mean serves both.
@@ -201,7 +235,7 @@ class _Run:
         return torch.from_numpy(own)
 
     def _stored_margins(self, stack: CTVolume, span: tuple[float, float]) -> np.ndarray:
-        margins_of_stack = np.empty((len(stack.hu), 2, *stack.hu.shape[1:]), dtype=np.float32)
+        margins_of_stack = np.empty((len(stack.hu), self.odds, *stack.hu.shape[1:]), dtype=np.float32)
 
         def keep(first: int, margins: Tensor) -> None:
             margins_of_stack[first : first + len(margins)] = margins.cpu().numpy()
@@ -210,55 +244,66 @@ class _Run:
         return margins_of_stack
 
     def _over_slices(self, stack: CTVolume, keep: Keep, span: tuple[float, float]) -> None:
-        """Run the network over all slices, with smaller batches and at last on the CPU when memory runs out.
+        """Run the network over all slices; with smaller batches when memory runs out, on the CPU if the GPU fails.
 
-        ``keep`` is given the index of a batch's first slice and its log-odds (n, 2, j, i); ``span`` is the part of the
-        progress that this takes.
+        ``keep`` is given the index of a batch's first slice and its log-odds (n, odds, j, i); ``span`` is the part of
+        the progress that this takes.
         """
         batch_size = BATCH_SIZE[self.segmenter.device.type]
         while True:
             try:
                 return self._in_batches(stack, batch_size, keep, span)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                batch_size = self._smaller_batch(batch_size, error)
+                batch_size = self._batch_size_after(error, batch_size)
 
-    def _smaller_batch(self, batch_size: int, error: Exception) -> int:
-        if batch_size > 1:
+    def _batch_size_after(self, error: Exception, batch_size: int) -> int:
+        out_of_memory = _is_out_of_memory(error)
+        if out_of_memory and batch_size > 1:
             return batch_size // 2
-        if self.segmenter.device.type == "cpu":
-            raise DeviceError(
-                "There is too little memory to segment this volume; close other programs or crop it."
-            ) from error
-        self.segmenter.move_to_cpu()
-        return BATCH_SIZE["cpu"]
+        if self.segmenter.device.type != "cpu":
+            # Unplugged, reset, asleep, or without an operation that the network needs: the CPU can go on.
+            self.segmenter.move_to_cpu(error)
+            return BATCH_SIZE["cpu"]
+        if out_of_memory:
+            raise DeviceError(messages.OUT_OF_MEMORY) from error
+        raise error
 
     @torch.inference_mode()
     def _in_batches(self, stack: CTVolume, batch_size: int, keep: Keep, span: tuple[float, float]) -> None:
-        slices = self._to_model_grid(stack, batch_size)
+        views = [self._resampled(stack, self.card.spacing_mm * size, batch_size) for size in self.pixel_sizes]
         self._lap("preprocess")
+        own = views[0]
         # Half precision keeps a whole-body scan's log-odds in a few hundred megabytes.
-        margins = torch.empty(len(slices), 2, *slices.shape[1:], dtype=torch.float16, device=slices.device)
-        batches = torch.arange(len(slices), device=slices.device).split(batch_size)
+        margins = torch.empty(len(own), self.odds, *own.shape[1:], dtype=torch.float16, device=own.device)
+        batches = torch.arange(len(own), device=own.device).split(batch_size)
         for positions in batches:
-            self._report(span[0] + (span[1] - span[0]) * int(positions[0]) / len(slices), "Finding the liver")
-            images = neighbour_stacks(slices, positions, stack.spacing[0], self.card.offsets_mm)
-            margins[positions] = class_margins(self._logits(images)).half()
+            self._report(span[0] + (span[1] - span[0]) * int(positions[0]) / len(own), messages.FINDING_LIVER)
+            margins[positions] = self._mean_margins(views, positions, stack.spacing[0]).half()
         self._lap("network")
         for positions in batches:
-            self._report(span[1], "Bringing it back to the scan's grid")
+            self._report(span[1], messages.BACK_TO_SCAN)
             smooth = smooth_through_slices(margins, positions, stack.spacing[0])
             keep(int(positions[0]), to_input_size(smooth, stack.hu.shape[1:]))
         self._lap("postprocess")
 
-    def _to_model_grid(self, stack: CTVolume, batch_size: int) -> Tensor:
-        """All slices, windowed, at the network's in-plane spacing, on the device; float32 (k, rows, columns)."""
+    def _mean_margins(self, views: list[Tensor], positions: Tensor, slice_spacing: float) -> Tensor:
+        """Mean log-odds of some slices over the views, on the first one's grid; float32 (n, odds, rows, columns)."""
+        rows, columns = views[0].shape[1:]
+        total = torch.zeros(len(positions), self.odds, rows, columns, device=views[0].device)
+        for slices in views:
+            self._stop_if_cancelled()
+            images = neighbour_stacks(slices, positions, slice_spacing, self.card.offsets_mm)
+            margins = class_margins(self._logits(images))[:, : self.odds].clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
+            total += to_input_size(margins, (rows, columns))
+        return total / len(views)
+
+    def _resampled(self, stack: CTVolume, pixel_mm: float, batch_size: int) -> Tensor:
+        """All slices, windowed, with square pixels of ``pixel_mm``, on the device; float32 (k, rows, columns)."""
         chunks = [
             to_model_spacing(
                 window(torch.from_numpy(chunk).to(self.segmenter.device).float(), self.card.window_hu),
                 stack.spacing[1:],
-                self.card.spacing_mm,
+                pixel_mm,
             )
             for chunk in np.array_split(stack.hu, max(1, len(stack.hu) // batch_size))
         ]
@@ -266,16 +311,18 @@ class _Run:
 
     def _logits(self, images: Tensor) -> Tensor:
         rows, columns = images.shape[2:]
-        dtype = autocast_dtype(images.device)
         images = pad_to_multiple(images, -1.0).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
+        with half_precision(images.device):
             logits = self.segmenter._network(images)
         return logits[..., :rows, :columns].float()
 
     def _report(self, share: float, stage: str) -> None:
+        self._stop_if_cancelled()
+        self.progress(share, stage)
+
+    def _stop_if_cancelled(self) -> None:
         if self.cancel.is_set():
             raise Cancelled()
-        self.progress(share, stage)
 
     def _lap(self, stage: str) -> None:
         now = perf_counter()
@@ -298,7 +345,7 @@ def fold_batch_norm(network: UNet) -> UNet:
 
 def _is_out_of_memory(error: Exception) -> bool:
     # CUDA has a class of its own; the CPU's and Apple's allocators raise RuntimeError and say it in words.
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     return "out of memory" in str(error) or "allocate memory" in str(error)
 

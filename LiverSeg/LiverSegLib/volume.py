@@ -1,4 +1,7 @@
-"""CTVolume: HU on a voxel grid in the patient; to the canonical axial stack and back."""
+"""CTVolume: HU on a voxel grid in the patient; to the canonical axial stack and back.
+
+nibabel is imported only where it is used: Slicer does not bring it, and the panel opens before it is installed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from nibabel import orientations
 
+from . import messages
 from .errors import InputError
 
 # Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
@@ -45,11 +48,10 @@ class CTVolume:
             the affine is not an invertible 4×4 matrix of finite numbers.
         """
         values = np.asarray(values)
-        affine = _as_matrix(affine, name)
-        _check_voxels(values, name)
-        hu = _to_int16(values)
-        if hu.min() == hu.max():
-            raise InputError(f"{name} is constant ({hu.flat[0]} HU); check that the export holds the image in HU.")
+        affine = check_position(affine, name)
+        check_form(values, name)
+        hu = to_whole_hu(values, name)
+        check_variety(hu.min(), hu.max(), name)
         return cls(hu, affine, name)
 
     @cached_property
@@ -72,7 +74,10 @@ class CTVolume:
 
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
-        transform = self._to_canonical_transform()
+        from nibabel import orientations
+
+        own, wanted = orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
+        transform = orientations.ornt_transform(own, wanted)
         ijk = self.hu.transpose(2, 1, 0)
         affine = self.affine @ orientations.inv_ornt_aff(transform, ijk.shape)
         turned = orientations.apply_orientation(ijk, transform).transpose(2, 1, 0)
@@ -80,34 +85,29 @@ class CTVolume:
 
     def from_canonical(self, array: np.ndarray) -> np.ndarray:
         """Turn a (k, j, i) array on the grid of :meth:`canonical` back to this volume's own axes."""
-        back = self._from_canonical_transform()
+        from nibabel import orientations
+
+        own, wanted = orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
+        back = orientations.ornt_transform(wanted, own)
         return np.ascontiguousarray(orientations.apply_orientation(array.transpose(2, 1, 0), back).transpose(2, 1, 0))
 
-    def _to_canonical_transform(self) -> np.ndarray:
-        own = orientations.io_orientation(self.affine)
-        return orientations.ornt_transform(own, orientations.axcodes2ornt(CANONICAL_AXES))
 
-    def _from_canonical_transform(self) -> np.ndarray:
-        own = orientations.io_orientation(self.affine)
-        return orientations.ornt_transform(orientations.axcodes2ornt(CANONICAL_AXES), own)
+# The steps of CTVolume.from_array, for a copy that is made piece by piece.
 
 
-def _check_voxels(values: np.ndarray, name: str) -> None:
+def check_form(values: np.ndarray, name: str) -> None:
+    """Raise InputError unless the array holds real numbers in three dimensions; its values are not looked at."""
     if values.ndim != 3:
-        raise InputError(f"{name} has {values.ndim} dimensions; give one 3D CT volume (one time point, no colour).")
+        raise InputError(messages.NOT_3D.format(name=name, dimensions=values.ndim))
     if values.size == 0:
-        raise InputError(f"{name} has no voxels (shape {values.shape}); export the CT again.")
+        raise InputError(messages.NO_VOXELS.format(name=name, shape=values.shape))
     if values.dtype.kind not in "iufb":
-        raise InputError(f"{name} holds voxels of type {values.dtype}, not numbers; give a CT in Hounsfield units.")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError(f"{name} holds NaN or infinite voxels; replace them, for example by -1024 HU (air).")
+        raise InputError(messages.NOT_NUMBERS.format(name=name, dtype=values.dtype))
 
 
-def _as_matrix(affine: np.ndarray, name: str) -> np.ndarray:
-    sentence = (
-        f"{name} has no valid position in the patient (its affine cannot be inverted); "
-        "convert it again from DICOM with its orientation and spacing."
-    )
+def check_position(affine: np.ndarray, name: str) -> np.ndarray:
+    """The affine as a matrix of float64; raises InputError unless it can be inverted."""
+    sentence = messages.NO_POSITION.format(name=name, missing=messages.MISSING_INVERSE)
     try:
         matrix = np.array(affine, dtype=np.float64)
     except (ValueError, TypeError) as error:
@@ -125,10 +125,20 @@ def _is_invertible(matrix: np.ndarray) -> bool:
     return bool(lengths.min() > 0) and abs(np.linalg.det(matrix[:3, :3] / lengths)) > 1e-3
 
 
-def _to_int16(values: np.ndarray) -> np.ndarray:
+def to_whole_hu(values: np.ndarray, name: str) -> np.ndarray:
+    """Real values as int16, rounded; an int16 array is not copied. Raises InputError for NaN and infinity."""
     if values.dtype == np.int16:
         return values
     limits = np.iinfo(np.int16)
-    if values.dtype.kind == "f":
-        values = np.rint(values)
-    return np.clip(values, limits.min, limits.max).astype(np.int16)
+    if values.dtype.kind != "f":
+        return np.clip(values, limits.min, limits.max).astype(np.int16)
+    if not np.isfinite(values).all():
+        raise InputError(messages.NOT_FINITE.format(name=name))
+    rounded = np.rint(values)
+    return np.clip(rounded, limits.min, limits.max, out=rounded).astype(np.int16)
+
+
+def check_variety(lowest: int, highest: int, name: str) -> None:
+    """Raise InputError if the lowest and the highest HU of an image are the same."""
+    if lowest == highest:
+        raise InputError(messages.CONSTANT.format(name=name, hu=lowest))

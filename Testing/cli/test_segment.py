@@ -118,7 +118,9 @@ def test_a_reference_on_another_grid_is_resampled_with_a_warning(run, a_scan, ou
         "--report", report,
     )  # fmt: skip
     assert outcome.exit_code == 0
-    assert any("another voxel grid" in warning for warning in json.loads(report.read_text())["warnings"])
+    assert any(
+        "another voxel grid" in warning for warning in json.loads(report.read_text(encoding="utf-8"))["warnings"]
+    )
 
 
 def test_without_a_reference_the_report_has_no_dice(run, a_scan, output_folder):
@@ -172,3 +174,19 @@ def test_scaled_voxels_give_the_same_liver(run, a_scan, a_result, output_folder,
     labels, _ = files.read_labels(output_folder / "liver.nii.gz")
     assert labels.any()
     assert np.array_equal(labels, files.read_labels(a_result)[0])
+
+
+def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, output_folder, monkeypatch):
+    sizes = []
+    resampled = segmenter.to_model_spacing
+    monkeypatch.setattr(
+        segmenter, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
+    )
+    plain, augmented = output_folder / "plain.nii.gz", output_folder / "augmented.nii.gz"
+
+    assert run("segment", a_scan.ct, "-o", plain, "--device", "cpu").exit_code == 0
+    assert set(sizes) == {1.5}
+    assert run("segment", a_scan.ct, "-o", augmented, "--device", "cpu", "--test-time-augmentation").exit_code == 0
+
+    assert len(set(sizes)) == 3
+    assert augmented.exists()

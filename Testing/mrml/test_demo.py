@@ -54,7 +54,7 @@ def no_rendering(monkeypatch):
 
 def rendering_works():
     try:
-        mrml._check_rendering()
+        mrml.check_rendering()
     except OutputError:
         return False
     return True

@@ -23,14 +23,14 @@ def draw(node, name, mask, affine, terminology=""):
     segment = slicer.vtkSegment()
     segment.SetName(name)
     segment.SetTag(segment.GetTerminologyEntryTagName(), terminology)
-    segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml._cropped_image(mask, affine))
+    segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.cropped_image(mask, affine))
     node.GetSegmentation().AddSegment(segment)
 
 
 def move_with_its_image(node, transform_id, to_parent):
     """Put a labelmap under a transform and give it the opposite position, so that it stays where it was."""
-    own = np.linalg.inv(to_parent) @ mrml._affine(node)
-    node.SetIJKToRASMatrix(mrml._matrix(own))
+    own = np.linalg.inv(to_parent) @ mrml.affine_of(node)
+    node.SetIJKToRASMatrix(mrml.to_matrix(own))
     node.SetAndObserveTransformNodeID(transform_id)
 
 
@@ -59,7 +59,7 @@ def test_a_labelmap_under_another_linear_transform_is_compared_where_it_lies(a_s
     node = mrml.labelmap_from_array(labels, affine, "Labels")
     a_volume_node.SetAndObserveTransformNodeID(add_transform(a_scene, "nested"))
     to_world = slicer.util.arrayFromTransformMatrix(a_volume_node.GetParentTransformNode(), toWorld=True)
-    node.SetIJKToRASMatrix(mrml._matrix(to_world @ affine))
+    node.SetIJKToRASMatrix(mrml.to_matrix(to_world @ affine))
     read, _ = mrml.reference_to_labels(node, a_volume_node)
     np.testing.assert_array_equal(read, labels)
 

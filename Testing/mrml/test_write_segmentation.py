@@ -34,7 +34,7 @@ def voxels_of(node, segment_id, volume_node):
 def add_segment(node, name, mask, affine):
     """A segment as a user would have drawn it in a node of his own."""
     segment_id = node.GetSegmentation().AddEmptySegment("", name)
-    image = mrml._oriented_image(mask.astype(np.uint8), affine)
+    image = mrml.to_image(mask.astype(np.uint8), affine)
     slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(image, node, segment_id)
     return segment_id
 
@@ -45,7 +45,7 @@ def world_centre(node, segment_id):
     slicer.vtkSlicerSegmentationsModuleLogic.GetSegmentBinaryLabelmapRepresentation(node, segment_id, image, True)
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    ijk = np.argwhere(mrml._voxels(image)).mean(axis=0)[::-1] + image.GetExtent()[::2]
+    ijk = np.argwhere(mrml.voxels_of(image)).mean(axis=0)[::-1] + image.GetExtent()[::2]
     return np.array(matrix.MultiplyPoint((*ijk, 1.0))[:3])
 
 
@@ -69,7 +69,7 @@ def test_the_result_follows_the_transform_of_the_volume(a_scene, a_volume_node, 
     to_world = slicer.util.arrayFromTransformMatrix(a_volume_node.GetParentTransformNode(), toWorld=True)
     np.testing.assert_allclose(
         world_centre(a_segmentation_node, mrml.SEGMENT_IDS[LIVER.label]),
-        (to_world @ mrml._affine(a_volume_node) @ centre)[:3],
+        (to_world @ mrml.affine_of(a_volume_node) @ centre)[:3],
         atol=1e-6,
     )
 
@@ -139,7 +139,7 @@ def test_segments_of_the_user_keep_their_voxels_and_their_place(
     mrml.write_segmentation(a_segmentation_node, shifted, a_volume_node)
     np.testing.assert_allclose(world_centre(a_segmentation_node, drawn), centre, atol=1e-6)
     image = a_segmentation_node.GetBinaryLabelmapInternalRepresentation(drawn)
-    assert np.count_nonzero(mrml._voxels(image)) == np.count_nonzero(labels)
+    assert np.count_nonzero(mrml.voxels_of(image)) == np.count_nonzero(labels)
     read = voxels_of(a_segmentation_node, mrml.SEGMENT_IDS[LIVER.label], a_volume_node)
     np.testing.assert_array_equal(read, shifted > 0)
     assert segment_of(a_segmentation_node, LIVER).GetName() == "Liver (LiverSeg)"

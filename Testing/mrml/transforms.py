@@ -24,6 +24,20 @@ def add_transform(scene, kind: str) -> str | None:
     return None if kind == "none" else globals()[f"_{kind}"](scene).GetID()
 
 
+def add_warp(scene, field) -> str:
+    """Add a grid transform: ``field`` gives the displacements (..., 3) in mm at places x, y, z, RAS mm."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(101, 11, 11)
+    image.SetOrigin(-250, -250, 0)
+    image.SetSpacing(5, 50, 50)
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    z, y, x = np.meshgrid(np.arange(11) * 50.0, np.arange(11) * 50.0 - 250, np.arange(101) * 5.0 - 250, indexing="ij")
+    vtk_to_numpy(image.GetPointData().GetScalars()).reshape(11, 11, 101, 3)[:] = field(x, y, z)
+    transform = slicer.vtkOrientedGridTransform()
+    transform.SetDisplacementGridData(image)
+    return _warp(scene, "vtkMRMLGridTransformNode", transform).GetID()
+
+
 def _linear(scene):
     node = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Rotation")
     slicer.util.updateTransformMatrixFromArray(node, oblique(25.0))

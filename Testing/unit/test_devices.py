@@ -65,6 +65,40 @@ def test_a_gpu_that_runs_no_kernel_is_replaced_by_the_cpu_with_a_warning(name: s
     assert "\n" not in warnings[0]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: device-side assert triggered"),
+        AssertionError("Torch not compiled with CUDA enabled"),
+        torch.cuda.DeferredCudaCallError("CUDA call failed lazily at initialization"),
+        NotImplementedError("The operator is not implemented for this device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_failure_of_a_gpu_gets_through(
+    a_gpu_without_kernels: None, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    ones = torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *size, **options: fail() if "device" in options else ones(*size))
+    device, warnings = choose_device("cuda")
+    assert device == torch.device("cpu")
+    assert str(error) in warnings[0]
+    assert usable_devices() == ["cpu"]
+
+
+def test_a_gpu_that_computes_nonsense_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    ones = torch.ones
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("LiverSegLib.devices.autocast_dtype", lambda device: None)
+    monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))  # a GPU made of the CPU
+    assert usable_devices() == ["cpu", "cuda:0"]
+    monkeypatch.setattr(torch, "ones", lambda *size, device: torch.zeros(*size))
+    assert usable_devices() == ["cpu"]
+
+
 @pytest.mark.usefixtures("a_gpu_without_kernels")
 def test_only_devices_that_run_a_kernel_are_offered() -> None:
     assert usable_devices() == ["cpu"]

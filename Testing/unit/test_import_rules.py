@@ -15,12 +15,16 @@ ROOT = Path(__file__).parents[2]
 MODULE_FOLDER = ROOT / "LiverSeg"
 LIBRARY_FOLDER = MODULE_FOLDER / "LiverSegLib"
 LIBRARY = sorted(LIBRARY_FOLDER.rglob("*.py"))
+MRML = sorted((LIBRARY_FOLDER / "mrml").glob("*.py"))
+PANEL = sorted((LIBRARY_FOLDER / "panel").glob("*.py"))
 MODULE = sorted(MODULE_FOLDER.rglob("*.py"))
 TRAINING = sorted((ROOT / "Training").rglob("*.py"))
 
-# Highest first: a file imports from its own layer and from those below it. A new file is given its layer here.
+# Highest first: a file imports from its own layer and from those below it. A new file is given its layer here; the
+# files of a package inside the library (mrml, panel) are in the layer of the package.
 LAYERS = [
-    {"cli", "batch"},
+    {"cli", "batch", "sample_data", "panel"},
+    {"steps"},
     {"mrml", "files", "nifti", "dicom", "itk", "headers", "segments", "report", "picture"},
     {"segmenter"},
     {"model", "postprocess", "quality"},
@@ -36,24 +40,41 @@ LAYERS = [
         "reference",
         "phantom",
         "atomic",
+        "background",
+        "boxes",
+        "install",
     },
-    {"errors", "__init__"},
+    {"errors", "messages", "i18n", "__init__"},
 ]
 LAYER_OF = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-TORCH_FILES = {"network.py", "grid.py", "margins.py", "devices.py", "model.py", "segmenter.py"}
+# install.py only tries whether PyTorch, once installed, can be loaded.
+TORCH_FILES = {"network.py", "grid.py", "margins.py", "devices.py", "model.py", "segmenter.py", "install.py"}
 RUN_TIME_PACKAGES = {"torch", "numpy", "scipy", "nibabel", "SimpleITK", "PIL", "slicer", "vtk", "vtkmodules"}
+# Comes with nibabel, and with Slicer.
+RUN_TIME_PACKAGES |= {"packaging"}
+# Of the Slicer application.
+RUN_TIME_PACKAGES |= {"qt"}
+# Modules of Slicer; imported only when Slicer has started, and only where each is.
+SLICER_MODULES = {"SampleData": "sample_data.py", "PyTorchUtils": "install.py"}
 
 
 def imported_by(path: Path) -> set[str]:
     """Dotted names of all that a file imports at run time, wherever in the file, and of what it takes from there."""
-    return set(_imports(ast.parse(path.read_text(encoding="utf-8")), package=path.parent.name))
+    return set(_imports(ast.parse(path.read_text(encoding="utf-8")), _package_of(path)))
 
 
-def _imports(node: ast.AST, package: str) -> Iterator[str]:
+def _package_of(path: Path) -> list[str]:
+    """Names of the packages that a file is in, outermost first."""
+    folders = path.parent.parts
+    return list(folders[folders.index("LiverSegLib") :]) if "LiverSegLib" in folders else [path.parent.name]
+
+
+def _imports(node: ast.AST, package: list[str]) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        base = ".".join(filter(None, (package if node.level else "", node.module)))
+        outer = package[: len(package) - node.level + 1] if node.level else []
+        base = ".".join([*outer, *filter(None, [node.module])])
         yield base
         yield from (f"{base}.{alias.name}" for alias in node.names)
     for child in ast.iter_child_nodes(node):
@@ -75,10 +96,20 @@ def importers(files: list[Path], *packages: str) -> set[str]:
     return {path.name for path in files if packages_of(path) & set(packages)}
 
 
+def module_of(path: Path) -> str:
+    """A file of the library by its dotted name inside the library: volume, mrml.images, or mrml for its __init__."""
+    *folders, name = path.relative_to(LIBRARY_FOLDER).with_suffix("").parts
+    return ".".join([*folders, name] if name != "__init__" or not folders else folders)
+
+
 def library_imports(path: Path) -> set[str]:
-    """Files of the library, without the ending, that a file imports."""
-    names = {name.split(".")[1] for name in imported_by(path) if name.startswith("LiverSegLib.")}
-    return names & {other.stem for other in LIBRARY}
+    """Files of the library that a file imports, as :func:`module_of` names them."""
+    names = {name.removeprefix("LiverSegLib.") for name in imported_by(path) if name.startswith("LiverSegLib.")}
+    return names & {module_of(other) for other in LIBRARY}
+
+
+def layer_of(module: str) -> int:
+    return LAYER_OF[module.partition(".")[0]]
 
 
 @pytest.mark.parametrize(
@@ -105,21 +136,41 @@ def test_an_import_for_type_checkers_only_does_not_count(tmp_path: Path) -> None
     assert "torch" not in imported_by(file)
 
 
+def test_an_import_from_the_package_above_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "LiverSegLib" / "mrml" / "some.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from ..volume import CTVolume\nfrom .images import to_image", encoding="utf-8")
+    assert {"LiverSegLib.volume", "LiverSegLib.mrml.images"} <= imported_by(file)
+
+
 def test_only_mrml_knows_slicer_and_vtk() -> None:
-    assert importers(LIBRARY + TRAINING, "slicer", "vtk", "vtkmodules") <= {"mrml.py"}
+    others = [path for path in LIBRARY + TRAINING if path not in MRML]
+    assert MRML and importers(others, "slicer", "vtk", "vtkmodules") <= {"i18n.py", "install.py"}
 
 
-def test_the_module_file_takes_from_slicer_only_what_makes_it_a_module() -> None:
-    taken = {name for name in imported_by(MODULE_FOLDER / "LiverSeg.py") if name.split(".")[0] in {"slicer", "vtk"}}
-    assert all(name.startswith(("slicer.ScriptedLoadableModule", "slicer.i18n")) for name in taken), taken
+def test_the_module_file_imports_at_file_scope_only_what_slicer_has_loaded_already() -> None:
+    tree = ast.parse((MODULE_FOLDER / "LiverSeg.py").read_text(encoding="utf-8"))
+    outside_functions = [node for node in tree.body if not isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    taken = {
+        name.partition(".")[0]
+        for node in outside_functions
+        if not _is_for_type_checkers_only(node)
+        for name in _imports(ast.Module([node], []), [])
+    }
+    assert taken - set(sys.stdlib_module_names) == {"slicer", "vtk"}
 
 
-def test_only_the_module_file_knows_qt() -> None:
-    assert importers(MODULE + TRAINING, "qt", "ctk") <= {"LiverSeg.py"}
+def test_only_the_panel_knows_qt() -> None:
+    others = [path for path in MODULE + TRAINING if path not in PANEL]
+    assert PANEL and importers(others, "qt", "ctk") <= {"LiverSeg.py"}
 
 
 def test_only_the_network_and_what_runs_it_know_torch() -> None:
     assert importers(MODULE, "torch") <= TORCH_FILES
+
+
+def test_nothing_in_the_module_reaches_the_network() -> None:
+    assert importers(MODULE, "urllib", "http", "socket", "ssl", "ftplib", "smtplib", "xmlrpc", "requests") == set()
 
 
 def test_the_library_knows_nothing_of_training_tests_or_the_module() -> None:
@@ -128,22 +179,27 @@ def test_the_library_knows_nothing_of_training_tests_or_the_module() -> None:
 
 def test_the_library_needs_only_its_run_time_packages() -> None:
     used = set().union(*(packages_of(path) for path in LIBRARY))
-    assert used - set(sys.stdlib_module_names) - {"LiverSegLib"} <= RUN_TIME_PACKAGES
+    assert used - set(sys.stdlib_module_names) - {"LiverSegLib"} <= RUN_TIME_PACKAGES | set(SLICER_MODULES)
+
+
+@pytest.mark.parametrize(("module", "file"), SLICER_MODULES.items())
+def test_each_module_of_slicer_is_known_to_one_file_only(module: str, file: str) -> None:
+    assert importers(MODULE + TRAINING, module) <= {file}
 
 
 def test_every_file_of_the_library_has_one_layer() -> None:
-    assert {path.stem for path in LIBRARY} <= set(LAYER_OF)
+    assert {module_of(path).partition(".")[0] for path in LIBRARY} <= set(LAYER_OF)
     assert len(LAYER_OF) == sum(len(names) for names in LAYERS)
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LIBRARY, ids=module_of)
 def test_imports_run_downwards(path: Path) -> None:
-    upwards = {name for name in library_imports(path) if LAYER_OF[name] < LAYER_OF[path.stem]}
+    upwards = {name for name in library_imports(path) if layer_of(name) < layer_of(module_of(path))}
     assert upwards == set()
 
 
 def test_there_are_no_import_circles() -> None:
-    graph = {path.stem: library_imports(path) for path in LIBRARY}
+    graph = {module_of(path): library_imports(path) for path in LIBRARY}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError and names the circle
 
 

@@ -49,3 +49,16 @@ def test_smoothing_goes_by_millimetres() -> None:
     thin, thick = (smooth_through_slices(margins, torch.tensor([20]), mm)[0, 0, 0, 0] for mm in (1.0, 3.0))
     assert thick > 2 * thin
     assert smooth_through_slices(margins[:1], torch.tensor([0]), 3.0).shape == (1, 2, 1, 1)
+
+
+def test_without_the_odds_of_tumour_there_are_labels_of_liver_only() -> None:
+    margins = class_margins(pixel(0.0, 1.0, 5.0))
+    assert labels_from_margins(margins).item() == 2
+    assert labels_from_margins(margins[:, :1]).item() == 1
+
+
+def test_any_slices_in_any_order_are_smoothed_alike() -> None:
+    margins = torch.randn(30, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    all_slices = smooth_through_slices(margins, torch.arange(30), 1.3)
+    some = torch.tensor([29, 3, 0, 17])
+    assert torch.allclose(smooth_through_slices(margins, some, 1.3), all_slices[some], atol=1e-6)

@@ -15,7 +15,7 @@ import torch
 from LiverSegLib.errors import Cancelled, DeviceError, InputError
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import Phantom
-from LiverSegLib.segmenter import Segmenter
+from LiverSegLib.segmenter import BATCH_SIZE, Segmenter
 from LiverSegLib.volume import CTVolume
 
 
@@ -134,10 +134,15 @@ def test_an_mr_image_is_refused_unless_forced(a_segmenter: Segmenter, a_ct: CTVo
     assert a_segmenter.segment(mr, force=True).warnings
 
 
-def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+@pytest.mark.parametrize("augmentation", [False, True])
+def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume, augmentation: bool) -> None:
     shares: list[float] = []
     stages: list[str] = []
-    a_segmenter.segment(a_ct, progress=lambda share, stage: (shares.append(share), stages.append(stage)))
+    a_segmenter.segment(
+        a_ct,
+        progress=lambda share, stage: (shares.append(share), stages.append(stage)),
+        test_time_augmentation=augmentation,
+    )
     assert shares == sorted(shares)
     assert shares[0] == 0
     assert shares[-1] == 1
@@ -173,9 +178,6 @@ class Memory:
         self.batches.append(len(images))
         return self.network(images)
 
-    def to(self, device: torch.device) -> torch.nn.Module:
-        return self.network.to(device)
-
 
 def test_out_of_memory_halves_the_batch_and_gives_the_same_labels(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
@@ -193,3 +195,133 @@ def test_too_little_memory_for_one_slice_is_said_in_a_sentence(
     monkeypatch.setattr(a_segmenter, "_network", Memory(a_segmenter._network, room=0))
     with pytest.raises(DeviceError, match="close other programs"):
         a_segmenter.segment(a_ct)
+
+
+@pytest.fixture
+def a_segmenter_on_a_gpu(an_untrained_model: LiverModel, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    """A segmenter that believes its device to be a GPU; what it sends there stays on the CPU."""
+    to = torch.Tensor.to
+
+    def stay(self: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+        return self if torch.device("cuda:0") in arguments else to(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", stay)
+    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
+    return Segmenter(an_untrained_model, "cuda:0")
+
+
+class LostGpu:
+    """A network whose GPU answers so many batches and then never again, not even to give its weights back."""
+
+    def __init__(self, network: torch.nn.Module, batches: int, message: str) -> None:
+        self.network = network
+        self.batches = batches
+        self.message = message
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        self.batches -= 1
+        if self.batches < 0:
+            raise RuntimeError(self.message)
+        return self.network(images)
+
+    def __getattr__(self, name: str) -> None:
+        raise RuntimeError(self.message)
+
+
+@pytest.mark.parametrize("batches", [0, 1])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "MPS backend: command buffer exited with error status",
+    ],
+)
+def test_a_gpu_lost_in_the_middle_of_a_run_is_replaced_by_the_cpu_with_a_warning(
+    a_segmenter: Segmenter,
+    a_segmenter_on_a_gpu: Segmenter,
+    a_ct: CTVolume,
+    monkeypatch: pytest.MonkeyPatch,
+    batches: int,
+    message: str,
+) -> None:
+    expected = a_segmenter.segment(a_ct).labels
+    monkeypatch.setitem(BATCH_SIZE, "cuda", 4)
+    a_segmenter_on_a_gpu._network = LostGpu(a_segmenter_on_a_gpu._network, batches, message)
+    found = a_segmenter_on_a_gpu.segment(a_ct)
+    assert (found.labels == expected).mean() > 0.999
+    assert found.device == "cpu"
+    assert [warning for warning in found.warnings if message.splitlines()[0] in warning and "\n" not in warning]
+    assert a_segmenter_on_a_gpu.segment(a_ct).warnings == found.warnings  # no GPU in the next run either
+
+
+def test_a_gpu_without_room_for_one_slice_is_replaced_by_the_cpu_with_a_warning(
+    a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume
+) -> None:
+    a_segmenter_on_a_gpu._network = Memory(a_segmenter_on_a_gpu._network, room=0)
+    found = a_segmenter_on_a_gpu.segment(a_ct)
+    assert found.device == "cpu"
+    assert any("too little free memory" in warning for warning in found.warnings)
+
+
+def test_a_gpu_without_room_for_the_network_is_replaced_by_the_cpu_with_a_warning(
+    an_untrained_model: LiverModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = torch.nn.Module.to
+
+    def no_room(self: torch.nn.Module, *arguments: object, **options: object) -> torch.nn.Module:
+        if arguments and torch.device(arguments[0]).type == "cuda":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return to(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.nn.Module, "to", no_room)
+    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
+    segmenter = Segmenter(an_untrained_model, "cuda:0")
+    assert segmenter.device == torch.device("cpu")
+    assert any("too little free memory" in warning for warning in segmenter.device_warnings)
+
+
+def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume) -> None:
+    def broken(slices: object, *arguments: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
+        patch.setattr("LiverSegLib.segmenter.neighbour_stacks", broken)
+        a_segmenter_on_a_gpu.segment(a_ct)
+
+
+def test_augmentation_averages_over_pixel_sizes(
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = a_segmenter.segment(a_ct, probabilities=True)
+    augmented = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
+    change = np.abs(augmented.probabilities - plain.probabilities).mean()
+    assert 0.001 < change < 0.2  # another answer, but not to another question
+    monkeypatch.setattr("LiverSegLib.segmenter.AUGMENTED_PIXEL_SIZES", (1.0, 1.0, 1.0))
+    same = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
+    assert np.allclose(same.probabilities, plain.probabilities, atol=2e-3)
+
+
+def test_augmentation_serves_oblique_volumes_tumours_and_odd_shapes(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    oblique = a_ct.affine @ np.array(((1, 0, 0, 0), (0, 0.94, -0.34, 0), (0, 0.34, 0.94, 0), (0, 0, 0, 1)))
+    for ct in (CTVolume(a_ct.hu, oblique), CTVolume(a_ct.hu[:1, :45, :37], a_ct.affine)):
+        found = a_segmenter.segment(ct, tumour=True, probabilities=True, test_time_augmentation=True)
+        assert found.labels.shape == ct.hu.shape
+        assert found.probabilities.shape == (3, *ct.hu.shape)
+
+
+def test_augmentation_can_be_cancelled_between_two_pixel_sizes(
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = threading.Event()
+    network, calls = a_segmenter._network, []
+
+    def cancelling(images: torch.Tensor) -> torch.Tensor:
+        calls.append(images)
+        cancel.set()
+        return network(images)
+
+    monkeypatch.setattr(a_segmenter, "_network", cancelling)
+    with pytest.raises(Cancelled):
+        a_segmenter.segment(a_ct, cancel=cancel, test_time_augmentation=True)
+    assert len(calls) == 1

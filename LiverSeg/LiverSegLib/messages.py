@@ -1,0 +1,361 @@
+"""Every sentence that a user can meet, in one place, so that Slicer can translate them.
+
+Values are filled in by name: ``raise InputError(messages.EMPTY_FILE.format(path=path))``. A sentence about a problem
+also tells the next step. Slicer's lupdate collects the ``_("...")`` calls, so each of them holds a plain text.
+"""
+
+from .i18n import tr as _
+
+# ---- the parts of longer texts ---------------------------------------------------------------------------------------
+
+ONE_OF = _("{others} or {last}")
+NONE = _("none")
+UNKNOWN = _("unknown")
+
+# ---- the volume ------------------------------------------------------------------------------------------------------
+
+NOT_3D = _("{name} has {dimensions} dimensions; give one 3D CT volume (one time point, no colour).")
+NO_VOXELS = _("{name} has no voxels (shape {shape}); export the CT again.")
+NOT_NUMBERS = _("{name} holds voxels of type {dtype}, not numbers; give a CT in Hounsfield units.")
+COMPLEX_NUMBERS = _("{name} holds complex numbers; give a CT in Hounsfield units.")
+COLOUR_PICTURE = _("{name} is a colour picture; give a CT in Hounsfield units.")
+NOT_FINITE = _("{name} holds NaN or infinite voxels; replace them, for example by -1024 HU (air).")
+CONSTANT = _("{name} is constant ({hu} HU); check that the export holds the image in HU.")
+NO_POSITION = _(
+    "{name} has no valid position in the patient ({missing}); "
+    "convert it again from DICOM with its orientation and spacing."
+)
+MISSING_INVERSE = _("its affine cannot be inverted")
+MISSING_SPACE = _("no space in its header")
+MISSING_FORM = _("neither sform nor qform is set")
+MISSING_SLICE_POSITION = _("slices without an image position")
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+NO_FILE = _("{path} does not exist or may not be read; check the path.")
+UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
+EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
+TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
+UNREADABLE_FILE = _("{path} cannot be read, it may be truncated; copy or download it again.")
+NOT_NIFTI = _("{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
+FORMAT_NOT_WRITABLE = _("The format of {path} cannot be written; use {formats}.")
+NOT_WRITTEN = _("{path} could not be written; free some space or choose another place.")
+NOT_WRITTEN_BECAUSE = _("{path} could not be written ({reason}); free some space or choose another place.")
+NO_FOLDER = _("The folder {folder} does not exist; create it or choose another output.")
+FOLDER_NOT_MADE = _("The folder {folder} cannot be made ({reason}); choose another.")
+FOLDER_NOT_WRITABLE = _("The folder {folder} cannot be written ({reason}); choose another output.")
+NOT_REPLACEABLE = _("{path} is not a file that can be replaced; choose another name for the output.")
+
+NO_SERIES = _("{folder} holds no DICOM series; give the folder that holds the slices themselves.")
+SEVERAL_SERIES = _("{folder} holds {count} series ({found}); put the CT series into a folder of its own.")
+SERIES = _("{description}, {modality}, {count} files")
+SERIES_OF_ONE_FILE = _("{description}, {modality}, 1 file")
+NO_DESCRIPTION = _("no description")
+WRONG_MODALITY = _("{folder} holds a series of modality {modality}; give a CT series.")
+UNREADABLE_SERIES = _("The DICOM series in {folder} cannot be read; export or download it again.")
+UNEVEN_SERIES = _("The DICOM series in {folder} misses slices or is unevenly spaced; export it again whole.")
+
+# ---- what the CT is doubtful for -------------------------------------------------------------------------------------
+
+SPAN_TOO_SMALL = _(
+    "The values of {name} ({lowest} to {highest}) span too little for a CT; "
+    "give the image in HU, not a label map or a normalised image."
+)
+STORED_WITH_OFFSET = _(
+    "The values of {name} ({lowest} to {highest}) look like HU + {offset}; "
+    "if this is a CT, convert it again from DICOM with its rescale intercept."
+)
+NOT_HU = _("The values of {name} ({lowest} to {highest}) do not look like HU (is it MR or PET?); give a CT in HU.")
+EIGHT_BIT = _(
+    "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
+    "export the CT again from DICOM if you can."
+)
+SINGLE_SLICE = _(
+    "{name} has a single axial slice: the result is less certain, and its volume is that of the slice; "
+    "use the whole series if there is one."
+)
+THICK_SLICES = _(
+    "The slices are {spacing:.3g} mm apart: the result is coarse; "
+    "use a series with at most {largest:g} mm if there is one."
+)
+FEW_PIXELS = _(
+    "The slices have only {rows} × {columns} pixels: the result is coarse; use the series in its full resolution."
+)
+UNUSUAL_FIELD_OF_VIEW = _(
+    "The slices measure {rows:.0f} × {columns:.0f} mm, which is unusual; check the pixel spacing of {name}."
+)
+
+# ---- what the result is doubtful for ---------------------------------------------------------------------------------
+
+NO_LIVER = _("No liver was found; check that the scan covers the upper abdomen and that its values are HU.")
+LIVER_CUT_AT_ENDS = _(
+    "The liver reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
+    "use a scan that covers all of it if there is one."
+)
+LIVER_CUT_AT_SIDE = _(
+    "The liver reaches the scan's side: it may be cut off, and its volume be larger; "
+    "use a scan that covers all of it if there is one."
+)
+LIVER_CUT_AT_ENDS_AND_SIDE = _(
+    "The liver reaches the scan's first or last slice and side: it may be cut off, and its volume be larger; "
+    "use a scan that covers all of it if there is one."
+)
+UNUSUAL_VOLUME = _(
+    "A liver of {volume:.0f} ml is unusual ({smallest:.0f} to {largest:.0f} ml expected); look at the result."
+)
+SEPARATE_PIECES = _("The liver was found in {count} separate pieces; check that each of them is liver.")
+
+# ---- the network and its device --------------------------------------------------------------------------------------
+
+BAD_MODEL_CARD = _("The model card {path} is missing or damaged ({reason}); install the extension again.")
+MODEL_UNLIKE_CARD = _("The model file {path} does not match its card; install the extension again.")
+WRONG_MODEL = _("The model file {path} does not hold this network; install the extension again.")
+MODEL_TOO_LARGE = _("The model file {path} is larger than any of ours; install the extension again.")
+UNREADABLE_MODEL = _("The model file {path} cannot be read; install the extension again.")
+
+NO_DEVICE = _("There is no device called {name}; use auto, cpu, cuda, cuda:N or mps.")
+UNSUPPORTED_DEVICE = _("The device {name} is not supported; use auto, cpu, cuda, cuda:N or mps.")
+NO_GPU = _("There is no GPU {name}: PyTorch sees {count} CUDA devices; use auto or cpu.")
+NO_APPLE_GPU = _("This computer has no Apple GPU that PyTorch can use; use auto or cpu.")
+GPU_WITHOUT_KERNEL = _(
+    "The GPU {device} is there but cannot run the network ({reason}); the CPU was used. "
+    "Install a PyTorch build that supports this GPU to use it."
+)
+WRONG_NUMBERS = _("it computes wrong numbers")
+GPU_OUT_OF_MEMORY = _(
+    "The GPU {device} has too little free memory; the CPU was used. "
+    "Close other programs that use the GPU, then start again."
+)
+GPU_FAILED = _(
+    "The GPU {device} failed while it was computing ({reason}); the CPU was used. "
+    "Restart the program to use the GPU again, and update its driver if this comes back."
+)
+OUT_OF_MEMORY = _("There is too little memory to segment this volume; close other programs or crop it.")
+
+# ---- stages of progress ----------------------------------------------------------------------------------------------
+
+PREPARING = _("Preparing the volume")
+FINDING_LIVER = _("Finding the liver")
+BACK_TO_SCAN = _("Bringing it back to the scan's grid")
+CLEANING_UP = _("Cleaning up")
+DONE = _("Done")
+STARTING = _("Starting")
+COPYING_VOLUME = _("Copying the volume")
+LOADING_NETWORK = _("Loading the network")
+FINDING_DEVICES = _("Finding out what can run the network")
+WRITING_RESULT = _("Writing the result")
+BUILDING_SURFACE = _("Building the 3D surface")
+COMPARING = _("Comparing with the reference")
+STOPPING = _("Stopping")
+FRAME_PROGRESS = _("Frame {number} of {count}: {stage}")
+REMAINING_SECONDS = _("about {seconds} s left")
+REMAINING_MINUTES = _("about {minutes} min left")
+CANCELLED = _("Cancelled: nothing was changed.")
+
+# ---- the reference ---------------------------------------------------------------------------------------------------
+
+UNCLEAR_LIVER = _("Which segment of {name} is the liver is not clear (it has {segments}); name that one Liver.")
+NO_SEGMENTS = _("no segments")
+UNCLEAR_LABELS = _(
+    "{name} holds {count} labels, so which one is the liver is not clear; "
+    "give a labelmap with 1 for the liver and 2 for tumours."
+)
+FOLDER_AS_LABELMAP = _("{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
+SEVERAL_VALUES = _("{path} has {count} values a voxel; give a labelmap with one.")
+LABELS_NOT_FINITE = _("{path} holds NaN or infinite values; give a labelmap of 0 background, 1 liver and 2 tumour.")
+NO_OVERLAP = _(
+    "The reference and the image do not overlap in the patient; "
+    "check that both belong to the same scan and that both kept their position when they were exported."
+)
+OTHER_GRID = _(
+    "The reference lies on another voxel grid ({reference}) than the image ({image}); "
+    "it was resampled with nearest neighbours. Give it on the image's grid to compare exactly."
+)
+GRID = _("{size} voxels of {spacing} mm, axes {axes}")
+PARTLY_OUTSIDE = _(
+    "{share:.0%} of the reference lies outside the image; the comparison covers the rest. "
+    "Check that both belong to the same scan."
+)
+
+# ---- scene: nodes, transforms, sequences (LiverSegLib.mrml) ----------------------------------------------------------
+
+THE_VOLUME = _("The volume")
+NO_VOLUME = _("No CT volume is selected; load a CT and choose it as the input.")
+NOT_A_VOLUME = _("{name} is not a volume ({kind}); choose a CT volume as the input.")
+VOLUME_HOLDS_NO_IMAGE = _("{name} holds no image; load the CT again.")
+VOLUME_IS_A_LABELMAP = _("{name} is a labelmap; choose the CT as the input and the labelmap as the reference.")
+VOLUME_IS_A_COLOUR_IMAGE = _("{name} is a colour or vector image; choose a CT with one value (HU) per voxel.")
+VOLUME_CHANGED_WHILE_COPIED = _("{name} has changed or was deleted while it was read; choose the CT and start again.")
+VOLUME_CHANGED = _("{name} has changed since it was segmented; segment it again.")
+VOLUME_HOLDS_NO_FRAME = _("{name} has no frame {frame} any more; segment the sequence again.")
+
+TRANSFORM_IS_SINGULAR = _(
+    "The transform {transform} makes {name} flat or leads nowhere; correct the transform or take {name} out of it."
+)
+TRANSFORM_FOLDS = _(
+    "The transform {transform} folds {name} onto itself, so that places of the patient coincide; "
+    "smooth the transform or take {name} out of it."
+)
+
+NEW_SEGMENTATION = _("{name} liver segmentation")
+SEGMENTATION_SEQUENCE = _("{name} sequence")
+SECOND_OF_THAT_NAME = _("{name} (LiverSeg)")
+AGAINST_THE_REFERENCE = _("{name} against the reference")
+NO_OUTPUT = _("No segmentation is selected for the result; create one and choose it as the output.")
+OUTPUT_IS_DELETED = _("{name} was deleted; choose another segmentation for the result.")
+OUTPUT_HOLDS_SURFACES = _("{name} holds segments made of surfaces; choose another segmentation for the result.")
+OUTPUT_UNDER_ANOTHER_TRANSFORM = _(
+    "{name} holds segments under a transform that cannot be brought together with that of {volume}; "
+    "choose another segmentation for the result."
+)
+
+NO_REFERENCE_NODE = _("No reference is selected; choose a segmentation or a labelmap (load the file as one of these).")
+NOT_A_REFERENCE = _(
+    "{name} cannot be the reference; choose a segmentation or a labelmap (load the file as one of these)."
+)
+REFERENCE_DELETED = _("The reference {name} was deleted; choose another one.")
+REFERENCE_HOLDS_NO_IMAGE = _("{name} holds no image; load the reference again.")
+REFERENCE_IS_EMPTY = _("Nothing is labelled in {name}; choose another reference.")
+REFERENCE_SEGMENT_IS_EMPTY = _("The segment {segment} of {name} is empty; choose another reference.")
+REFERENCE_IS_THE_RESULT = _(
+    "{name} holds the result itself, which is no reference for itself; choose another segmentation or segment."
+)
+NO_SUCH_SEGMENT = _("{name} has no segment {segment} (it has {segments}); name one of these.")
+NO_OVERLAP_THROUGH_TRANSFORMS = _(
+    "{name} does not overlap {volume} through their transforms; "
+    "check the transforms, or harden them, and choose the reference again."
+)
+REFERENCE_THROUGH_WARP = _(
+    "The reference {name} was resampled through a non-linear transform; look at it on the slices."
+)
+
+NOTHING_TO_DRAW = _("{name} is empty, so there is no 3D picture of it; check the result.")
+NO_RENDERING = _(
+    "The 3D picture is left out because nothing here can render off-screen; "
+    "run apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri on Debian and Ubuntu."
+)
+
+NO_SEQUENCE = _("{name} does not belong to a sequence; turn off all frames or choose a volume of a sequence.")
+
+
+# ---- report and pictures ---------------------------------------------------------------------------------------------
+
+RESEARCH_USE = _("For research use; not a certified medical device.")
+RESEARCH_USE_SHORT = _("For research use")
+SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
+SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
+SUMMARY_COMPARISON = _(
+    "Dice: {dice:.3f} (IoU {iou:.3f}, HD95 {hd95_mm:.1f} mm, ASSD {assd_mm:.1f} mm, "
+    "volume {volume_difference_percent:+.1f} %)"
+)
+SUMMARY_TIME = _("Time: {seconds:.1f} s on {device} ({stages})")
+SUMMARY_WARNING = _("Warning: {warning}")
+PICTURE_SLICE = _("slice {number} of {count}")
+PICTURE_LIVER = _("liver {volume:.0f} ml")
+PICTURE_NO_LIVER = _("no liver found")
+PICTURE_TUMOUR = _("tumour {volume:.1f} ml")
+PICTURE_REFERENCE = _("reference {volume:.0f} ml")
+PICTURE_DICE = _("Dice {dice:.3f}")
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+WRONG_USAGE = _("{problem}; see {program} --help.")
+OUTPUT_IS_INPUT = _("{path} is an input and would be overwritten; choose another name for the output.")
+OUTPUT_GIVEN_TWICE = _("{path} is given for two outputs; choose different names.")
+BAD_PHANTOM_SIZE = _("A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
+UNFORESEEN_ERROR = _("{kind}: {error}; run it again with --debug and report it.")
+WRITTEN = _("Written: {files}")
+
+# ---- the panel in Slicer ---------------------------------------------------------------------------------------------
+
+SEGMENT_LIVER = _("Segment Liver")
+CANCEL = _("Cancel")
+CREATE_NEW_SEGMENTATION = _("Create new segmentation")
+WHOLE_LIVER_REFERENCE = _("(automatic)")
+DEVICE_AUTOMATIC = _("Automatic")
+
+NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try File > Download Sample Data > CTLiver.")
+READY_HINT = _("Find the liver in the chosen CT and show it on the slices and in 3D.")
+RUNNING_HINT = _("Stop and leave the scene as it was.")
+ALREADY_RUNNING = _("A segmentation is running already; wait for it or click Cancel.")
+
+LIVER_VOLUME = _("{volume:.0f} ml")
+TUMOUR_VOLUME = _("{volume:.1f} ml")
+TIME_ON_DEVICE = _("{seconds:.1f} s on {device}")
+NO_RESULT_YET = _("No result yet")
+CHECK_RESULT = _("Please check the result:")
+ALL_FRAMES = _("All {count} frames")
+FRAMES_RESULT = _("{count} frames, liver {smallest:.0f} to {largest:.0f} ml")
+RANGE_OF_VOLUMES = _("{smallest:.0f} to {largest:.0f} ml in {count} frames")
+
+NO_REFERENCE = _("No reference: choose a labelmap or a segmentation")
+TABLE_TITLE = _("{name} measures")
+COLUMN_MEASURE = _("Measure")
+COLUMN_VALUE = _("Value")
+COLUMN_UNIT = _("Unit")
+MEASURE_LIVER_VOLUME = _("Liver volume")
+MEASURE_TUMOUR_VOLUME = _("Tumour volume")
+MEASURE_IN_FRAME = _("{measure} at {frame}")
+MEASURE_DICE = _("Dice")
+MEASURE_IOU = _("IoU")
+MEASURE_HD95 = _("HD95")
+MEASURE_ASSD = _("ASSD")
+MEASURE_VOLUME_DIFFERENCE = _("Volume difference")
+MEASURE_TIME = _("Time")
+MEASURE_DEVICE = _("Device")
+
+MISSED = _("Missed")
+EXTRA = _("Extra")
+
+INPUT_DELETED = _("The CT was removed while it was segmented; load it again and start again.")
+OUTPUT_DELETED = _(
+    "The segmentation for the result was removed while the CT was segmented; choose another one and start again."
+)
+SCENE_CLOSED = _("The scene was closed while the CT was segmented, so there is no result; load a CT and start again.")
+UNEXPECTED_ERROR = _(
+    'An unexpected error occurred ("{error}"); open View > Error Log, copy the last lines, and send them with '
+    "Slicer's version to the developers of Liver Segmentation."
+)
+
+# ---- Sample Data module ----------------------------------------------------------------------------------------------
+
+SAMPLE_CATEGORY = _("Liver Segmentation")
+
+# ---- installation on the first run -----------------------------------------------------------------------------------
+
+INSTALL_QUESTION = _(
+    "Liver Segmentation needs {packages}, which Slicer does not bring along. Install now ({size})? "
+    "This happens once and needs the internet; images stay on this computer. "
+    'For a computer without internet see "Install without internet" in the README of Liver Segmentation.'
+)
+SIZE_WITH_PYTORCH = _(
+    "a download of about 200 MB, or of up to 3.5 GB with an NVIDIA GPU, and two to three times as much on the disk; "
+    "it takes some minutes"
+)
+SIZE_SMALL = _("a download of a few MB")
+INSTALLING = _("Installing {packages}; this may take some minutes. Please wait.")
+INSTALL_DECLINED = _("{packages}: not installed; click Segment Liver again when you want to install.")
+INSTALL_FAILED = _(
+    "{packages}: could not be installed ({reason}); check the internet connection and the free disk space and try "
+    'again, or follow "Install without internet" in the README.'
+)
+INSTALL_RUNNING = _("An installation is still running; wait until it has finished, then click Segment Liver again.")
+INSTALL_NEEDS_EXTENSION = _(
+    "PyTorch is installed through the PyTorch extension, which is missing; open View > Extensions Manager, "
+    "search PyTorch, install it, and restart Slicer."
+)
+PACKAGES_MISSING = _(
+    "{packages}: not installed, or too old; open the Liver Segmentation module in Slicer and click Segment Liver, "
+    "which installs what is missing."
+)
+PYTORCH_BROKEN = _(
+    "PyTorch is installed but does not load ({reason}); open the PyTorch Utils module, uninstall PyTorch, "
+    "restart Slicer, and click Segment Liver again."
+)
+RESTART_NEEDED = _("The packages are installed but an older one is still loaded; restart Slicer to use them.")
+VERSION_TOO_OLD = _(
+    "{package} {version} is loaded, but {minimum} or newer is needed; restart Slicer and click Segment Liver before "
+    "other modules load it, so that it can be updated."
+)
+REASON_PIP_FAILED = _("pip ended with code {code}; its last lines are in View > Python Console")
+REASON_NOT_FOUND = _("it is not found after the installation; restart Slicer")

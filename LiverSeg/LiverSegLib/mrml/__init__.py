@@ -1,0 +1,81 @@
+"""MRML nodes to CTVolume, labels to segments, a reference onto the CT's grid, what the views show.
+
+These are the only files that know slicer and vtk. They run inside Slicer and with slicer-core from PyPI alike; outside
+the application call :func:`ensure_scene` first. Nodes are touched on the main thread only.
+"""
+
+from .changes import content_state
+from .disagreement import remove_disagreement, show_disagreement
+from .display import centre_3d_views, frame_slices, set_surface, show_in_slices
+from .history import History
+from .images import affine_of, cropped_image, shape_of, to_image, to_matrix, voxels_of
+from .reference import (
+    ReferenceVoxels,
+    read_reference,
+    read_result,
+    reference_to_labels,
+    segmentation_to_labels,
+    segments_for_reference,
+)
+from .scene import ensure_scene, nodes_of_class
+from .segmentation import (
+    BINARY_LABELMAP,
+    CLOSED_SURFACE,
+    SEGMENT_IDS,
+    check_output,
+    new_segmentation_name,
+    segmentation_of,
+    write_segmentation,
+)
+from .sequences import frame_nodes, sequence_browser_of, write_frames
+from .storage import save_node
+from .tables import store_report, stored_report, write_report_table
+from .transforms import check_transform
+from .view3d import check_rendering, render_3d
+from .volumes import copy_volume_in_pieces, labelmap_from_array, volume_from_ct, volume_to_ct
+
+__all__ = [
+    "BINARY_LABELMAP",
+    "CLOSED_SURFACE",
+    "SEGMENT_IDS",
+    "History",
+    "ReferenceVoxels",
+    "affine_of",
+    "centre_3d_views",
+    "check_output",
+    "check_rendering",
+    "check_transform",
+    "content_state",
+    "copy_volume_in_pieces",
+    "cropped_image",
+    "ensure_scene",
+    "frame_nodes",
+    "frame_slices",
+    "labelmap_from_array",
+    "new_segmentation_name",
+    "nodes_of_class",
+    "read_reference",
+    "read_result",
+    "reference_to_labels",
+    "remove_disagreement",
+    "render_3d",
+    "save_node",
+    "segmentation_of",
+    "segmentation_to_labels",
+    "segments_for_reference",
+    "sequence_browser_of",
+    "set_surface",
+    "shape_of",
+    "show_disagreement",
+    "show_in_slices",
+    "store_report",
+    "stored_report",
+    "to_image",
+    "to_matrix",
+    "volume_from_ct",
+    "volume_to_ct",
+    "voxels_of",
+    "write_frames",
+    "write_report_table",
+    "write_segmentation",
+]

@@ -1,0 +1,118 @@
+"""What the views show of a result: slices framed on the liver, and its surface in 3D."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from ..segments import LIVER
+from .images import image_affine
+from .scene import nodes_of_class
+from .segmentation import CLOSED_SURFACE, SEGMENT_IDS
+from .sequences import frame_nodes
+from .transforms import transformed, warp_between
+
+SMOOTHING_PARAMETER = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule.GetSmoothingFactorParameterName()
+# Room left on each side of the liver, as a part of its size.
+MARGIN = 0.15
+# Under a non-linear transform the liver's box is no box any more: it is followed in so many places along each edge.
+BOX_SAMPLES = 5
+
+
+def set_surface(segmentation_node: slicer.vtkMRMLSegmentationNode, shown: bool, smoothing: float) -> None:
+    """Show the segments in 3D, or not.
+
+    Parameters
+    ----------
+    shown
+        Whether the closed surface is there and visible. A surface that the segments are made of stays.
+    smoothing
+        0 (the voxels' steps) to 1. A surface that is shown is made anew if this changes.
+
+    In a node that shows the frames of a sequence this holds for all of them.
+    """
+    segmentation_node.CreateDefaultDisplayNodes()
+    segmentation_node.GetDisplayNode().SetVisibility3D(shown)
+    value = f"{min(max(float(smoothing), 0.0), 1.0):g}"
+    segmentations = [segmentation_node.GetSegmentation()]
+    # The frame that is shown shares its segmentation with the node.
+    segmentations += [node.GetSegmentation() for _, node in frame_nodes(segmentation_node)]
+    for segmentation in dict.fromkeys(segmentations):
+        _make_surface(segmentation, shown, value)
+
+
+def _make_surface(segmentation: slicer.vtkSegmentation, shown: bool, smoothing: str) -> None:
+    changed = segmentation.GetConversionParameter(SMOOTHING_PARAMETER) != smoothing
+    segmentation.SetConversionParameter(SMOOTHING_PARAMETER, smoothing)
+    if segmentation.GetSourceRepresentationName() == CLOSED_SURFACE:
+        return
+    if changed or not shown:
+        segmentation.RemoveRepresentation(CLOSED_SURFACE)
+    if shown:
+        segmentation.CreateRepresentation(CLOSED_SURFACE)
+
+
+def show_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Put a volume into all slice views as what lies below the segments, and fit the views to it."""
+    slicer.util.setSliceViewerLayers(background=volume_node, fit=hasattr(slicer, "app"))
+
+
+def centre_3d_views() -> None:
+    """Centre the 3D views on what they show; Slicer has none without its main window, and slicer-core has none."""
+    if hasattr(slicer, "app") and slicer.app.layoutManager() is not None:
+        slicer.util.resetThreeDViews()
+
+
+def frame_slices(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Centre all slice views on the liver, with a field of view that shows it whole; without a liver they stay.
+
+    A slice view without a background volume gets this one.
+    """
+    scene = segmentation_node.GetScene()
+    for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
+        if scene.GetNodeByID(composite.GetBackgroundVolumeID() or "") is None:
+            composite.SetBackgroundVolumeID(volume_node.GetID())
+    points = _liver_in_world(segmentation_node)
+    if points is not None:
+        for slice_node in nodes_of_class(scene, "vtkMRMLSliceNode"):
+            _frame(slice_node, points)
+
+
+def _liver_in_world(segmentation_node: slicer.vtkMRMLSegmentationNode) -> np.ndarray | None:
+    """Points (n, 3), RAS mm in the world, on the box round the liver's voxels; None if there are no voxels."""
+    image = segmentation_node.GetBinaryLabelmapInternalRepresentation(SEGMENT_IDS[LIVER.label])
+    extent = [0, -1, 0, -1, 0, -1]
+    if image is None or not slicer.vtkOrientedImageDataResample.CalculateEffectiveExtent(image, extent):
+        return None
+    # From the outer faces of the outermost voxels, on the grid of the image's own extent.
+    first = image.GetExtent()[::2]
+    axes = [
+        np.linspace(extent[2 * n] - first[n] - 0.5, extent[2 * n + 1] - first[n] + 0.5, BOX_SAMPLES) for n in range(3)
+    ]
+    ijk = np.array([(*point, 1.0) for point in product(*axes)])
+    return transformed((ijk @ image_affine(image).T)[:, :3], warp_between(segmentation_node, None))
+
+
+def _frame(slice_node: slicer.vtkMRMLSliceNode, points: np.ndarray) -> None:
+    """Show all points (n, 3), RAS mm: the view keeps its direction and the shape of its window."""
+    to_ras = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())
+    directions = to_ras[:3, :3] / np.linalg.norm(to_ras[:3, :3], axis=0)
+    seen = points @ directions
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    centre = directions @ ((low + high) / 2)
+    width, height, _ = slice_node.GetDimensions()
+    wanted = (high - low) * (1 + 2 * MARGIN)
+    mm_per_pixel = max(wanted[0] / max(width, 1), wanted[1] / max(height, 1))
+    modifying = slice_node.StartModify()
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(slice_node.GetSliceToRAS())
+    for row in range(3):
+        matrix.SetElement(row, 3, centre[row])
+    slice_node.GetSliceToRAS().DeepCopy(matrix)
+    slice_node.SetFieldOfView(mm_per_pixel * width, mm_per_pixel * height, slice_node.GetFieldOfView()[2])
+    slice_node.UpdateMatrices()
+    slice_node.EndModify(modifying)

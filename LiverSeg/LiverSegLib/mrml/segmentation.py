@@ -1,0 +1,194 @@
+"""The result: labels to the segments of a segmentation node, found again by their ids, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from .. import messages
+from ..boxes import box_of
+from ..errors import InputError
+from ..segments import LIVER, TUMOUR, Structure
+from .images import affine_of, cropped_image, shape_of
+from .scene import nodes_of_class, unique_name
+from .transforms import matrix_between
+
+# By its id a later run finds a segment of ours again, whatever its name is by then.
+SEGMENT_IDS = {LIVER.label: "LiverSeg_Liver", TUMOUR.label: "LiverSeg_Tumour"}
+BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+GEOMETRY_PARAMETER = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+VOLUME_ROLE = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+# Without these DICOM export would call the segments drawn by hand.
+ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
+
+
+def new_segmentation_name(volume_node: slicer.vtkMRMLVolumeNode) -> str:
+    """A name for the volume's result that no node in its scene has."""
+    return unique_name(volume_node.GetScene(), messages.NEW_SEGMENTATION.format(name=volume_node.GetName()))
+
+
+def segmentation_of(volume_node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSegmentationNode | None:
+    """The newest segmentation in the volume's scene that holds a liver of ours and was made of this volume."""
+    for node in reversed(nodes_of_class(volume_node.GetScene(), "vtkMRMLSegmentationNode")):
+        if node.GetNodeReference(VOLUME_ROLE) is volume_node and holds_liver(node):
+            return node
+    return None
+
+
+def holds_liver(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether a liver of ours is among the segments."""
+    return segmentation_node.GetSegmentation().GetSegment(SEGMENT_IDS[LIVER.label]) is not None
+
+
+def check_output(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Raise InputError if a result for this volume cannot be written into this node; change nothing."""
+    if segmentation_node is None or not segmentation_node.IsA("vtkMRMLSegmentationNode"):
+        raise InputError(messages.NO_OUTPUT)
+    name = segmentation_node.GetName()
+    if segmentation_node.GetScene() is None:
+        raise InputError(messages.OUTPUT_IS_DELETED.format(name=name))
+    if not other_segments(segmentation_node):
+        return
+    if segmentation_node.GetSegmentation().GetSourceRepresentationName() != BINARY_LABELMAP:
+        raise InputError(messages.OUTPUT_HOLDS_SURFACES.format(name=name))
+    matrix = matrix_between(segmentation_node, volume_node)
+    # An oriented image cannot hold shear, so such segments could not keep their place exactly.
+    if matrix is None or slicer.vtkOrientedImageDataResample.DoesTransformMatrixContainShear(matrix):
+        raise InputError(messages.OUTPUT_UNDER_ANOTHER_TRANSFORM.format(name=name, volume=volume_node.GetName()))
+
+
+def write_segmentation(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    labels: np.ndarray,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    tumour: bool = False,
+) -> None:
+    """Write labels as the segment "Liver" and, if asked for, one of its tumours, exactly on the volume's voxels.
+
+    The segmentation goes under the volume's parent transform. Segments of an earlier run are refilled and stay as
+    visible as they were; all others stay where they are in the world. A closed surface that was there is made anew.
+
+    Parameters
+    ----------
+    labels
+        uint8 (k, j, i) on the volume's grid: 0 background, 1 liver, 2 tumour. "Liver" gets both, 1 ∪ 2.
+    tumour
+        Whether to write the tumours' segment too; that of an earlier run is removed otherwise.
+
+    Raises
+    ------
+    InputError
+        As :func:`check_output`, or if the volume has other dimensions than the labels.
+    """
+    check_output(segmentation_node, volume_node)
+    check_same_grid(labels, volume_node)
+    surface_shown = segmentation_node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+    put_under_transform_of(volume_node, segmentation_node)
+    segmentation_node.CreateDefaultDisplayNodes()
+    segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOff()
+    # All surfaces are made in one go at the end; with one of other segments left, each segment would get its own first.
+    segmentation_node.RemoveClosedSurfaceRepresentation()
+    segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    fill_segments(segmentation_node, labels, affine_of(volume_node), tumour)
+    if surface_shown:
+        segmentation_node.CreateClosedSurfaceRepresentation()
+    segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
+    put_into_study_of(volume_node, segmentation_node)
+
+
+def check_same_grid(labels: np.ndarray, volume_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Raise InputError if the volume has other dimensions than labels that were made of it."""
+    if shape_of(volume_node) != labels.shape:
+        raise InputError(messages.VOLUME_CHANGED.format(name=volume_node.GetName()))
+
+
+def put_under_transform_of(
+    volume_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode
+) -> None:
+    """Give the segmentation the volume's parent transform; segments of others keep their place in the world.
+
+    This comes before any voxel is written: Slicer itself would apply the volume's transform twice otherwise
+    (vtkSlicerSegmentationsModuleLogic::ImportLabelmapToSegmentationNode, seen in 5.8 to 5.13).
+    """
+    if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
+        return
+    if other_segments(segmentation_node):
+        move(segmentation_node.GetSegmentation(), matrix_between(segmentation_node, volume_node))
+    segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+
+
+def move(segmentation: slicer.vtkSegmentation, matrix: vtk.vtkMatrix4x4) -> None:
+    """Move all segments."""
+    transform = vtk.vtkTransform()
+    transform.SetMatrix(matrix)
+    segmentation.ApplyLinearTransform(transform)
+
+
+def fill_segments(
+    segmentation_node: slicer.vtkMRMLSegmentationNode,
+    labels: np.ndarray,
+    affine: np.ndarray,
+    tumour: bool,
+) -> None:
+    """Put labels (k, j, i) with their IJK→RAS affine in as our segments; the node may be outside any scene."""
+    segmentation = segmentation_node.GetSegmentation()
+    if not other_segments(segmentation_node):
+        segmentation_node.SetSourceRepresentationToBinaryLabelmap()
+    # Only the box round the liver is looked at, written and kept: ten times faster than the whole grid.
+    box = box_of(labels)
+    corner = (box[0].start, box[1].start, box[2].start)
+    _fill(segmentation, LIVER, labels[box] > 0, affine, corner)
+    if tumour:
+        _fill(segmentation, TUMOUR, labels[box] == TUMOUR.label, affine, corner)
+    else:
+        _remove(segmentation, TUMOUR)
+
+
+def _fill(
+    segmentation: slicer.vtkSegmentation,
+    structure: Structure,
+    mask: np.ndarray,
+    affine: np.ndarray,
+    corner: tuple[int, int, int],
+) -> None:
+    """Put a mask in as a segment with a layer of its own, in the place that the one of an earlier run had.
+
+    The mask's first voxel is at a corner (k, j, i) of the affine's grid. Slicer's SetBinaryLabelmapToSegment would
+    share a layer with the user's segments and resample those to our grid.
+    """
+    place = segmentation.GetSegmentIndex(SEGMENT_IDS[structure.label])
+    _remove(segmentation, structure)
+    segment = slicer.vtkSegment()
+    taken = segmentation.GetSegmentIdBySegmentName(structure.name)
+    segment.SetName(messages.SECOND_OF_THAT_NAME.format(name=structure.name) if taken else structure.name)
+    segment.SetColor([value / 255 for value in structure.colour])
+    segment.SetTag(segment.GetTerminologyEntryTagName(), structure.terminology)
+    for tag, value in ALGORITHM_TAGS.items():
+        segment.SetTag(tag, value)
+    segment.AddRepresentation(BINARY_LABELMAP, cropped_image(mask, affine, corner))
+    segmentation.AddSegment(segment, SEGMENT_IDS[structure.label])
+    if place >= 0:
+        segmentation.SetSegmentIndex(SEGMENT_IDS[structure.label], place)
+
+
+def _remove(segmentation: slicer.vtkSegmentation, structure: Structure) -> None:
+    # Slicer warns in its log when there is nothing to remove.
+    if segmentation.GetSegment(SEGMENT_IDS[structure.label]) is not None:
+        segmentation.RemoveSegment(SEGMENT_IDS[structure.label])
+
+
+def other_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Ids of the segments that are not ours."""
+    return [id for id in segmentation_node.GetSegmentation().GetSegmentIDs() if id not in SEGMENT_IDS.values()]
+
+
+def put_into_study_of(volume_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """File the segmentation beside its CT in the subject hierarchy, which DICOM export asks for."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
+    if hierarchy is None:
+        return
+    volume_item, segmentation_item = (hierarchy.GetItemByDataNode(node) for node in (volume_node, segmentation_node))
+    if volume_item and segmentation_item:
+        hierarchy.SetItemParent(segmentation_item, hierarchy.GetItemParent(volume_item))

@@ -1,0 +1,159 @@
+"""What the panel says about a run, its result and a comparison: plain texts, no Qt."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .. import messages
+
+if TYPE_CHECKING:
+    from ..steps import Outcome
+
+NOTHING = "–"
+# Before that, too little is done to tell how long the rest takes.
+TELL_AFTER_SECONDS, TELL_AFTER_SHARE = 1.0, 0.1
+
+
+def progress(share: float, stage: str, elapsed: float) -> str:
+    """The stage and, as soon as it can be told, the time left.
+
+    Parameters
+    ----------
+    share
+        Part done, 0 to 1.
+    stage
+        In words.
+    elapsed
+        Seconds since the start.
+    """
+    if elapsed < TELL_AFTER_SECONDS or share < TELL_AFTER_SHARE:
+        return stage
+    seconds = elapsed * (1.0 - share) / share
+    if seconds < 100:
+        remaining = messages.REMAINING_SECONDS.format(seconds=max(1, round(seconds)))
+    else:
+        remaining = messages.REMAINING_MINUTES.format(minutes=round(seconds / 60))
+    return f"{stage}, {remaining}"
+
+
+@dataclass(frozen=True)
+class ResultTexts:
+    """One text for each line of the panel's results."""
+
+    liver_volume: str = NOTHING
+    tumour_volume: str = NOTHING
+    time: str = NOTHING
+    warnings: str = ""
+
+
+def results(report: Mapping[str, Any] | None) -> ResultTexts:
+    """The lines for a report as :meth:`LiverSegLib.report.SegmentationReport.to_dict` gives it, or for none.
+
+    A report that a scene was saved with may be of another version: what it does not tell is a dash.
+    """
+    if report is None:
+        return ResultTexts()
+    seconds, device = report.get("seconds", {}).get("total"), report.get("device")
+    time = NOTHING if None in (seconds, device) else messages.TIME_ON_DEVICE.format(seconds=seconds, device=device)
+    return ResultTexts(
+        _volume(report, "liver_volume_ml", messages.LIVER_VOLUME),
+        _volume(report, "tumour_volume_ml", messages.TUMOUR_VOLUME),
+        time,
+        _warnings(report.get("warnings", ())),
+    )
+
+
+def _volume(report: Mapping[str, Any], key: str, text: str) -> str:
+    """One volume, or that of all frames from the smallest to the largest."""
+    volumes = [found for frame in report.get("frames", [report]) if (found := frame.get(key)) is not None]
+    if not volumes:
+        return NOTHING
+    if "frames" not in report:
+        return text.format(volume=volumes[0])
+    return messages.RANGE_OF_VOLUMES.format(smallest=min(volumes), largest=max(volumes), count=len(volumes))
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
+    return f"<b>{html.escape(messages.CHECK_RESULT)}</b><ul>{items}</ul>"
+
+
+@dataclass(frozen=True)
+class MeasureTexts:
+    """One text for each measure of a comparison."""
+
+    dice: str = NOTHING
+    iou: str = NOTHING
+    hd95: str = NOTHING
+    assd: str = NOTHING
+    volume_difference: str = NOTHING
+
+
+def measures(values: Mapping[str, float | None] | None) -> MeasureTexts:
+    """The lines for what :func:`LiverSegLib.metrics.compare` gives, or for none."""
+    if values is None:
+        return MeasureTexts()
+    return MeasureTexts(
+        *(
+            template.format(value) if _is_known(value := values.get(key)) else NOTHING
+            for key, template in (
+                ("dice", "{:.3f}"),
+                ("iou", "{:.3f}"),
+                ("hd95_mm", "{:.1f} mm"),
+                ("assd_mm", "{:.1f} mm"),
+                ("volume_difference_percent", "{:+.1f} %"),
+            )
+        )
+    )
+
+
+def _is_known(value: float | None) -> bool:
+    """Distances from nothing are infinite: there is no number to show."""
+    return value is not None and math.isfinite(value)
+
+
+def columns() -> tuple[str, str, str]:
+    """Titles of the table node's columns."""
+    return messages.COLUMN_MEASURE, messages.COLUMN_VALUE, messages.COLUMN_UNIT
+
+
+def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Measure, value and unit of everything that a report tells; what is not known is left out."""
+    seconds = report.get("seconds", {}).get("total")
+    values = (
+        *_volumes(report),
+        (messages.MEASURE_DICE, report.get("dice"), ".4f", ""),
+        (messages.MEASURE_IOU, report.get("iou"), ".4f", ""),
+        (messages.MEASURE_HD95, report.get("hd95_mm"), ".2f", "mm"),
+        (messages.MEASURE_ASSD, report.get("assd_mm"), ".2f", "mm"),
+        (messages.MEASURE_VOLUME_DIFFERENCE, report.get("volume_difference_percent"), "+.2f", "%"),
+        (messages.MEASURE_TIME, seconds, ".1f", "s"),
+    )
+    found = [(name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)]
+    if report.get("device"):
+        found.append((messages.MEASURE_DEVICE, str(report["device"]), ""))
+    return found
+
+
+def _volumes(report: Mapping[str, Any]) -> Iterator[tuple[str, float | None, str, str]]:
+    """Of the whole, or of each frame."""
+    for frame in report.get("frames", [report]):
+        for key, name in (
+            ("liver_volume_ml", messages.MEASURE_LIVER_VOLUME),
+            ("tumour_volume_ml", messages.MEASURE_TUMOUR_VOLUME),
+        ):
+            place = frame.get("frame")
+            label = name if place is None else messages.MEASURE_IN_FRAME.format(measure=name, frame=place)
+            yield label, frame.get(key), ".1f", "ml"
+
+
+def frames(outcomes: Sequence[Outcome]) -> str:
+    """One line for a sequence: how many frames, and from which to which liver volume."""
+    volumes = [outcome.report.liver_volume_ml for outcome in outcomes]
+    return messages.FRAMES_RESULT.format(count=len(volumes), smallest=min(volumes), largest=max(volumes))

@@ -1,0 +1,292 @@
+"""Stand-ins for slicer.app and what hangs on it: main window, layout, modules, reading and writing files.
+
+All logics and nodes are real, from slicer-core. What is asked for and is not here raises AttributeError.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import slicer
+import vtk
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from .event_loop import EventLoop
+from .pythonqt import Signal
+from .widgets import qMRMLWidget
+
+SLICE_VIEWS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+LOGICS = {
+    "Segmentations": "vtkSlicerSegmentationsModuleLogic",
+    "Volumes": "vtkSlicerVolumesLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
+    "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
+    "Terminologies": "vtkSlicerTerminologiesModuleLogic",
+}
+READERS = {
+    "VolumeFile": ("vtkMRMLScalarVolumeNode", "vtkMRMLVolumeArchetypeStorageNode"),
+    "SegmentationFile": ("vtkMRMLSegmentationNode", "vtkMRMLSegmentationStorageNode"),
+    "TableFile": ("vtkMRMLTableNode", "vtkMRMLTableStorageNode"),
+}
+
+
+class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
+    """What holds a module's panel in Slicer: the ``parent`` that its widget class is made with."""
+
+    isEntered = False
+
+
+class ModuleManager(QtCore.QObject):
+    moduleAboutToBeUnloaded = Signal("moduleAboutToBeUnloaded(QString)")
+    moduleLoaded = Signal("moduleLoaded(QString)")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._modules: dict[str, SimpleNamespace] = {}
+
+    def add(self, name: str, **parts: object) -> SimpleNamespace:
+        self._modules[name] = SimpleNamespace(name=name, **parts)
+        return self._modules[name]
+
+    def module(self, name: str) -> SimpleNamespace | None:
+        return self._modules.get(name)
+
+    def modulesNames(self) -> list[str]:
+        return list(self._modules)
+
+    def loadModules(self, names: list[str]) -> bool:
+        return all(name in self._modules for name in names)
+
+
+class LayoutManager:
+    """The slice views of the four-up layout as nodes and logics; nothing is drawn (views.py draws)."""
+
+    def __init__(self, scene, application_logic) -> None:
+        self.layout = 3
+        self.reset_3d_views = 0
+        self._logics = {name: slicer.vtkMRMLSliceLogic() for name in SLICE_VIEWS}
+        for name, logic in self._logics.items():
+            logic.SetMRMLApplicationLogic(application_logic)
+            logic.SetMRMLScene(scene)
+            logic.AddSliceNode(name).SetOrientation(SLICE_VIEWS[name])
+        self._view_node = scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
+        self._view_node.SetSingletonTag("1")
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(SLICE_VIEWS)
+
+    def sliceWidget(self, name: str) -> SimpleNamespace:
+        logic = self._logics[name]
+        return SimpleNamespace(
+            sliceLogic=lambda: logic,
+            mrmlSliceNode=logic.GetSliceNode,
+            sliceController=lambda: SimpleNamespace(fitSliceToBackground=logic.FitSliceToBackground),
+            fitSliceToBackground=logic.FitSliceToBackground,
+        )
+
+    def mrmlSliceLogics(self) -> vtk.vtkCollection:
+        collection = vtk.vtkCollection()
+        for logic in self._logics.values():
+            collection.AddItem(logic)
+        return collection
+
+    threeDViewCount = 1
+
+    def threeDWidget(self, index: int) -> SimpleNamespace:
+        view = SimpleNamespace(resetFocalPoint=self.resetThreeDViews, mrmlViewNode=lambda: self._view_node)
+        return SimpleNamespace(threeDView=lambda: view, mrmlViewNode=lambda: self._view_node)
+
+    def resetThreeDViews(self) -> None:
+        self.reset_3d_views += 1
+
+    def resetSliceViews(self) -> None:
+        for logic in self._logics.values():
+            logic.FitSliceToBackground()
+
+    def setLayout(self, layout: int) -> None:
+        self.layout = layout
+
+
+class ModuleSelector(QtCore.QObject):
+    """Switching to another module leaves the panel, as in Slicer."""
+
+    moduleSelected = Signal("moduleSelected(QString)")
+    selectedModule = ""
+
+    def selectModule(self, name: str) -> None:
+        self._selected = name
+        self.moduleSelected.emit(name)
+
+
+def main_window(selector: ModuleSelector) -> QtWidgets.QMainWindow:
+    """A window that slicer.util finds by its name."""
+
+    class qSlicerMainWindow(QtWidgets.QMainWindow):
+        def moduleSelector(self) -> ModuleSelector:
+            return selector
+
+    window = qSlicerMainWindow()
+    window.setObjectName("qSlicerMainWindow")
+    window.statusBar()
+    return window
+
+
+class IOManager:
+    """Reads and writes with MRML's storage nodes, without Slicer's plug-ins."""
+
+    def __init__(self, scene) -> None:
+        self._scene = scene
+
+    def fileType(self, path: str) -> str:
+        return "SegmentationFile" if str(path).endswith((".seg.nrrd", ".seg.nhdr")) else "VolumeFile"
+
+    def loadNodes(self, file_type: str, properties: dict, nodes: vtk.vtkCollection, _messages=None) -> bool:
+        kind, storage_kind = READERS[file_type]
+        if properties.get("labelmap"):
+            kind = "vtkMRMLLabelMapVolumeNode"
+        path = properties["fileName"]
+        storage = getattr(slicer, storage_kind)()
+        storage.SetFileName(path)
+        node = self._scene.AddNewNodeByClass(kind, properties.get("name") or Path(path).name.split(".")[0])
+        if not os.path.exists(path) or not storage.ReadData(node):
+            self._scene.RemoveNode(node)
+            return False
+        node.CreateDefaultDisplayNodes()
+        nodes.AddItem(node)
+        return True
+
+    def saveNodes(self, _file_type: str, properties: dict, _messages=None) -> bool:
+        node = self._scene.GetNodeByID(properties["nodeID"])
+        storage = node.CreateDefaultStorageNode()
+        storage.UnRegister(None)
+        storage.SetFileName(properties["fileName"])
+        return bool(storage.WriteData(node))
+
+
+def _remote_files(scene, application_logic, folder: Path) -> slicer.vtkMRMLRemoteIOLogic:
+    """What MRML unpacks .mrb files with; it wants a folder, and fetches nothing here."""
+    logic = slicer.vtkMRMLRemoteIOLogic()
+    logic.GetCacheManager().SetRemoteCacheDirectory(str(folder))
+    logic.SetMRMLApplicationLogic(application_logic)
+    logic.SetMRMLScene(scene)
+    logic.AddDataIOToScene()
+    return logic
+
+
+class SlicerApp(QtCore.QObject):
+    """``slicer.app``."""
+
+    startupCompleted = Signal("startupCompleted()")
+    aboutToQuit = Signal("aboutToQuit()")
+    applicationName, applicationVersion = "Slicer", "5.12.0"
+    majorVersion, minorVersion, revision, os = 5, 12, "0", "linux"
+    documentationBaseUrl, slicerHome = "https://slicer.readthedocs.io/en/latest/", ""
+
+    def __init__(self, scene, loop: EventLoop, temporary: Path, has_window: bool, testing: bool) -> None:
+        super().__init__()
+        self._scene, self._loop, self._testing = scene, loop, testing
+        self.temporaryPath = str(temporary)
+        self._logic = slicer.vtkSlicerApplicationLogic()
+        self._logic.SetMRMLScene(scene)
+        self._logic.SetTemporaryPath(str(temporary))
+        self._remote_files = _remote_files(scene, self._logic, temporary)
+        self._io = IOManager(scene)
+        self._manager = ModuleManager()
+        self._selector = ModuleSelector()
+        self._add_logics()
+        self._layout = LayoutManager(scene, self._logic) if has_window else None
+        self._window = main_window(self._selector) if has_window else None
+        self._follow_subject_hierarchy()
+
+    def _add_logics(self) -> None:
+        colours = self._logic.GetColorLogic()
+        colours.SetMRMLScene(self._scene)
+        colours.AddDefaultColorNodes()
+        self._logic.SetModuleLogic("Colors", colours)
+        self._manager.add("Colors", logic=lambda: colours)
+        for name, kind in LOGICS.items():
+            logic = getattr(slicer, kind)()
+            if name != "Terminologies":  # its files are not in the wheel
+                logic.SetMRMLApplicationLogic(self._logic)
+                logic.SetMRMLScene(self._scene)
+            self._logic.SetModuleLogic(name, logic)
+            self._manager.add(name, logic=lambda logic=logic: logic)
+
+    def _follow_subject_hierarchy(self) -> None:
+        """Give every node that users see an item, which Slicer's plug-ins do."""
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def on_added(scene, _event, node) -> None:
+            seen = isinstance(node, slicer.vtkMRMLDisplayableNode | slicer.vtkMRMLTableNode)
+            if seen and not node.GetHideFromEditors() and not scene.IsImporting():
+                present = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) or hierarchy
+                if present.GetItemByDataNode(node) == present.GetInvalidItemID():
+                    present.CreateItem(present.GetSceneItemID(), node)
+
+        self._scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, on_added)
+
+    # -- parts
+
+    def mrmlScene(self):
+        return self._scene
+
+    def applicationLogic(self):
+        return self._logic
+
+    def moduleManager(self) -> ModuleManager:
+        return self._manager
+
+    def layoutManager(self) -> LayoutManager | None:
+        return self._layout
+
+    def ioManager(self) -> IOManager:
+        return self._io
+
+    coreIOManager = ioManager
+
+    def mainWindow(self):
+        return self._window
+
+    def topLevelWidgets(self) -> list[QtWidgets.QWidget]:
+        return [self._window] if self._window is not None else []
+
+    # -- manners
+
+    def testingEnabled(self) -> bool:
+        return self._testing
+
+    def commandOptions(self) -> SimpleNamespace:
+        return SimpleNamespace(noMainWindow=self._window is None, testingEnabled=self._testing)
+
+    def processEvents(self) -> None:
+        self._loop.process_events()
+
+    def translate(self, context: str, text: str) -> str:
+        return text
+
+    def settings(self) -> QtCore.QSettings:
+        return QtCore.QSettings()
+
+    userSettings = revisionUserSettings = settings
+
+    def setOverrideCursor(self, cursor) -> None:
+        QtWidgets.QApplication.setOverrideCursor(QtGui.QCursor(cursor))
+
+    def restoreOverrideCursor(self) -> None:
+        QtWidgets.QApplication.restoreOverrideCursor()
+
+    def pauseRender(self) -> None: ...
+
+    def resumeRender(self) -> None: ...
+
+    def setRenderPaused(self, paused: bool) -> None: ...
+
+    def moduleDocumentationUrl(self, name: str) -> str:
+        return self.documentationBaseUrl + name
+
+    def close(self) -> None:
+        if self._window is not None:
+            self._window.delete()

@@ -1,0 +1,43 @@
+"""The panel on the bench: a fresh application with an empty scene for each test."""
+
+from __future__ import annotations
+
+import pytest
+
+from LiverSegLib import mrml
+from Testing.bench import slicer_application
+from Testing.widget.stand_in import StandIn, small_ct
+
+
+@pytest.fixture
+def application():
+    """Slicer as far as the module needs it; what a slot or observer raised unseen fails the test at its end."""
+    with slicer_application() as application:
+        yield application
+        assert application.errors == [], "raised in a slot or an observer, where Slicer prints it and goes on"
+
+
+@pytest.fixture
+def panel(application):
+    """The module's panel, opened."""
+    application.load_module()
+    return application.open_panel()
+
+
+@pytest.fixture
+def stand_in():
+    """What stands for the network in quick_panel."""
+    return StandIn()
+
+
+@pytest.fixture
+def quick_panel(application, stand_in):
+    """The module's panel, opened; its network is the stand-in, which understands small_ct()."""
+    application.load_module()._bundledSegmenter = stand_in
+    return application.open_panel()
+
+
+@pytest.fixture
+def ct_node(application):
+    """A CT that the stand-in understands; the panel chooses it by itself if it is opened already."""
+    return mrml.volume_from_ct(small_ct()[0])

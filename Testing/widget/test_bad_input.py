@@ -1,0 +1,345 @@
+"""What a user can get wrong in the panel: each ends in one sentence that names the next step, and changes nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+import vtk
+from vtk.util.numpy_support import vtk_to_numpy
+
+from LiverSegLib import messages, mrml
+from LiverSegLib.errors import InputError
+from Testing.mrml.snapshot import snapshot
+from Testing.mrml.transforms import add_warp
+from Testing.widget.computers import BrokenTorch, Lost, a_full_disk, segmenter_on_a_gpu
+from Testing.widget.stand_in import small_ct
+
+OBLIQUE_NOWHERE = np.diag([1.0, 1.0, 0.0, 1.0])
+
+
+@pytest.fixture
+def ct_node(application):
+    """A CT that the stand-in understands."""
+    return mrml.volume_from_ct(small_ct()[0])
+
+
+def snapshot_without(scene, *ids):
+    """The scene but for some nodes, and for what the module itself notes down of its choices."""
+    names = {*ids, *(node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"))}
+    # The subject hierarchy notes when it last heard of a node.
+    names.add(slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene).GetID())
+    return [node for node in snapshot(scene) if node[0] not in names]
+
+
+@contextmanager
+def one_sentence(application, panel):
+    """What is done within ends in one message, a single sentence, on the status line too; the scene stays as it is.
+
+    Gives a list that holds the sentence afterwards.
+    """
+    shown, before, sentences = len(application.dialogs), snapshot(application.scene), []
+    yield sentences
+    application.wait_until(lambda: not panel._runner.running)
+    assert snapshot(application.scene) == before
+    [dialog] = [dialog for dialog in application.dialogs[shown:] if dialog.kind != "question"]
+    assert dialog.kind == "error" and panel.ui.statusLabel.text == dialog.text
+    assert "\n" not in dialog.text and dialog.text.endswith(".")
+    assert panel.ui.segmentButton.text == messages.SEGMENT_LIVER and not panel.ui.progressBar.visible
+    sentences.append(dialog.text)
+
+
+# ---- the CT ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_volume_the_button_is_off_and_a_line_says_what_to_load(application, panel):
+    assert not panel.ui.segmentButton.enabled
+    assert panel.ui.statusLabel.text == panel.ui.segmentButton.toolTip == messages.NO_VOLUME_HINT
+    assert application.dialogs == []
+
+
+def test_a_volume_that_is_gone_again_turns_the_button_off(application, panel, ct_node):
+    assert panel.ui.segmentButton.enabled
+    application.scene.RemoveNode(ct_node)
+    application.process_events()
+    assert not panel.ui.segmentButton.enabled
+    assert panel.ui.statusLabel.text == messages.NO_VOLUME_HINT
+
+
+def mr():
+    """Values as an MR has them: none below 0, tissues spread wide."""
+    values = np.random.default_rng(0).gamma(3.0, 150.0, (12, 64, 64))
+    values[:, :8] = 0.0
+    return values.astype(np.int16)
+
+
+def ramp():
+    return np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "make, next_step",
+    [
+        (lambda: slicer.util.addVolumeFromArray(mr(), np.diag([-2.0, -2, 3, 1]), "MR"), "give a CT in HU"),
+        (lambda: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT"), "load the CT again"),
+        (lambda: slicer.util.addVolumeFromArray(ramp()[:0], np.eye(4), "CT"), "load the CT again"),
+        (lambda: slicer.util.addVolumeFromArray(ramp()[:1, :1, :1], np.eye(4), "CT"), "check that the export"),
+        (lambda: slicer.util.addVolumeFromArray(np.full((4, 5, 6), 40.0), np.eye(4), "CT"), "check that the export"),
+        (lambda: slicer.util.addVolumeFromArray(np.full((4, 5, 6), np.nan), np.eye(4), "CT"), "replace them"),
+        (lambda: slicer.util.addVolumeFromArray(ramp(), OBLIQUE_NOWHERE, "CT"), "convert it again"),
+    ],
+    ids=["MR", "no image", "no voxels", "one voxel", "constant", "NaN", "singular matrix"],
+)
+def test_a_volume_that_is_no_ct_is_refused(application, panel, make, next_step):
+    node = make()
+    application.choose(panel.ui.inputSelector, node)
+    with one_sentence(application, panel) as sentences:
+        application.click(panel.ui.segmentButton)
+    assert next_step in sentences[0] and node.GetName() in sentences[0]
+
+
+def test_a_labelmap_is_not_offered_as_input_and_is_refused_by_the_logic(application, quick_panel, stand_in):
+    ct, labels = small_ct()
+    labelmap = mrml.labelmap_from_array(labels, ct.affine, "Manual")
+    application.process_events()
+    assert quick_panel.ui.inputSelector.nodeCount() == 0 and not quick_panel.ui.segmentButton.enabled
+    before = snapshot(application.scene)
+    with pytest.raises(InputError, match="choose the CT as the input"):
+        quick_panel.logic.segment(labelmap)
+    assert snapshot(application.scene) == before and stand_in.calls == []
+
+
+# ---- its transform ---------------------------------------------------------------------------------------------------
+
+
+def folding_grid(scene):
+    """Everything within 20 mm of x = 0 is mirrored."""
+    return add_warp(scene, lambda x, y, z: np.stack([-2 * np.clip(x, -20, 20), 0 * y, 0 * z], axis=-1))
+
+
+def folding_bspline(scene):
+    """Neighbouring control points are pushed past each other."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(12, 12, 12)
+    image.SetOrigin(-100, -100, 200)
+    image.SetSpacing(20, 20, 20)
+    image.AllocateScalars(vtk.VTK_DOUBLE, 3)
+    coefficients = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(12, 12, 12, 3)
+    coefficients[:] = 0.0
+    coefficients[:, :, ::2, 0] = 80.0
+    transform = slicer.vtkOrientedBSplineTransform()
+    transform.SetCoefficientData(image)
+    node = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
+    node.SetAndObserveTransformToParent(transform)
+    return node.GetID()
+
+
+@pytest.mark.parametrize("add_transform", [folding_grid, folding_bspline])
+def test_a_transform_that_folds_is_refused_before_the_network_runs(
+    application, quick_panel, stand_in, ct_node, add_transform
+):
+    ct_node.SetAndObserveTransformNodeID(add_transform(application.scene))
+    with one_sentence(application, quick_panel) as sentences:
+        application.click(quick_panel.ui.segmentButton)
+    assert "take CT out of it" in sentences[0] and "folds" in sentences[0]
+    assert stand_in.calls == []
+
+
+# ---- the reference ---------------------------------------------------------------------------------------------------
+
+
+def reference_of(scene, **segments):
+    """A segmentation with a segment of each name, where the given labels are set, on the grid of small_ct()."""
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Manual")
+    for name, mask in segments.items():
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.cropped_image(mask, small_ct()[0].affine))
+        node.GetSegmentation().AddSegment(segment)
+    return node
+
+
+def somewhere():
+    mask = np.zeros((10, 16, 20), bool)
+    mask[2:5, 2:5, 2:5] = True
+    return mask
+
+
+def without_the_segment(scene):
+    return reference_of(scene, Spleen=somewhere(), Kidney=~somewhere())
+
+
+def without_any_segment(scene):
+    return reference_of(scene)
+
+
+def with_an_empty_segment(scene):
+    return reference_of(scene, Liver=np.zeros((10, 16, 20), bool))
+
+
+def elsewhere(scene):
+    ct, labels = small_ct()
+    away = ct.affine.copy()
+    away[:3, 3] += 500.0
+    return mrml.labelmap_from_array(labels, away, "Manual")
+
+
+BAD_REFERENCES = [
+    (without_the_segment, "name that one Liver"),
+    (without_any_segment, "name that one Liver"),
+    (with_an_empty_segment, "choose another reference"),
+    (elsewhere, "check that both belong to the same scan"),
+]
+
+
+@pytest.mark.parametrize("make, next_step", BAD_REFERENCES)
+def test_a_reference_that_does_not_fit_is_refused_before_the_network_runs(
+    application, quick_panel, stand_in, ct_node, make, next_step
+):
+    application.choose(quick_panel.ui.referenceSelector, make(application.scene))
+    with one_sentence(application, quick_panel) as sentences:
+        application.click(quick_panel.ui.segmentButton)
+    assert next_step in sentences[0]
+    assert stand_in.calls == []
+
+
+@pytest.mark.parametrize("make, next_step", BAD_REFERENCES)
+def test_a_reference_that_does_not_fit_is_refused_once_after_a_run(application, quick_panel, ct_node, make, next_step):
+    application.click(quick_panel.ui.segmentButton)
+    application.wait_until(lambda: not quick_panel._runner.running)
+    reference = make(application.scene)
+    before = snapshot_without(application.scene)
+    application.choose(quick_panel.ui.referenceSelector, reference)
+    application.wait_until(lambda: application.dialogs and not quick_panel._runner.running)
+    quick_panel._parameterNode.Modified()  # whatever else the user does, nobody asks again
+    application.process_events()
+    [dialog] = application.dialogs
+    assert next_step in dialog.text and "\n" not in dialog.text
+    assert quick_panel.ui.statusLabel.text == dialog.text and quick_panel.ui.diceLabel.text == "–"
+    assert snapshot_without(application.scene) == before
+
+
+# ---- the output ------------------------------------------------------------------------------------------------------
+
+
+def test_an_output_deleted_in_the_middle_of_a_run_ends_it(application, quick_panel, stand_in, ct_node):
+    output = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Result")
+    application.choose(quick_panel.ui.outputSelector, output)
+    stand_in.hold()
+    application.click(quick_panel.ui.segmentButton)
+    application.wait_until(stand_in.waiting.is_set)
+    before = snapshot_without(application.scene, output.GetID())
+    application.scene.RemoveNode(output)
+    stand_in.release()
+    application.process_events()
+    assert quick_panel.ui.statusLabel.text == messages.OUTPUT_DELETED and "choose another" in messages.OUTPUT_DELETED
+    assert not quick_panel._runner.running and application.dialogs == []
+    assert snapshot_without(application.scene) == before
+
+
+def test_an_output_that_was_deleted_before_is_refused_by_the_logic(application, quick_panel, stand_in, ct_node):
+    output = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Result")
+    application.scene.RemoveNode(output)
+    before = snapshot(application.scene)
+    with pytest.raises(InputError, match="choose another segmentation"):
+        quick_panel.logic.segment(ct_node, output)
+    assert snapshot(application.scene) == before and stand_in.calls == []
+
+
+def test_an_output_made_of_surfaces_is_refused(application, quick_panel, stand_in, ct_node):
+    sphere = vtk.vtkSphereSource()
+    output = application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surfaces")
+    output.SetSourceRepresentationToClosedSurface()
+    output.AddSegmentFromClosedSurfaceRepresentation(_output_of(sphere), "Ball", [1.0, 0.0, 0.0])
+    application.choose(quick_panel.ui.outputSelector, output)
+    with one_sentence(application, quick_panel) as sentences:
+        application.click(quick_panel.ui.segmentButton)
+    assert "choose another segmentation" in sentences[0] and stand_in.calls == []
+
+
+def _output_of(source):
+    source.Update()
+    return source.GetOutput()
+
+
+# ---- the computer ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_needs_no_temporary_file_so_a_full_disk_does_not_matter(
+    application, panel, a_phantom, monkeypatch, tmp_path
+):
+    mrml.volume_from_ct(a_phantom.ct)
+    with a_full_disk(monkeypatch, tmp_path / "gone"):
+        with pytest.raises(OSError), open(tmp_path / "file", "w") as file:
+            file.write("x")
+        application.click(panel.ui.segmentButton)
+        application.wait_until(lambda: not panel._runner.running, 60)
+    assert application.dialogs == [] and panel._parameterNode.outputSegmentation is not None
+
+
+def test_a_full_disk_during_the_installation_is_told_as_its_reason(application, panel, ct_node):
+    application.installer.hide("nibabel")
+    application.installer.error = OSError(28, "No space left on device")
+    with one_sentence(application, panel) as sentences:
+        application.click(panel.ui.segmentButton)
+    assert "No space left on device" in sentences[0] and "free disk space" in sentences[0]
+
+
+def test_a_pytorch_that_does_not_load_is_named_with_the_way_to_replace_it(application, panel, ct_node, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [BrokenTorch(), *sys.meta_path])
+    assert importlib.util.find_spec("torch") is not None
+    with one_sentence(application, panel) as sentences:
+        application.click(panel.ui.segmentButton)
+    assert "libcudart.so.12" in sentences[0] and "uninstall PyTorch, restart Slicer" in sentences[0]
+
+
+def test_a_gpu_lost_in_the_middle_of_a_run_gives_the_result_of_the_cpu_and_says_so(application, a_phantom, monkeypatch):
+    application.load_module()._bundledSegmenter = segmenter_on_a_gpu(monkeypatch, Lost)
+    panel = application.open_panel()
+    mrml.volume_from_ct(a_phantom.ct)
+    application.click(panel.ui.segmentButton)
+    application.wait_until(lambda: not panel._runner.running, 60)
+    output = panel._parameterNode.outputSegmentation
+    [warning] = [text for text in mrml.stored_report(output)["warnings"] if "CUDA error" in text]
+    assert "unspecified launch failure" in warning and "Restart the program" in warning and "\n" not in warning
+    assert "unspecified launch failure" in panel.ui.warningsLabel.text
+    assert panel.ui.timeLabel.text.endswith("on cpu") and application.dialogs == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error: out of luck\nmore\nlines"), KeyError(), ValueError("")])
+def test_what_nobody_foresaw_is_one_sentence_too(application, quick_panel, stand_in, ct_node, error):
+    stand_in.error = error
+    with one_sentence(application, quick_panel) as sentences:
+        application.click(quick_panel.ui.segmentButton)
+    assert "View > Error Log" in sentences[0]
+
+
+# ---- the person ------------------------------------------------------------------------------------------------------
+
+
+def test_two_clicks_in_a_row_start_and_cancel(application, quick_panel, stand_in, ct_node):
+    stand_in.hold()
+    before = snapshot(application.scene)
+    application.click(quick_panel.ui.segmentButton)
+    application.click(quick_panel.ui.segmentButton)
+    assert quick_panel.ui.statusLabel.text == messages.CANCELLED
+    assert not quick_panel._runner.running and application.dialogs == []
+    assert snapshot(application.scene) == before
+
+
+def test_three_clicks_in_a_row_run_once_more_to_the_end(application, quick_panel, stand_in, ct_node):
+    stand_in.hold()
+    application.click(quick_panel.ui.segmentButton)
+    application.wait_until(stand_in.waiting.is_set)
+    application.click(quick_panel.ui.segmentButton)
+    application.click(quick_panel.ui.segmentButton)
+    stand_in.release()
+    application.wait_until(lambda: not quick_panel._runner.running)
+    assert application.dialogs == []
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1

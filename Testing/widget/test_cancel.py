@@ -1,0 +1,113 @@
+"""Cancel: answers at once, and leaves the scene as it was."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6 import QtCore, QtTest
+
+from LiverSegLib import messages, mrml
+from LiverSegLib.errors import DeviceError
+from Testing.mrml.snapshot import snapshot
+from Testing.widget.actions import add_reference, liver_in, nodes, segment, start, wait_for_the_end
+from Testing.widget.stand_in import small_ct
+
+
+def test_cancel_answers_within_a_second_and_leaves_the_scene_as_it_was(application, quick_panel, stand_in, ct_node):
+    before = snapshot(application.scene)
+    start(application, quick_panel, stand_in)
+    application.click(quick_panel.ui.segmentButton)
+    application.wait_until(lambda: quick_panel.ui.segmentButton.text == messages.SEGMENT_LIVER, seconds=1)
+    application.wait_until(lambda: not stand_in.waiting.is_set(), seconds=1)
+    assert quick_panel.ui.statusLabel.text == messages.CANCELLED and application.dialogs == []
+    assert snapshot(application.scene) == before
+
+
+def test_the_real_network_is_cancelled_within_a_second(application, panel, a_phantom):
+    mrml.volume_from_ct(a_phantom.ct)
+    application.process_events()
+    before = snapshot(application.scene)
+    application.click(panel.ui.segmentButton)
+    application.wait_until(lambda: panel.ui.statusLabel.text.startswith(messages.FINDING_LIVER), seconds=60)
+    application.click(panel.ui.segmentButton)
+    application.wait_until(lambda: panel.ui.statusLabel.text == messages.CANCELLED, seconds=1)
+    assert snapshot(application.scene) == before
+
+
+def test_after_a_cancel_a_refilled_output_is_what_it_was(application, quick_panel, stand_in, ct_node):
+    segment(application, quick_panel)
+    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
+    wait_for_the_end(application, quick_panel)
+    before, dice = snapshot(application.scene), quick_panel.ui.diceLabel.text
+    start(application, quick_panel, stand_in)
+    application.click(quick_panel.ui.segmentButton)
+    assert snapshot(application.scene) == before
+    assert quick_panel.ui.diceLabel.text == dice != "–"
+    assert not quick_panel.ui.undoButton.enabled
+
+
+def test_after_a_cancel_the_next_run_works(application, quick_panel, stand_in, ct_node):
+    start(application, quick_panel, stand_in)
+    application.click(quick_panel.ui.segmentButton)
+    stand_in.release()
+    output = segment(application, quick_panel)
+    assert liver_in(output, ct_node).any() and quick_panel.ui.statusLabel.text == ""
+
+
+def test_a_double_click_starts_and_cancels(application, quick_panel, stand_in, ct_node):
+    before = snapshot(application.scene)
+    stand_in.hold()
+    button = quick_panel.ui.segmentButton
+    QtTest.QTest.mouseDClick(button, QtCore.Qt.MouseButton.LeftButton, pos=button.rect.center())
+    application.process_events()
+    assert quick_panel.ui.statusLabel.text == messages.CANCELLED
+    assert snapshot(application.scene) == before and nodes("Segmentation") == []
+
+
+@pytest.mark.parametrize("error", [DeviceError("The GPU is gone; use the CPU."), RuntimeError("CUDA error")])
+def test_a_run_that_fails_leaves_the_scene_as_it_was(application, quick_panel, stand_in, ct_node, error):
+    before = snapshot(application.scene)
+    stand_in.error = error
+    segment(application, quick_panel)
+    assert snapshot(application.scene) == before
+    [dialog] = application.dialogs
+    assert str(error) in dialog.text and quick_panel.ui.statusLabel.text == dialog.text
+
+
+def test_a_result_that_cannot_be_written_leaves_the_chosen_output_as_it_was(
+    application, quick_panel, stand_in, ct_node, monkeypatch
+):
+    segment(application, quick_panel)
+    before = snapshot(application.scene)
+    write = mrml.write_segmentation
+
+    def half(*arguments):
+        write(*arguments)
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(mrml, "write_segmentation", half)
+    segment(application, quick_panel)
+    assert snapshot(application.scene) == before
+    assert not quick_panel.ui.undoButton.enabled and not quick_panel.ui.redoButton.enabled
+    assert "no room" in quick_panel.ui.statusLabel.text
+
+
+def test_a_result_that_cannot_be_written_leaves_no_new_output(application, quick_panel, ct_node, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError("no room")
+
+    before = snapshot(application.scene)
+    monkeypatch.setattr(mrml, "write_segmentation", broken)
+    segment(application, quick_panel)
+    assert snapshot(application.scene) == before
+
+
+def test_a_message_stays_until_the_next_run(application, quick_panel, stand_in, ct_node):
+    stand_in.error = DeviceError("The GPU is gone; use the CPU.")
+    segment(application, quick_panel)
+    another = mrml.volume_from_ct(small_ct("Another")[0])
+    application.choose(quick_panel.ui.inputSelector, another)
+    application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Anything")
+    assert quick_panel.ui.statusLabel.text == "The GPU is gone; use the CPU."
+    stand_in.error = None
+    segment(application, quick_panel)
+    assert quick_panel.ui.statusLabel.text == ""
