@@ -123,8 +123,6 @@ LASTING_CHOICES = (
     "frameLiver",
     "showDisagreement",
 )
-
-
 NODE_CHOICES = ("inputVolume", "outputSegmentation", "reference")
 
 
@@ -191,7 +189,11 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time the user opens a different module: a run that nobody watches ends."""
         from LiverSegLib import messages
 
-        self._stopRun(messages.CANCELLED)
+        comparing = self._reference.pending
+        stopped = self._stopRun(self._message if comparing else messages.CANCELLED)
+        if stopped and comparing:
+            # It is compared when the user comes back.
+            self._reference.forget()
         self.setParameterNode(None)
 
     # ---- the scene ---------------------------------------------------------------------------------------------------

@@ -72,12 +72,12 @@ def scene_without(scene: slicer.vtkMRMLScene, *node_ids: str) -> list[tuple]:
 def add_reference(scene: slicer.vtkMRMLScene, **segments: np.ndarray) -> slicer.vtkMRMLSegmentationNode:
     """A segmentation with a segment of each name, where the given labels are set, on the grid of small_ct()."""
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Manual")
+    node.CreateDefaultDisplayNodes()
     for name, labels in segments.items():
         segment = slicer.vtkSegment()
         segment.SetName(name)
         segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.cropped_image(labels > 0, small_ct()[0].affine))
         node.GetSegmentation().AddSegment(segment)
-    node.CreateDefaultDisplayNodes()
     return node
 
 

@@ -23,12 +23,6 @@ from Testing.widget.stand_in import small_ct
 OBLIQUE_NOWHERE = np.diag([1.0, 1.0, 0.0, 1.0])
 
 
-@pytest.fixture
-def ct_node(application):
-    """A CT that the stand-in understands."""
-    return mrml.volume_from_ct(small_ct()[0])
-
-
 def snapshot_without(scene, *ids):
     """The scene but for some nodes, and for what the module itself notes down of its choices."""
     names = {*ids, *(node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"))}

@@ -599,8 +599,8 @@ def test_a_module_that_lies_elsewhere_is_tested_with_its_own_library(application
         (folder / "OwnLib" / "__init__.py").write_text(f"WHERE = {folder.name!r}")
         (folder / "Own.py").write_text("from OwnLib import WHERE\nclass Own:\n    def __init__(self, parent): ...")
         monkeypatch.setenv("LIVERSEG_MODULE_FILE", str(folder / "Own.py"))
-        module = application.load_module()
-        assert module.WHERE == folder.name
+        where = application.load_module().WHERE
+        assert where == folder.name
 
 
 def test_the_bench_needs_no_display_and_no_settings(tiny_file):

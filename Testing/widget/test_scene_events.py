@@ -141,3 +141,24 @@ def test_a_result_takes_its_disagreement_with_it(application, quick_panel, ct_no
     application.scene.RemoveNode(output if what == "output" else reference)
     wait_for_the_end(application, quick_panel)
     assert len(nodes("Segmentation")) == 1 and quick_panel.ui.diceLabel.text == "–"
+
+
+def test_a_result_that_is_deleted_while_the_module_is_left_takes_its_disagreement_with_it(
+    application, quick_panel, ct_node
+):
+    application.click(quick_panel.ui.disagreementCheckBox)
+    output = segment(application, quick_panel)
+    reference = add_reference(application.scene, Liver=small_ct(seed=1)[1])
+    compare(application, quick_panel, reference)
+    application.leave_panel()
+    application.scene.RemoveNode(output)
+    assert nodes("Segmentation") == [reference]
+
+
+def test_a_comparison_that_is_left_is_made_on_coming_back(application, quick_panel, ct_node):
+    segment(application, quick_panel)
+    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
+    application.leave_panel()
+    application.open_panel()
+    wait_for_the_end(application, quick_panel)
+    assert quick_panel.ui.diceLabel.text != "–" and quick_panel.ui.statusLabel.text == ""

@@ -38,12 +38,6 @@ MODULE_FILE = Path(os.environ.get("LIVERSEG_MODULE_FILE", ROOT / "LiverSeg" / "L
 ALL_ORIENTATIONS = [(order, flips) for order in permutations(range(3)) for flips in product((1, -1), repeat=3)]
 
 
-@pytest.fixture
-def ct_node(application):
-    """A CT that the stand-in understands."""
-    return mrml.volume_from_ct(small_ct()[0])
-
-
 @pytest.fixture(scope="module")
 def network():
     """The bundled network on the CPU, loaded once; the factory of every run."""

@@ -34,6 +34,11 @@ class ReferenceSection:
         node, segment_id = self.parameters.reference, self.parameters.referenceSegment
         return (node, segment_id) if node is not None and segment_id else node
 
+    @property
+    def pending(self) -> bool:
+        """Whether a comparison was started and is not there yet, or failed."""
+        return self._compared is not None and self._comparison is None
+
     def update(self, running: bool) -> None:
         """Show the measures of the last comparison, and the segments to choose from."""
         self._update_segments(running)

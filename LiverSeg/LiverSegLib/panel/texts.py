@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,16 +141,18 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _volumes(report: Mapping[str, Any]) -> Iterator[tuple[str, float | None, str, str]]:
+def _volumes(report: Mapping[str, Any]) -> list[tuple[str, float | None, str, str]]:
     """Of the whole, or of each frame."""
-    for frame in report.get("frames", [report]):
-        for key, name in (
-            ("liver_volume_ml", messages.MEASURE_LIVER_VOLUME),
-            ("tumour_volume_ml", messages.MEASURE_TUMOUR_VOLUME),
-        ):
-            place = frame.get("frame")
-            label = name if place is None else messages.MEASURE_IN_FRAME.format(measure=name, frame=place)
-            yield label, frame.get(key), ".1f", "ml"
+    keys = {"liver_volume_ml": messages.MEASURE_LIVER_VOLUME, "tumour_volume_ml": messages.MEASURE_TUMOUR_VOLUME}
+    return [
+        (_in_frame(name, frame.get("frame")), frame.get(key), ".1f", "ml")
+        for frame in report.get("frames", [report])
+        for key, name in keys.items()
+    ]
+
+
+def _in_frame(measure: str, frame: str | None) -> str:
+    return measure if frame is None else messages.MEASURE_IN_FRAME.format(measure=measure, frame=frame)
 
 
 def frames(outcomes: Sequence[Outcome]) -> str:

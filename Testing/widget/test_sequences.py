@@ -1,0 +1,160 @@
+"""Sequences: the current frame, or all frames on request."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+
+from LiverSegLib import messages, mrml
+from Testing.mrml.snapshot import snapshot
+from Testing.widget.actions import (
+    add_reference,
+    liver_in,
+    nodes,
+    open_advanced,
+    segment,
+    start,
+    table_rows,
+    wait_for_the_end,
+)
+from Testing.widget.stand_in import small_ct
+
+TIMES = ("0", "0.5", "1")
+
+
+@pytest.fixture
+def browser(application):
+    """A browser at the first of three frames."""
+    scene = application.scene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "CT sequence")
+    for seed, time in enumerate(TIMES):
+        frame = mrml.volume_from_ct(small_ct(f"CT {seed}", seed)[0])
+        if seed == 2:  # a liver of another size
+            slicer.util.arrayFromVolume(frame)[:4] = -50
+        sequence.SetDataNodeAtValue(frame, time)
+        scene.RemoveNode(frame)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser
+
+
+@pytest.fixture
+def moving_ct(application, quick_panel, browser):
+    volume = browser.GetProxyNode(browser.GetMasterSequenceNode())
+    application.choose(quick_panel.ui.inputSelector, volume)
+    open_advanced(application, quick_panel)
+    return volume
+
+
+@pytest.fixture
+def all_frames(application, quick_panel, moving_ct):
+    application.click(quick_panel.ui.allFramesCheckBox)
+
+
+def go_to(browser, frame):
+    browser.SetSelectedItemNumber(frame)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+
+
+def expected(frame):
+    labels = small_ct(seed=frame)[1] > 0
+    if frame == 2:
+        labels[:4] = False
+    return labels
+
+
+def test_by_default_the_current_frame_is_segmented(application, quick_panel, browser, moving_ct):
+    go_to(browser, 1)
+    output = segment(application, quick_panel)
+    np.testing.assert_array_equal(liver_in(output, moving_ct), expected(1))
+    assert mrml.sequence_browser_of(output) is None
+
+
+def test_all_frames_are_segmented_on_request(application, quick_panel, stand_in, browser, moving_ct, all_frames):
+    output = segment(application, quick_panel)
+    assert len(stand_in.calls) == 3 and mrml.sequence_browser_of(output) is browser
+    for frame in (2, 0, 1):
+        go_to(browser, frame)
+        np.testing.assert_array_equal(liver_in(output, moving_ct), expected(frame))
+    assert application.dialogs == []
+
+
+def test_the_numbers_of_all_frames_are_shown(application, quick_panel, browser, moving_ct, all_frames):
+    segment(application, quick_panel)
+    ml = [expected(frame).sum() * small_ct()[0].voxel_volume_ml for frame in range(3)]
+    for frame in (0, 2):  # they hold whichever frame is shown
+        go_to(browser, frame)
+        shown = messages.RANGE_OF_VOLUMES.format(smallest=min(ml), largest=max(ml), count=3)
+        assert quick_panel.ui.liverVolumeLabel.text == shown
+    rows = table_rows()
+    for time, volume in zip(TIMES, ml, strict=True):
+        assert rows[f"Liver volume at {time}"] == f"{volume:.1f}"
+    assert "3 frames" in quick_panel.ui.statusLabel.text
+
+
+def test_the_stage_tells_the_frame(application, quick_panel, stand_in, moving_ct, all_frames):
+    start(application, quick_panel, stand_in)
+    application.wait_until(lambda: "Frame 1 of 3: Finding the liver" in quick_panel.ui.statusLabel.text)
+
+
+def test_a_cancel_leaves_the_scene_as_it_was(application, quick_panel, stand_in, moving_ct, all_frames):
+    before = snapshot(application.scene)
+    start(application, quick_panel, stand_in)
+    application.click(quick_panel.ui.segmentButton)
+    assert quick_panel.ui.statusLabel.text == messages.CANCELLED and snapshot(application.scene) == before
+
+
+def test_a_frame_that_fails_leaves_the_scene_as_it_was(application, quick_panel, stand_in, moving_ct, all_frames):
+    before, calls = snapshot(application.scene), stand_in.calls
+    segment_one = stand_in.segment
+
+    def third_fails(*arguments, **options):
+        stand_in.error = RuntimeError("out of luck") if len(calls) == 2 else None
+        return segment_one(*arguments, **options)
+
+    stand_in.segment = third_fails
+    segment(application, quick_panel)
+    assert len(calls) == 3 and "out of luck" in quick_panel.ui.statusLabel.text
+    assert snapshot(application.scene) == before
+
+
+def test_frames_that_cannot_be_written_leave_no_output(application, quick_panel, moving_ct, all_frames, monkeypatch):
+    def broken(*arguments):
+        raise MemoryError("no room")
+
+    before = snapshot(application.scene)
+    monkeypatch.setattr(mrml, "write_frames", broken)
+    segment(application, quick_panel)
+    assert "no room" in quick_panel.ui.statusLabel.text and snapshot(application.scene) == before
+
+
+def test_deleting_the_ct_ends_the_run_over_all_frames(application, quick_panel, stand_in, moving_ct, all_frames):
+    start(application, quick_panel, stand_in)
+    application.scene.RemoveNode(moving_ct)
+    assert quick_panel.ui.statusLabel.text == messages.INPUT_DELETED and nodes("Segmentation") == []
+
+
+def test_the_result_of_one_frame_cannot_be_undone_into_a_node_of_all_frames(
+    application, quick_panel, browser, moving_ct
+):
+    segment(application, quick_panel)
+    segment(application, quick_panel)
+    assert quick_panel.ui.undoButton.enabled
+    application.click(quick_panel.ui.allFramesCheckBox)
+    segment(application, quick_panel)
+    assert not quick_panel.ui.undoButton.enabled and not quick_panel.ui.redoButton.enabled
+
+
+def test_a_reference_is_compared_with_the_frame_that_is_shown(application, quick_panel, browser, moving_ct, all_frames):
+    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=expected(0)))
+    segment(application, quick_panel)
+    wait_for_the_end(application, quick_panel)
+    assert quick_panel.ui.diceLabel.text == "1.000" and "3 frames" in quick_panel.ui.statusLabel.text
+
+
+def test_turning_the_frames_off_segments_one_again(application, quick_panel, stand_in, moving_ct, all_frames):
+    application.click(quick_panel.ui.allFramesCheckBox)
+    segment(application, quick_panel)
+    assert len(stand_in.calls) == 1
