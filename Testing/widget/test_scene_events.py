@@ -64,9 +64,11 @@ def test_deleting_another_node_does_not_disturb_the_run(application, quick_panel
 def test_a_comparison_whose_reference_is_deleted_ends_without_a_word(application, quick_panel, ct_node):
     segment(application, quick_panel)
     reference = add_reference(application.scene, Liver=small_ct(seed=1)[1])
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    # Without a turn of the event loop: the comparison has begun and cannot end.
+    quick_panel._parameterNode.reference = reference
+    assert quick_panel._runner.running
     application.scene.RemoveNode(reference)
-    wait_for_the_end(application, quick_panel)
+    assert not quick_panel._runner.running
     assert quick_panel.ui.statusLabel.text == "" and quick_panel.ui.diceLabel.text == "–"
     assert application.dialogs == []
 
@@ -157,7 +159,9 @@ def test_a_result_that_is_deleted_while_the_module_is_left_takes_its_disagreemen
 
 def test_a_comparison_that_is_left_is_made_on_coming_back(application, quick_panel, ct_node):
     segment(application, quick_panel)
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
+    # Without a turn of the event loop: the comparison has begun and cannot end.
+    quick_panel._parameterNode.reference = add_reference(application.scene, Liver=small_ct(seed=1)[1])
+    assert quick_panel._runner.running
     application.leave_panel()
     application.open_panel()
     wait_for_the_end(application, quick_panel)

@@ -12,6 +12,7 @@ import vtk
 
 from .. import messages
 from .. import reference as references
+from ..boxes import Box, box_of
 from ..errors import InputError
 from ..reference import NamedSegment
 from ..resample import reference_on_grid
@@ -172,8 +173,20 @@ def _check_kind(node: slicer.vtkMRMLNode | None, wanted: str | None) -> None:
 def _whole_labelmap(node: slicer.vtkMRMLLabelMapVolumeNode, volume_node: slicer.vtkMRMLVolumeNode) -> _Part:
     if 0 in shape_of(node):
         raise InputError(messages.REFERENCE_HOLDS_NO_IMAGE.format(name=node.GetName()))
-    values, name = voxels_of(node.GetImageData()).copy(), node.GetName()
-    return _placed(lambda: references.label_values(values, name), affine_of(node), node, volume_node)
+    values, affine, name = voxels_of(node.GetImageData()), affine_of(node), node.GetName()
+    # A message about another grid tells the size of the whole labelmap, so that is not cropped.
+    box = _box_of_labels(values) if values.shape == shape_of(volume_node) else (slice(None),) * 3
+    affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in reversed(box)]
+    copied = values[box].copy()
+    return _placed(lambda: references.label_values(copied, name), affine, node, volume_node)
+
+
+def _box_of_labels(values: np.ndarray) -> Box:
+    """What has to be copied of a labelmap; copying all of a large one would hold up the window."""
+    if values.dtype.kind not in "iu" or values.min() < 0:
+        return (slice(None),) * 3
+    box = box_of(values)
+    return box if box[0].stop > box[0].start else (slice(0, 1),) * 3
 
 
 def _choose(
