@@ -423,14 +423,15 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showError(self, error: Exception) -> None:
         from LiverSegLib import messages
-        from LiverSegLib.errors import Cancelled, LiverSegError
+        from LiverSegLib.errors import Cancelled, InstallDeclined, LiverSegError
 
         known = isinstance(error, LiverSegError)
         # CUDA's errors have many lines; the log keeps them all.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         text = str(error) if known else messages.UNEXPECTED_ERROR.format(error=reason)
         self._onFinished(text)
-        if not isinstance(error, Cancelled):
+        # What the user decided needs no box to click away.
+        if not isinstance(error, Cancelled | InstallDeclined):
             logging.error(text, exc_info=None if known else error)
             slicer.util.errorDisplay(text, windowTitle=_("Liver Segmentation"))
 

@@ -40,6 +40,10 @@ class InstallError(LiverSegError):
     """A Python package is missing, too old or broken, and was not installed."""
 
 
+class InstallDeclined(InstallError):
+    """The user was asked and does not want the packages; nothing was changed."""
+
+
 class Cancelled(LiverSegError):
     """The user stopped the work; nothing was changed."""
 

@@ -17,7 +17,7 @@ from subprocess import CalledProcessError
 from typing import TYPE_CHECKING
 
 from . import messages
-from .errors import InstallError
+from .errors import InstallDeclined, InstallError
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -163,7 +163,7 @@ def _ask(missing: list[Requirement], requester: str) -> None:
     size = messages.SIZE_WITH_PYTORCH if _torch_in(missing) else messages.SIZE_SMALL
     question = messages.INSTALL_QUESTION.format(packages=_listed(missing), size=size)
     if not slicer.util.confirmOkCancelDisplay(question, requester):
-        raise InstallError(messages.INSTALL_DECLINED.format(packages=_listed(missing)))
+        raise InstallDeclined(messages.INSTALL_DECLINED.format(packages=_listed(missing)))
 
 
 def _install(missing: list[Requirement], requester: str) -> None:

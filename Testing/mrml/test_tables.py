@@ -87,3 +87,12 @@ def test_a_table_is_found_again_after_saving_and_loading_the_scene(a_scene, tmp_
     reloaded(a_scene, tmp_path)
     node = mrml.write_report_table(a_scene, "Result report", ROWS, COLUMNS)
     assert len(mrml.nodes_of_class(a_scene, "vtkMRMLTableNode")) == 1 and cells(node) == (COLUMNS, ROWS)
+
+
+def test_a_segmentation_keeps_its_table_when_it_is_renamed(a_scene, a_segmentation_node):
+    node = mrml.write_report_table(a_scene, "Result report", ROWS, COLUMNS, a_segmentation_node)
+    a_segmentation_node.SetName("Patient 7")
+    again = mrml.write_report_table(a_scene, "Patient 7 report", ROWS[:1], COLUMNS, a_segmentation_node)
+    assert again is node and len(cells(node)[1]) == 1
+    a_scene.RemoveNode(node)
+    assert mrml.write_report_table(a_scene, "Patient 7 report", ROWS, COLUMNS, a_segmentation_node) is not node

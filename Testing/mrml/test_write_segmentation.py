@@ -111,6 +111,18 @@ def test_a_refilled_segment_stays_as_visible_as_the_user_made_it(a_volume_node, 
     assert not display.GetSegmentVisibility(segment_id)
 
 
+def test_a_refilled_segment_keeps_the_name_and_the_colour_that_the_user_gave_it(
+    a_volume_node, a_segmentation_node, labels
+):
+    mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
+    segment_id = mrml.SEGMENT_IDS[LIVER.label]
+    a_segmentation_node.GetSegmentation().GetSegment(segment_id).SetName("Foie")
+    a_segmentation_node.GetSegmentation().GetSegment(segment_id).SetColor(0.0, 0.0, 1.0)
+    mrml.write_segmentation(a_segmentation_node, np.flip(labels, 1), a_volume_node)
+    refilled = a_segmentation_node.GetSegmentation().GetSegment(segment_id)
+    assert (refilled.GetName(), refilled.GetColor()) == ("Foie", (0.0, 0.0, 1.0))
+
+
 def test_a_second_run_on_another_volume_takes_its_grid(a_scene, a_volume_node, a_segmentation_node, labels):
     mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
     other = np.ascontiguousarray(labels[::-1, 2:, :])

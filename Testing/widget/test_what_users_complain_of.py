@@ -117,13 +117,15 @@ def test_1_an_installation_that_comes_to_nothing_leaves_a_working_panel(applicat
         application.installer.pip_fails()
     before = snapshot(application.scene)
     application.click(quick_panel.ui.segmentButton)
-    [sentence] = errors(application)
-    assert sentence.startswith("PyTorch: ") and "again" in sentence
-    assert quick_panel.ui.statusLabel.text == sentence and snapshot(application.scene) == before
+    sentence = quick_panel.ui.statusLabel.text
+    assert sentence.startswith("PyTorch: ") and "again" in sentence and snapshot(application.scene) == before
+    # Nobody has to click away a box that repeats their own answer.
+    boxes = [] if what == "declined" else [sentence]
+    assert errors(application) == boxes
     application.answer_with(True)
     application.installer.error = None
     assert segment(application, quick_panel) is not None
-    assert errors(application) == [sentence]
+    assert errors(application) == boxes
 
 
 # ---- 2, 3: the GPU ---------------------------------------------------------------------------------------------------
@@ -333,7 +335,7 @@ def test_9_the_module_loads_opens_and_installs_on_a_slicer_without_any_of_its_pa
             for _ in range(2):
                 application.click(panel.ui.segmentButton)
                 application.wait_until(lambda: not panel._runner.running, 60)
-            assert [dialog.kind for dialog in application.dialogs] == ["question", "error", "question"]
+            assert [dialog.kind for dialog in application.dialogs] == ["question", "question"]
             assert panel._parameterNode.outputSegmentation is not None and application.errors == []
         """
     )

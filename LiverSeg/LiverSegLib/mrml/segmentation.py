@@ -153,24 +153,29 @@ def _fill(
     affine: np.ndarray,
     corner: tuple[int, int, int],
 ) -> None:
-    """Put a mask in as a segment with a layer of its own, in the place that the one of an earlier run had.
+    """Put a mask in as a segment with a layer of its own: place, name and colour are those of an earlier run's.
 
     The mask's first voxel is at a corner (k, j, i) of the affine's grid. Slicer's SetBinaryLabelmapToSegment would
     share a layer with the user's segments and resample those to our grid.
     """
-    place = segmentation.GetSegmentIndex(SEGMENT_IDS[structure.label])
-    _remove(segmentation, structure)
+    segment_id = SEGMENT_IDS[structure.label]
+    place, former = segmentation.GetSegmentIndex(segment_id), segmentation.GetSegment(segment_id)
     segment = slicer.vtkSegment()
-    taken = segmentation.GetSegmentIdBySegmentName(structure.name)
-    segment.SetName(messages.SECOND_OF_THAT_NAME.format(name=structure.name) if taken else structure.name)
-    segment.SetColor([value / 255 for value in structure.colour])
+    if former is not None:
+        segment.SetName(former.GetName())
+        segment.SetColor(former.GetColor())
+        segmentation.RemoveSegment(segment_id)
+    else:
+        taken = segmentation.GetSegmentIdBySegmentName(structure.name)
+        segment.SetName(messages.SECOND_OF_THAT_NAME.format(name=structure.name) if taken else structure.name)
+        segment.SetColor([value / 255 for value in structure.colour])
     segment.SetTag(segment.GetTerminologyEntryTagName(), structure.terminology)
     for tag, value in ALGORITHM_TAGS.items():
         segment.SetTag(tag, value)
     segment.AddRepresentation(BINARY_LABELMAP, cropped_image(mask, affine, corner))
-    segmentation.AddSegment(segment, SEGMENT_IDS[structure.label])
+    segmentation.AddSegment(segment, segment_id)
     if place >= 0:
-        segmentation.SetSegmentIndex(SEGMENT_IDS[structure.label], place)
+        segmentation.SetSegmentIndex(segment_id, place)
 
 
 def _remove(segmentation: slicer.vtkSegmentation, structure: Structure) -> None:

@@ -12,7 +12,7 @@ import vtk
 from .scene import nodes_of_class, unique_name
 
 REPORT_ATTRIBUTE = "LiverSeg.Report"
-TABLE_ATTRIBUTE = "LiverSeg.Table"
+TABLE_ATTRIBUTE = TABLE_ROLE = "LiverSeg.Table"
 
 
 def store_report(segmentation_node: slicer.vtkMRMLSegmentationNode, report: dict[str, Any]) -> None:
@@ -31,14 +31,21 @@ def stored_report(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str
 
 
 def write_report_table(
-    scene: slicer.vtkMRMLScene, title: str, rows: Sequence[tuple[str, ...]], columns: tuple[str, ...]
+    scene: slicer.vtkMRMLScene,
+    title: str,
+    rows: Sequence[tuple[str, ...]],
+    columns: tuple[str, ...],
+    segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> slicer.vtkMRMLTableNode:
-    """Put rows of text under named columns into the scene's table of that title, which is made if there is none.
+    """Put rows of text under named columns into the table of a segmentation, which is made if there is none.
 
-    The table is found again after it was renamed, and after the scene was saved and loaded; a table of the same name
-    that somebody else made is left alone.
+    Without a segmentation it is the scene's table of that title. The table is found again after either was renamed,
+    and after the scene was saved and loaded; a table of the same name that somebody else made is left alone.
     """
-    node = _table_of(scene, title)
+    node = segmentation_node.GetNodeReference(TABLE_ROLE) if segmentation_node is not None else None
+    node = node or _table_of(scene, title)
+    if segmentation_node is not None:
+        segmentation_node.SetNodeReferenceID(TABLE_ROLE, node.GetID())
     table = vtk.vtkTable()
     for n, name in enumerate(columns):
         column = vtk.vtkStringArray()

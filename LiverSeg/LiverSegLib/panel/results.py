@@ -79,7 +79,7 @@ class ResultsSection:
         output = self.parameters.outputSegmentation
         report = {**(mrml.stored_report(output) or {}), **measures}
         title = messages.TABLE_TITLE.format(name=output.GetName())
-        mrml.write_report_table(output.GetScene(), title, texts.rows(report), texts.columns())
+        mrml.write_report_table(output.GetScene(), title, texts.rows(report), texts.columns(), output)
 
     def _wanted_surface(self, output: Any) -> tuple[Any, ...]:
         return output.GetID(), self.parameters.show3D, self.parameters.surfaceSmoothing
