@@ -191,18 +191,50 @@ class Clip:
         return replace(batch, hu=batch.hu.clamp(low, high))
 
 
-def default_augmentations(size: int) -> list[Augmentation]:
-    """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window."""
-    return [
-        Warp(size),
-        Lesions(),
-        Enhancement(),
-        Intensity(),
-        Blur(),
-        Noise(),
-        FieldOfView(),
-        Clip(),
+def default_augmentations(size: int, strength: float = 1.0, random_window: bool = True) -> list[Augmentation]:
+    """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window.
+
+    ``strength`` scales all but the clipping, which ``random_window`` switches: 1 as for the bundled network, 0 none.
+    Amplitudes grow with it, ranges of factors by their logarithm; what happens or not happens that much more often.
+    """
+    warp, intensity = Warp(size), Intensity()
+    augmentations: list[Augmentation] = [
+        replace(
+            warp,
+            prone_probability=_often(warp.prone_probability, strength),
+            rotation_degrees=warp.rotation_degrees * strength,
+            scale=_spread(warp.scale, strength),
+            stretch=warp.stretch * strength,
+            shift_pixels=warp.shift_pixels * strength,
+            elastic_pixels=warp.elastic_pixels * strength,
+        ),
+        Lesions(probability=_often(Lesions.probability, strength)),
+        Enhancement(probability=_often(Enhancement.probability, strength)),
+        Intensity(_spread(intensity.scale, strength), intensity.shift_hu * strength, intensity.field_hu * strength),
+        Blur(probability=_often(Blur.probability, strength)),
+        Noise(sigma_hu=Noise.sigma_hu * strength),
+        FieldOfView(probability=_often(FieldOfView.probability, strength)),
     ]
+    return [*augmentations, Clip()] if random_window else augmentations
+
+
+def project_e_augmentations(size: int, strength: float = 1.0) -> list[Augmentation]:
+    """The four of the earlier project E: left-right flip, top-bottom flip, rotation, blur.
+
+    How often and how much it does not say: each flip in half of the samples, up to 20 degrees, blur in half; here
+    ``strength`` scales rotation and blur. The blur is a triangle of 1.15 pixels' deviation in place of a Gaussian.
+    """
+    still = {"prone_probability": 0.0, "scale": (1.0, 1.0), "stretch": 0.0, "shift_pixels": 0.0}
+    flips = Warp(size, mirror_probability=0.5, rotation_degrees=20.0 * strength, elastic_probability=0.0, **still)
+    return [flips, Blur(probability=_often(0.5, strength), strength=(1.0, 1.0))]
+
+
+def _often(probability: float, strength: float) -> float:
+    return min(1.0, probability * strength)
+
+
+def _spread(factors: tuple[float, float], strength: float) -> tuple[float, float]:
+    return factors[0] ** strength, factors[1] ** strength
 
 
 def augment(batch: Batch, augmentations: list[Augmentation]) -> Batch:

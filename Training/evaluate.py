@@ -3,6 +3,7 @@
 By default the scans that training never saw: the two test patients, at both resolutions, the validation scans, and
 phantoms.
 ``--folder`` takes any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz`` instead.
+``--degradations all`` repeats each case under every degradation of ``degrade.py``.
 """
 
 from __future__ import annotations
@@ -10,37 +11,53 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from tqdm import tqdm
 
+from LiverSegLib.boxes import box_of
 from LiverSegLib.files import read_ct, read_labels
-from LiverSegLib.metrics import compare, dice
+from LiverSegLib.metrics import Spacing, compare, dice
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import make_phantom
+from LiverSegLib.resample import reference_on_grid
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
 
+from .degrade import DEGRADATIONS, degrade
+from .lesions import LARGE_MM, count_lesions
 from .prepare import read_catalogue, shared_data
+from .protocols import ONE_PERSON
+from .scores import slice_dice, slice_dice_all, surface_dice
 from .spec import VALIDATION
+from .summary import LESION_COUNTS, NONE, summarise
 
 PHANTOM_SEEDS = range(4)
+# The bootstrap draws the scans of one person together.
+PATIENT = {name: group[0] for group in ONE_PERSON for name in group}
+# What a worst slice shows round both masks.
+SHOWN_MARGIN_MM = 40.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """A CT with its reference labels (k, j, i), and the group it is averaged in."""
+    """A CT with its reference labels (k, j, i), the group it is averaged in, its data set and its patient.
+
+    ``degradation`` names what was done to the scan.
+    """
 
     group: str
     name: str
     ct: CTVolume
     reference: np.ndarray
     tumour_labelled: bool
+    dataset: str = ""
+    patient: str = ""
+    degradation: str = NONE
 
 
 def held_out_cases(data: Path) -> Iterator[Case]:
@@ -48,94 +65,176 @@ def held_out_cases(data: Path) -> Iterator[Case]:
     for entry in read_catalogue(data):
         group = "test" if entry["split"] == "test" else "validation" if entry["id"] in VALIDATION else None
         if group:
-            yield _read_case(group, entry["id"], data / "train", bool(entry["tumour_labelled"]))
-    yield _read_case("native", "ircad_e19", data / "native", True)
+            name, dataset = entry["id"], entry["id"].partition("_")[0]
+            yield _read_case(group, name, data / "train", bool(entry["tumour_labelled"]), dataset)
+    # A test patient once more: a data set of its own, so that no mean counts a patient twice.
+    yield _read_case("native", "ircad_e19", data / "native", True, "native")
     for seed in PHANTOM_SEEDS:
         phantom = make_phantom(seed)
-        yield Case("phantom", f"phantom_{seed}", phantom.ct, phantom.labels, True)
+        ct = replace(phantom.ct, name=f"phantom_{seed}")
+        yield Case("phantom", ct.name, ct, phantom.labels, True, "phantom", ct.name)
 
 
 def folder_cases(folder: Path) -> Iterator[Case]:
-    """Every ``<name>_ct.nii.gz`` in the folder that has its ``<name>_liver.nii.gz``."""
+    """Every ``<name>_ct.nii.gz`` in the folder that has its ``<name>_liver.nii.gz``.
+
+    Tumours count as labelled where the mask has any (label 2): a mask of the liver alone says nothing about them.
+    """
     for path in sorted(folder.glob("*_ct.nii.gz")):
         name = path.name.removesuffix("_ct.nii.gz")
         if (folder / f"{name}_liver.nii.gz").exists():
-            yield _read_case(folder.name, name, folder, True)
+            case = _read_case(folder.name, name, folder, True, folder.name)
+            yield replace(case, tumour_labelled=bool((case.reference == 2).any()))
 
 
-def evaluate_case(case: Case, segmenter: Segmenter) -> dict[str, str | float | None]:
-    """One row of results: metrics of the liver by volume, Dice averaged over slices, tumour Dice, seconds."""
+def with_degradations(cases: Iterator[Case], names: Sequence[str]) -> Iterator[Case]:
+    """Each case as it is, then under each of the named degradations, as an axial stack."""
+    for case in cases:
+        yield case
+        for name in names:
+            ct, reference = degrade(name, case.ct.canonical(), _axial(case.ct, case.reference))
+            yield replace(case, ct=ct, reference=reference, degradation=name)
+
+
+def evaluate_case(
+    case: Case, segmenter: Segmenter, test_time_augmentation: bool = False, worst_slices: Path | None = None
+) -> dict[str, str | float | None]:
+    """One row of results: measures of the liver, tumour Dice, lesions found and not, seconds.
+
+    With a folder ``worst_slices``, the slice with the largest area of disagreement is stored there.
+    """
     started = perf_counter()
-    found = segmenter.segment(case.ct, tumour=True).labels
+    labels = segmenter.segment(case.ct, tumour=True, test_time_augmentation=test_time_augmentation).labels
     seconds = perf_counter() - started
-    truth = case.reference
+    # Slices mean axial ones, however the file is ordered.
+    axial = case.ct.canonical()
+    found, truth = _axial(case.ct, labels), _axial(case.ct, case.reference)
     has_tumour = case.tumour_labelled and bool((truth == 2).any())
+    if worst_slices:
+        save_worst_slice(case, axial, found, truth, worst_slices)
     return {
         "group": case.group,
         "name": case.name,
-        **compare(found > 0, truth > 0, case.ct.spacing),
-        "slice_dice": slice_dice(found > 0, truth > 0),
+        **_liver_scores(found > 0, truth > 0, axial.spacing),
         "tumour_dice": dice(found == 2, truth == 2) if has_tumour else None,
         "slices": len(truth),
         "seconds": seconds,
+        "dataset": case.dataset,
+        "patient": case.patient or case.name,
+        "degradation": case.degradation,
+        "volume_ml": float((found > 0).sum() * axial.voxel_volume_ml),
+        "reference_volume_ml": float((truth > 0).sum() * axial.voxel_volume_ml),
+        **_lesion_scores(found == 2, truth == 2, axial.voxel_volume_ml, case.tumour_labelled),
     }
 
 
-def slice_dice(found: np.ndarray, truth: np.ndarray) -> float:
-    """Mean Dice over the slices (masks are (k, j, i)) where either mask has a voxel, as earlier projects averaged."""
-    scores = [dice(f, t) for f, t in zip(found, truth, strict=True) if f.any() or t.any()]
-    return float(np.mean(scores)) if scores else 1.0
+def _liver_scores(found: np.ndarray, truth: np.ndarray, spacing: Spacing) -> dict[str, float]:
+    return {
+        **compare(found, truth, spacing),
+        "slice_dice": slice_dice(found, truth),
+        "slice_dice_all": slice_dice_all(found, truth),
+        "surface_dice_2mm": surface_dice(found, truth, spacing),
+    }
 
 
-def summarise(rows: list[dict]) -> dict:
-    """Mean, median and worst volume Dice of each group, with the per-case rows."""
-    groups = sorted({row["group"] for row in rows})
-    summary: dict = {}
-    for group in groups:
-        members = [row for row in rows if row["group"] == group]
-        scores = [row["dice"] for row in members]
-        summary[group] = {
-            "cases": len(members),
-            "dice_mean": round(statistics.mean(scores), 4),
-            "dice_median": round(statistics.median(scores), 4),
-            "dice_worst": round(min(scores), 4),
-            "per_case": {
-                row["name"]: {
-                    key: round(row[key], 4)
-                    for key in (
-                        "dice",
-                        "slice_dice",
-                        "iou",
-                        "hd95_mm",
-                        "assd_mm",
-                        "volume_difference_percent",
-                        "tumour_dice",
-                    )
-                    if row[key] is not None and np.isfinite(row[key])
-                }
-                for row in members
-            },
-        }
-    return summary
+def _lesion_scores(
+    found: np.ndarray, truth: np.ndarray, voxel_volume_ml: float, tumour_labelled: bool
+) -> dict[str, int | None]:
+    """Lesions, found, missed and false ones; of any size and above 10 mm; None where tumours are not labelled."""
+    scores: dict[str, int | None] = {}
+    for suffix, larger_than_mm in (("", 0.0), ("_above_10mm", LARGE_MM)):
+        counts = count_lesions(found, truth, voxel_volume_ml, larger_than_mm)
+        values = (counts.total, counts.found, counts.missed, counts.false)
+        for name, value in zip(LESION_COUNTS, values, strict=True):
+            scores[name + suffix] = value if tumour_labelled else None
+    return scores
 
 
-def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path) -> dict:
-    """Write ``results.csv`` (a row a case) and ``summary.json`` into the folder; returns the summary."""
-    rows = [evaluate_case(case, segmenter) for case in tqdm(cases, desc="cases", unit="case")]
+def save_worst_slice(case: Case, axial: CTVolume, found: np.ndarray, truth: np.ndarray, folder: Path) -> None:
+    """Store the slice where the livers differ by the largest area, cut to both and 40 mm round them.
+
+    Lowest Dice would choose the liver's ends, where it is a few voxels. ``<group>_<name>[_<degradation>].npz`` holds
+    ``hu`` (int16), ``found`` and ``truth`` (uint8 labels), all (rows, columns); ``k``, ``dice`` of the slice,
+    ``spacing`` in mm along (rows, columns), ``group``, ``name`` and ``degradation``.
+    """
+    k = int(((found > 0) != (truth > 0)).sum(axis=(1, 2)).argmax())
+    livers = (found[k] > 0) | (truth[k] > 0)
+    shown = _with_margin(livers, axial.spacing[1:])
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [case.group, case.name] + ([] if case.degradation == NONE else [case.degradation])
+    np.savez_compressed(
+        folder / f"{'_'.join(parts)}.npz",
+        hu=axial.hu[k][shown],
+        found=found[k][shown],
+        truth=truth[k][shown],
+        k=k,
+        dice=dice(found[k] > 0, truth[k] > 0),
+        spacing=axial.spacing[1:],
+        group=case.group,
+        name=case.name,
+        degradation=case.degradation,
+    )
+
+
+def _with_margin(mask: np.ndarray, spacing: Sequence[float]) -> tuple[slice, slice]:
+    """Rows and columns of the mask and a margin; all of them if it is empty."""
+    if not mask.any():
+        return slice(None), slice(None)
+    rows, columns = (
+        slice(max(0, side.start - round(SHOWN_MARGIN_MM / mm)), side.stop + round(SHOWN_MARGIN_MM / mm))
+        for side, mm in zip(box_of(mask[None])[1:], spacing, strict=True)
+    )
+    return rows, columns
+
+
+def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_time_augmentation: bool = False) -> dict:
+    """Write ``results.csv`` (a row a case), ``summary.json`` and ``worst_slices/``; returns the summary."""
+    worst_slices = output / "worst_slices"
+    if worst_slices.exists():
+        for old in worst_slices.glob("*.npz"):
+            old.unlink()
+    rows = [
+        evaluate_case(case, segmenter, test_time_augmentation, worst_slices)
+        for case in tqdm(cases, desc="cases", unit="case")
+    ]
+    if not rows:
+        raise SystemExit("There is no case to measure: a folder needs <name>_ct.nii.gz with <name>_liver.nii.gz.")
     output.mkdir(parents=True, exist_ok=True)
     with (output / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    summary = {"model_sha256": segmenter.model.card.sha256, "device": str(segmenter.device), **summarise(rows)}
+    summary = {
+        "model_sha256": segmenter.model.card.sha256,
+        "device": str(segmenter.device),
+        "test_time_augmentation": test_time_augmentation,
+        **summarise(rows),
+    }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
 
 
-def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool) -> Case:
+def _axial(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
+    """Labels of the CT on the grid of its canonical stack."""
+    return replace(ct, hu=labels).canonical().hu
+
+
+def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool, dataset: str) -> Case:
     ct = read_ct(folder / f"{name}_ct.nii.gz")
-    reference, _ = read_labels(folder / f"{name}_liver.nii.gz")
-    return Case(group, name, ct, reference, tumour_labelled)
+    reference, affine = read_labels(folder / f"{name}_liver.nii.gz")
+    reference, warnings = reference_on_grid(reference, affine, ct.hu.shape, ct.affine)
+    for warning in warnings:
+        tqdm.write(f"{name}: {warning}")
+    return Case(group, name, ct, reference, tumour_labelled, dataset, PATIENT.get(name, name))
+
+
+def degradation_names(text: str) -> list[str]:
+    """The names in ``all`` or ``NAME,...``; argparse shows the error for any other."""
+    names = list(DEGRADATIONS) if text == "all" else text.split(",")
+    for name in names:
+        if name not in DEGRADATIONS:
+            raise argparse.ArgumentTypeError(f"no degradation {name!r}; there are all, {', '.join(DEGRADATIONS)}")
+    return names
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -146,9 +245,19 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="weights file with its card beside it (default: the bundled one)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=Path("out/evaluation"))
+    parser.add_argument(
+        "--degradations",
+        type=degradation_names,
+        default=[],
+        metavar="all|NAME,...",
+        help=f"repeat each case under these: {', '.join(DEGRADATIONS)}",
+    )
+    parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
     options = parser.parse_args(argv)
     cases = folder_cases(options.folder) if options.folder else held_out_cases(options.data)
-    summary = evaluate(cases, Segmenter(LiverModel.load(options.model), options.device), options.output)
+    cases = with_degradations(cases, options.degradations)
+    segmenter = Segmenter(LiverModel.load(options.model), options.device)
+    summary = evaluate(cases, segmenter, options.output, options.test_time_augmentation)
     print(json.dumps(summary, indent=2))
 
 

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +18,30 @@ import torch
 
 from LiverSegLib import __version__
 
-from .spec import CLASSES, OFFSETS_MM, SPACING_MM, VALIDATION, WIDTHS, WINDOW_HU
+from .fit import Settings
+from .protocols import IRCAD, LITS, Split, get_split
+from .spec import CLASSES, WINDOW_HU
 
-TRAINING_DATA = [
+DATA_SETS = [
     {
         "name": "3D-IRCADb-01",
         "citation": "L. Soler et al., 3D image reconstruction for comparison of algorithm database, IRCAD 2010",
         "licence": "CC BY-NC-ND 4.0",
-        "patients": "1-18; 10 and 16 for validation; 19 and 20 are the test set and were never used",
+        "scans": IRCAD,
     },
     {
         "name": "LiTS 2017 training set",
         "citation": "P. Bilic et al., The Liver Tumor Segmentation Benchmark, Medical Image Analysis 84, 2023",
         "licence": "CC BY-NC-ND 4.0",
-        "patients": "000, 001, 003, 004, 006-012, 014, 015, 018, 050; 023 for validation",
-    },
-    {
-        "name": "phantoms of random anatomy (LiverSegLib/phantom.py)",
-        "citation": "this repository",
-        "licence": "Apache-2.0",
-        "patients": "seeds 1000-1029",
+        "scans": LITS,
     },
 ]
+PHANTOMS = {
+    "name": "phantoms of random anatomy (LiverSegLib/phantom.py)",
+    "citation": "this repository",
+    "licence": "Apache-2.0",
+    "patients": "seeds from 1000",
+}
 LIMITS = [
     "For research use; not a certified medical device.",
     "Adult abdominal CT. Not tested on children, after liver resection or transplantation, or on MR.",
@@ -51,6 +54,8 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
     """Write ``output`` (averaged weights, float32) and the card beside it, with the digest of the bytes written."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "module."
+    settings = Settings.from_checkpoint(state["settings"])
+    split = get_split(settings.split)
     weights = {key.removeprefix(prefix): value for key, value in state["average"].items() if key.startswith(prefix)}
     buffer = io.BytesIO()
     torch.save(weights, buffer)
@@ -59,23 +64,24 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
         "name": name,
         "version": __version__,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "spacing_mm": SPACING_MM,
-        "offsets_mm": OFFSETS_MM,
+        "spacing_mm": settings.spacing_mm,
+        "offsets_mm": settings.offsets_mm,
         "window_hu": WINDOW_HU,
         "classes": CLASSES,
-        "widths": WIDTHS,
+        "widths": settings.widths,
+        "block": settings.block,
         "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
-        "training_data": TRAINING_DATA,
+        "training_data": training_data(split, settings.phantom_share > 0),
         "licence": (
             "Weights: research and non-commercial use only, as the CC BY-NC-ND 4.0 licences of their training data say."
         ),
         "training": {
             "command": "make train",
             "record": "Training/README.md and Training/record",
-            "settings": state["settings"],
+            "settings": asdict(settings),
             "steps_done": state["step"],
             "code_commit": state["commit"],
-            "validation_scans": VALIDATION,
+            "validation_scans": split.validation,
             "log": _last_row(checkpoint.with_name("log.csv")),
         },
         "accuracy": json.loads(evaluation.read_text()) if evaluation else {},
@@ -84,6 +90,23 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(content)
     output.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def training_data(split: Split, phantoms: bool) -> list[dict[str, str]]:
+    """The card's entry for each data set that a split trains or validates on."""
+    entries = []
+    for data_set in DATA_SETS:
+        parts = {
+            "training": split.training,
+            "validation": split.validation,
+            "test, never trained on": split.test,
+        }
+        named = {part: [name for name in names if name in data_set["scans"]] for part, names in parts.items()}
+        if named["training"] or named["validation"]:
+            patients = "; ".join(f"{part}: {', '.join(names)}" for part, names in named.items() if names)
+            described = {key: value for key, value in data_set.items() if key != "scans"}
+            entries.append({**described, "patients": patients})
+    return [*entries, PHANTOMS] if phantoms else entries
 
 
 def _last_row(log: Path) -> dict[str, Any]:

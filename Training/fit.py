@@ -10,9 +10,10 @@ import csv
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -20,21 +21,70 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
-from LiverSegLib.network import UNet
+from LiverSegLib.grid import SIZE_MULTIPLE, neighbour_stacks, pad_to_multiple, window
+from LiverSegLib.network import BLOCKS, UNet
 
-from .augment import augment, default_augmentations
-from .loss import LiverTumourLoss
+from .augment import Augmentation, augment, default_augmentations, project_e_augmentations
+from .loss import LOSSES, TUMOUR_WEIGHT, make_loss
+from .protocols import get_split
 from .sample import PreparedScan, SliceSampler, load_scans
-from .spec import CLASSES, OFFSETS_MM, WIDTHS, WINDOW_HU
+from .spec import BASE_WIDTH, CLASSES, DEPTH, OFFSETS_MM, SPACING_MM, WINDOW_HU
+
+# Levels that the library's padding allows.
+DEEPEST = SIZE_MULTIPLE.bit_length()
+
+# What may change when a run is resumed. All else makes another experiment: its record would be a lie.
+FREE_IN_A_RUN = ("prepared", "run", "validate_every", "save_every", "devices", "accelerator")
+
+AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
+    "default": lambda settings: default_augmentations(
+        settings.size, settings.augmentation_strength, settings.random_window
+    ),
+    "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
+}
 
 
 @dataclass
 class Settings:
-    """Everything that a run depends on besides the data and the code."""
+    """Everything that a run depends on besides the data and the code; the defaults made the bundled network.
+
+    Parameters
+    ----------
+    prepared, run
+        Folders of the prepared scans and of this run's checkpoint and log.
+    split
+        Who trains and who validates: a name of :mod:`Training.protocols`.
+    spacing_mm, offsets_mm
+        Size of a pixel, as prepared; where the neighbouring slices lie, towards superior.
+    base_width, depth, block
+        Channels of the first level, doubled at each next one; number of levels; "plain" or "residual".
+    steps, batch, size, sampled_size
+        Batches to train on, slices in each, side of their squares in pixels, and the side before they are warped.
+    loss, tumour_weight
+        A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
+    liver_share, end_share
+        Samples from slices with liver; samples from the ends of the liver (``liver_share`` is then of the others).
+    phantom_share, tilted_share
+        Samples from phantoms and from tilted copies of scans.
+    augmentation, augmentation_strength, random_window
+        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows.
+    ema_decay
+        Of the moving average of weights that is validated and exported.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit together.
+    """
 
     prepared: str = "prepared"
     run: str = "runs/bundled"
+    split: str = "bundled"
+    spacing_mm: float = SPACING_MM
+    offsets_mm: tuple[float, ...] = OFFSETS_MM
+    base_width: int = BASE_WIDTH
+    depth: int = DEPTH
+    block: str = "plain"
     steps: int = 7000
     batch: int = 12
     size: int = 224
@@ -42,19 +92,68 @@ class Settings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     ema_decay: float = 0.999
+    loss: str = "dice_cross_entropy"
+    tumour_weight: float = TUMOUR_WEIGHT
     liver_share: float = 0.8
+    end_share: float = 0.0
     phantom_share: float = 0.05
     tilted_share: float = 0.25
+    augmentation: str = "default"
+    augmentation_strength: float = 1.0
+    random_window: bool = True
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
     devices: int = 1
     accelerator: str = "auto"
 
+    def __post_init__(self) -> None:
+        self.offsets_mm = tuple(float(offset) for offset in self.offsets_mm)
+        get_split(self.split)
+        for name, choices in (("block", BLOCKS), ("loss", LOSSES), ("augmentation", AUGMENTATIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}.")
+        if not 2 <= self.depth <= DEEPEST:
+            raise ValueError(f"depth is 2 to {DEEPEST}, for images are padded to multiples of {SIZE_MULTIPLE} pixels.")
+        if self.size % 2 ** (self.depth - 1) or self.size > self.sampled_size:
+            raise ValueError(f"size is a multiple of {2 ** (self.depth - 1)} and at most sampled_size.")
+        if 0.0 not in self.offsets_mm:
+            raise ValueError("offsets_mm holds 0, the slice itself.")
 
-def build_network() -> UNet:
-    """A fresh network of the shape that :mod:`Training.spec` fixes."""
-    return UNet(len(OFFSETS_MM), len(CLASSES), WIDTHS)
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level, from full resolution to the bottom."""
+        return tuple(self.base_width * 2**level for level in range(self.depth))
+
+    @classmethod
+    def from_checkpoint(cls, saved: dict[str, Any]) -> Settings:
+        """Those that a checkpoint holds; what an older program did not know yet takes its default."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in saved.items() if name in known})
+
+
+def build_network(settings: Settings) -> UNet:
+    """A fresh network for these settings."""
+    return UNet(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block)
+
+
+def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ, as (saved, wanted), where a run may go on with other ones.
+
+    Raises
+    ------
+    ValueError
+        If it would become another experiment.
+    """
+    changed = {
+        field.name: (getattr(saved, field.name), getattr(wanted, field.name))
+        for field in fields(Settings)
+        if getattr(saved, field.name) != getattr(wanted, field.name)
+    }
+    for name, (before, now) in changed.items():
+        if name not in FREE_IN_A_RUN:
+            raise ValueError(f"the run in {wanted.run} has {name} {before}, not {now}: give that, or another --run")
+    return changed
 
 
 def fit(settings: Settings) -> Path:
@@ -64,7 +163,8 @@ def fit(settings: Settings) -> Path:
     run = Path(settings.run)
     run.mkdir(parents=True, exist_ok=True)
 
-    network = build_network().to(memory_format=torch.channels_last)
+    fabric.seed_everything(settings.seed, verbose=False)
+    network = build_network(settings).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15, final_div_factor=1000
@@ -82,14 +182,19 @@ def fit(settings: Settings) -> Path:
     }
     checkpoint = run / "last.ckpt"
     if checkpoint.exists():
+        # Before the weights, which another network would refuse in a language of its own.
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["settings"]
+        changed = check_resumable(Settings.from_checkpoint(saved), settings)
         fabric.load(checkpoint, state)
-        fabric.print(f"resumed at step {state['step']}")
+        state["settings"] = asdict(settings)
+        state["commit"] = _commits(state["commit"], state["step"])
+        fabric.print(f"resumed at step {state['step']}", *(f"{name}: {a} -> {b}" for name, (a, b) in changed.items()))
 
     # A resumed run draws new samples instead of repeating those from its start.
     seed = settings.seed + 1000 * fabric.global_rank + state["step"]
     fabric.seed_everything(seed, verbose=False)
     sampler = SliceSampler(
-        load_scans(Path(settings.prepared), "train", fabric.device),
+        _load_part(settings, "train", fabric.device),
         settings.sampled_size,
         {
             "real": 1 - settings.phantom_share - settings.tilted_share,
@@ -98,10 +203,13 @@ def fit(settings: Settings) -> Path:
         },
         settings.liver_share,
         seed,
+        settings.offsets_mm,
+        settings.end_share,
     )
-    validation = load_scans(Path(settings.prepared), "validation", fabric.device)
-    augmentations = default_augmentations(settings.size)
-    criterion = LiverTumourLoss()
+    validation = _load_part(settings, "validation", fabric.device) if get_split(settings.split).validation else []
+    fabric.print(f"{len(sampler.scans)} scans train, {len(validation)} validate")
+    augmentations = AUGMENTATIONS[settings.augmentation](settings)
+    criterion = make_loss(settings.loss, settings.tumour_weight)
     log = RunLog(run / "log.csv", enabled=fabric.is_global_zero)
 
     bar = tqdm(range(state["step"], settings.steps), initial=state["step"], total=settings.steps, file=sys.stderr)
@@ -119,7 +227,7 @@ def fit(settings: Settings) -> Path:
         state["step"] = step + 1
         log.loss(loss.detach())
         if state["step"] % settings.validate_every == 0 or state["step"] == settings.steps:
-            scores = validate(average.module, validation)
+            scores = validate(average.module, validation, settings.offsets_mm) if validation else {}
             log.write(state["step"], schedule.get_last_lr()[0], scores)
             bar.set_postfix(scores)
         if state["step"] % settings.save_every == 0 or state["step"] == settings.steps:
@@ -128,6 +236,10 @@ def fit(settings: Settings) -> Path:
                 checkpoint.with_suffix(".partial").replace(checkpoint)
             fabric.barrier()
     return checkpoint
+
+
+def _load_part(settings: Settings, part: str, device: torch.device) -> list[PreparedScan]:
+    return load_scans(Path(settings.prepared), part, device, settings.split, settings.spacing_mm)
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -146,7 +258,9 @@ def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor |
 
 
 @torch.no_grad()
-def validate(network: torch.nn.Module, scans: list[PreparedScan], every: int = 3) -> dict[str, float]:
+def validate(
+    network: torch.nn.Module, scans: list[PreparedScan], offsets_mm: Sequence[float] = OFFSETS_MM, every: int = 3
+) -> dict[str, float]:
     """Volume Dice of liver, per scan and mean, and of tumour, over every third slice of each validation scan."""
     network.eval()
     scores = {}
@@ -155,7 +269,7 @@ def validate(network: torch.nn.Module, scans: list[PreparedScan], every: int = 3
         overlap = total = 0.0
         positions = torch.arange(0, len(scan.hu), every, device=scan.hu.device)
         for chunk in positions.split(8):
-            images = neighbour_stacks(scan.hu.float(), chunk, scan.slice_spacing, OFFSETS_MM)
+            images = neighbour_stacks(scan.hu.float(), chunk, scan.slice_spacing, offsets_mm)
             images = pad_to_multiple(window(images, WINDOW_HU), -1.0)
             with torch.autocast(images.device.type, dtype=torch.bfloat16):
                 logits = network(images.contiguous(memory_format=torch.channels_last)).float()
@@ -213,12 +327,56 @@ def _commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
+def _commits(saved: str, step: int) -> str:
+    """The commits that a resumed run was made with."""
+    now = _commit()
+    last = saved.rpartition(", ")[2].partition(" from step")[0]
+    return saved if now == last else f"{saved}, {now} from step {step}"
+
+
+def option_parser(defaults: Settings) -> argparse.ArgumentParser:
+    """A parser with an option for every setting."""
+    parser = argparse.ArgumentParser(prog="python -m Training.fit", description=__doc__)
+    for name, value in asdict(defaults).items():
+        how: dict[str, Any] = {"type": type(value)}
+        if isinstance(value, bool):
+            how = {"action": argparse.BooleanOptionalAction}
+        elif isinstance(value, tuple):
+            how = {"type": float, "nargs": "+"}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=value, **how)
+    return parser
+
+
+def parse_settings(argv: list[str] | None, defaults: Settings | None = None) -> Settings:
+    """Settings from a command line; what it does not name is as in ``defaults``. Bad ones end the program with 2."""
+    parser = option_parser(defaults or Settings())
+    options = vars(parser.parse_args(argv))
+    try:
+        return Settings(**options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def command_of(settings: Settings) -> str:
+    """The command line that repeats these settings: the options that differ from the defaults."""
+    words = ["python -m Training.fit"]
+    for name, default in asdict(Settings()).items():
+        value = getattr(settings, name)
+        option = name.replace("_", "-")
+        if value == default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, tuple):
+            words.append(f"--{option} {' '.join(f'{number:g}' for number in value)}")
+        else:
+            words.append(f"--{option} {value}")
+    return " ".join(words)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step: every setting is an option."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    fit(Settings(**vars(parser.parse_args(argv))))
+    fit(parse_settings(argv))
 
 
 if __name__ == "__main__":

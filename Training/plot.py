@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+
+from .summary import NONE
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+WINDOW_HU = (-160, 240)
+# The worst slices shown: four columns of them fit a page.
+GALLERY, GALLERY_COLUMNS = 12, 4
+FOUND_COLOUR, TRUTH_COLOUR = "#e69f00", "#56b4e9"
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -39,8 +48,8 @@ def plot_training(log: Path, output: Path) -> None:
 
 
 def plot_evaluation(results: Path, output: Path) -> None:
-    """Volume Dice of every case, by group."""
-    rows = read_rows(results)
+    """Volume Dice of every case as it is, by group."""
+    rows = as_they_are(read_rows(results))
     figure, axis = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.2), layout="constrained")
     groups = sorted({row["group"] for row in rows})
     colours = {group: f"C{index}" for index, group in enumerate(groups)}
@@ -51,6 +60,150 @@ def plot_evaluation(results: Path, output: Path) -> None:
     axis.invert_yaxis()
     figure.savefig(output, dpi=120)
     plt.close(figure)
+
+
+def as_they_are(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows of scans that were not degraded; results of earlier versions have no others."""
+    return [row for row in rows if row.get("degradation", NONE) == NONE]
+
+
+def plot_boxes(results: Path, output: Path) -> None:
+    """Box plots of the volume Dice: each group as it is and, on the right, under each degradation."""
+    rows = read_rows(results)
+    groups = sorted({row["group"] for row in rows})
+    degradations = list(dict.fromkeys(row.get("degradation", NONE) for row in rows))
+    figure, axis = plt.subplots(figsize=(3 + 0.45 * len(groups) * len(degradations), 4.2), layout="constrained")
+    width = 0.8 / len(groups)
+    for index, group in enumerate(groups):
+        boxes, places = [], []
+        for place, degradation in enumerate(degradations):
+            here = [r for r in rows if r["group"] == group and r.get("degradation", NONE) == degradation]
+            scores = [float(row["dice"]) for row in here]
+            if scores:
+                boxes.append(scores)
+                places.append(place - 0.4 + (index + 0.5) * width)
+        colour = f"C{index}"
+        # Groups can be two cases: the points tell what a box of them hides.
+        axis.boxplot(
+            boxes,
+            positions=places,
+            widths=0.8 * width,
+            showfliers=False,
+            boxprops={"color": colour},
+            medianprops={"color": colour},
+            whiskerprops={"color": colour},
+            capprops={"color": colour},
+        )
+        for place, scores in zip(places, boxes, strict=True):
+            axis.plot([place] * len(scores), scores, ".", color=colour, alpha=0.6)
+        axis.plot([], [], "s-", color=colour, label=f"{group} (n = {max(map(len, boxes))})")
+    axis.set_xticks(range(len(degradations)), map(title_of, degradations), rotation=25, ha="right")
+    axis.set(title="Liver Dice by volume", ylabel="Dice", xlim=(-0.6, len(degradations) - 0.4))
+    axis.legend(fontsize=8, loc="lower left")
+    axis.grid(axis="y", alpha=0.3)
+    figure.savefig(output, dpi=120)
+    plt.close(figure)
+
+
+def plot_bland_altman(results: Path, output: Path) -> None:
+    """Volume found minus reference over the mean of both (Bland and Altman, Lancet 327, 1986), scans as they are.
+
+    Phantoms, and the test patient's second scan at native size, are left out unless there is nothing else. The lines
+    are the mean difference and the limits of agreement, 1.96 standard deviations off.
+    """
+    everyone = as_they_are(read_rows(results))
+    rows = [row for row in everyone if row["group"] not in ("phantom", "native")] or everyone
+    found, truth = (np.array([float(row[key]) for row in rows]) for key in ("volume_ml", "reference_volume_ml"))
+    mean, difference = (found + truth) / 2, found - truth
+    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    for index, group in enumerate(sorted({row["group"] for row in rows})):
+        members = [row["group"] == group for row in rows]
+        axis.plot(mean[members], difference[members], "o", color=f"C{index}", label=group)
+    levels = [(difference.mean(), "mean")]
+    if len(rows) > 1:
+        spread = 1.96 * difference.std(ddof=1)
+        levels += [(difference.mean() - spread, "−1.96 SD"), (difference.mean() + spread, "+1.96 SD")]
+    for level, text in levels:
+        axis.axhline(level, color="0.3", ls="-" if text == "mean" else "--", lw=1)
+        axis.annotate(
+            f"{text} {level:+.0f} ml",
+            (1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
+    axis.set(title="Liver volume: found against reference", xlabel="mean of both, ml", ylabel="found − reference, ml")
+    axis.margins(x=0.1, y=0.15)
+    axis.legend(fontsize=8, loc="upper left")
+    axis.grid(alpha=0.3)
+    figure.savefig(output, dpi=120)
+    plt.close(figure)
+
+
+def plot_worst_slices(slices: list[dict[str, np.ndarray]], output: Path) -> None:
+    """The slices of :func:`worst_slices` in a grid, both outlines drawn, the worst first."""
+    lines = math.ceil(len(slices) / GALLERY_COLUMNS)
+    figure, axes = plt.subplots(
+        lines, GALLERY_COLUMNS, figsize=(14, 3.3 * lines + 0.5), layout="constrained", squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, shown in zip(axes.flat, slices, strict=False):
+        aspect = float(shown["spacing"][0] / shown["spacing"][1])
+        axis.imshow(shown["hu"], cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], aspect=aspect)
+        for mask, colour in ((shown["truth"], TRUTH_COLOUR), (shown["found"], FOUND_COLOUR)):
+            if (mask > 0).any():
+                axis.contour(mask > 0, [0.5], colors=[colour], linewidths=1.2)
+        what = f"{shown['name']} ({shown['group']}), {title_of(str(shown['degradation']))}"
+        axis.set_title(f"{what}\nslice {int(shown['k']) + 1}, Dice {float(shown['dice']):.3f}", fontsize=8)
+    handles = [
+        plt.Line2D([], [], color=TRUTH_COLOUR, label="reference"),
+        plt.Line2D([], [], color=FOUND_COLOUR, label="found"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    figure.savefig(output, dpi=120)
+    plt.close(figure)
+
+
+def worst_slices(folder: Path, degraded: bool) -> list[dict[str, np.ndarray]]:
+    """One slice a case of the folder that evaluation left: of the scan as it is, or of its worst degradation."""
+    worst: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    for path in sorted(folder.glob("*.npz")):
+        shown = dict(np.load(path))
+        case = (str(shown["group"]), str(shown["name"]))
+        if (shown["degradation"] != NONE) == degraded and (
+            case not in worst or _wrong_mm2(shown) > _wrong_mm2(worst[case])
+        ):
+            worst[case] = shown
+    return sorted(worst.values(), key=_wrong_mm2, reverse=True)[:GALLERY]
+
+
+def title_of(degradation: str) -> str:
+    """A degradation's name in words."""
+    words = {NONE: "as it is", "slices_5mm": "5 mm slices", "slices_07mm": "0.7 mm slices"}
+    return words.get(degradation, degradation.replace("_", " "))
+
+
+def _wrong_mm2(shown: dict[str, np.ndarray]) -> float:
+    """The area of disagreement."""
+    return float(((shown["found"] > 0) != (shown["truth"] > 0)).sum() * shown["spacing"].prod())
+
+
+def plot_results(results: Path, output: Path) -> list[Path]:
+    """Every figure that the results and what lies beside them allow; returns the files."""
+    figures = [output / "evaluation.png", output / "boxes.png"]
+    plot_evaluation(results, figures[0])
+    plot_boxes(results, figures[1])
+    if "volume_ml" in read_rows(results)[0]:
+        figures.append(output / "bland_altman.png")
+        plot_bland_altman(results, figures[-1])
+    for name, degraded in (("worst_slices", False), ("worst_slices_degraded", True)):
+        if slices := worst_slices(results.parent / "worst_slices", degraded):
+            figures.append(output / f"{name}.png")
+            plot_worst_slices(slices, figures[-1])
+    return figures
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,8 +218,8 @@ def main(argv: list[str] | None = None) -> None:
     plot_training(options.log, options.output / "training.png")
     print(f"{options.output / 'training.png'}: {options.log}")
     if options.results.exists():
-        plot_evaluation(options.results, options.output / "evaluation.png")
-        print(f"{options.output / 'evaluation.png'}: {options.results}")
+        for figure in plot_results(options.results, options.output):
+            print(f"{figure}: {options.results}")
     else:
         print(f"{options.results} is not there: run make evaluate for the figure of the results.")
 

@@ -23,7 +23,8 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 
-from .spec import SPACING_MM, VALIDATION
+from .protocols import VALIDATION
+from .spec import SPACING_MM
 
 STORED_HU = (-250, 260)
 # The demo and the self-test use low seeds: those phantoms stay unseen.
@@ -79,14 +80,18 @@ def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
     return LabelledScan(ct, labels.astype(np.uint8), scan.tumour_labelled)
 
 
-def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str) -> None:
-    """Store HU (int16) and labels (uint8), both (k, rows, columns) at the network's in-plane spacing."""
+def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, spacing_mm: float = SPACING_MM) -> None:
+    """Store HU (int16) and labels (uint8), both (k, rows, columns) with pixels of ``spacing_mm``.
+
+    ``split`` ("train" or "validation") counts only for scans that :mod:`Training.protocols` does not name: phantoms
+    and scans of your own.
+    """
     spacing = scan.ct.spacing
     hu = torch.from_numpy(scan.ct.hu.astype(np.float32)).clamp(*STORED_HU)
-    hu = to_model_spacing(hu, spacing[1:], SPACING_MM)
+    hu = to_model_spacing(hu, spacing[1:], spacing_mm)
     # A label goes where it covers the larger part of a pixel, tumour before liver.
     shares = [
-        to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], SPACING_MM)
+        to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], spacing_mm)
         for mask in (scan.labels > 0, scan.labels == 2)
     ]
     liver, tumour = (share >= 0.5 for share in shares)
@@ -96,26 +101,31 @@ def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str) ->
         hu=hu.round().to(torch.int16).numpy(),
         labels=labels.numpy(),
         slice_spacing=spacing[0],
+        spacing_mm=spacing_mm,
         tumour_labelled=scan.tumour_labelled,
         split=split,
         kind=kind,
     )
 
 
-def prepare(data: Path, output: Path, phantoms: int, seed: int) -> None:
-    """Write ``<id>.npz`` for every scan that is not a test patient, its tilted copy, and the phantoms."""
+def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: float = SPACING_MM) -> None:
+    """Write ``<id>.npz`` for every scan that is not a test patient, its tilted copy, and the phantoms.
+
+    Every split of :mod:`Training.protocols` draws from this one folder.
+    """
     output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    for entry in tqdm([e for e in read_catalogue(data) if e["split"] == "train"], desc="scans"):
+    entries = [entry for entry in read_catalogue(data) if entry["split"] == "train"]
+    # The bundled network's validation scans come last: so the others are tilted as they were for its training.
+    for entry in tqdm(sorted(entries, key=lambda entry: entry["id"] in VALIDATION), desc="scans"):
         scan = read_scan(data, entry)
         split = "validation" if entry["id"] in VALIDATION else "train"
-        save_on_model_grid(scan, output / f"{entry['id']}.npz", split, "real")
-        if split == "train":
-            save_on_model_grid(tilt(scan, rng), output / f"{entry['id']}_tilted.npz", split, "tilted")
+        save_on_model_grid(scan, output / f"{entry['id']}.npz", split, "real", spacing_mm)
+        save_on_model_grid(tilt(scan, rng), output / f"{entry['id']}_tilted.npz", split, "tilted", spacing_mm)
     for number in tqdm(range(phantoms), desc="phantoms"):
         phantom = make_phantom(FIRST_PHANTOM_SEED + number)
         scan = LabelledScan(phantom.ct, phantom.labels, True)
-        save_on_model_grid(scan, output / f"phantom_{number:03d}.npz", "train", "phantom")
+        save_on_model_grid(scan, output / f"phantom_{number:03d}.npz", "train", "phantom", spacing_mm)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -127,8 +137,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("prepared"))
     parser.add_argument("--phantoms", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--spacing-mm", type=float, default=SPACING_MM, help="size of the pixels in-plane")
     options = parser.parse_args(argv)
-    prepare(options.data, options.output, options.phantoms, options.seed)
+    prepare(options.data, options.output, options.phantoms, options.seed, options.spacing_mm)
 
 
 if __name__ == "__main__":

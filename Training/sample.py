@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from torch.nn import functional
 
 from LiverSegLib.grid import neighbour_stacks
 
-from .spec import OFFSETS_MM
+from .protocols import get_split
+from .spec import OFFSETS_MM, SPACING_MM
 
 AIR_HU = -250.0
+# At the dome and at the lower tip, where a slice shows little of the liver, most mistakes are made.
+LIVER_END_MM = 15.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class PreparedScan:
         """Indices of the slices that hold liver."""
         return (self.labels > 0).flatten(1).any(1).nonzero()[:, 0]
 
+    @property
+    def end_slices(self) -> Tensor:
+        """Indices of the slices, in the liver or beyond it, within 15 mm of its highest or lowest slice."""
+        liver = self.liver_slices
+        if len(liver) == 0:
+            return liver
+        position = torch.arange(len(self.hu), device=self.hu.device)
+        distance = torch.minimum((position - liver[0]).abs(), (position - liver[-1]).abs())
+        return (distance * self.slice_spacing <= LIVER_END_MM).nonzero()[:, 0]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -43,12 +57,24 @@ class Batch:
     tumour_labelled: Tensor
 
 
-def load_scans(folder: Path, split: str, device: torch.device) -> list[PreparedScan]:
-    """All scans of one split, in the order of their names."""
+def load_scans(
+    folder: Path, part: str, device: torch.device, split: str = "bundled", spacing_mm: float = SPACING_MM
+) -> list[PreparedScan]:
+    """The scans of one part ("train" or "validation") of a split of :mod:`Training.protocols`, in name's order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none.
+    ValueError
+        If they were prepared with other pixels than ``spacing_mm``.
+    """
+    membership = get_split(split)
     scans = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:
-            if str(stored["split"]) == split:
+            if membership.part_of(path.stem, str(stored["kind"]), str(stored["split"])) == part:
+                _check_spacing(path, float(stored.get("spacing_mm", 1.5)), spacing_mm)
                 scans.append(
                     PreparedScan(
                         path.stem,
@@ -60,8 +86,18 @@ def load_scans(folder: Path, split: str, device: torch.device) -> list[PreparedS
                     )
                 )
     if not scans:
-        raise FileNotFoundError(f"no prepared scans of split {split} in {folder}; run python -m Training.prepare first")
+        raise FileNotFoundError(
+            f"no prepared scans of split {split}, part {part}, in {folder}; run python -m Training.prepare first"
+        )
     return scans
+
+
+def _check_spacing(path: Path, stored_mm: float, wanted_mm: float) -> None:
+    if abs(stored_mm - wanted_mm) > 1e-6:
+        raise ValueError(
+            f"{path} has pixels of {stored_mm} mm, not {wanted_mm}; "
+            f"run python -m Training.prepare --spacing-mm {wanted_mm} into a folder of its own"
+        )
 
 
 class SliceSampler:
@@ -79,16 +115,30 @@ class SliceSampler:
         Share of samples drawn from slices with liver; the others are drawn from all slices of the scan.
     seed
         Seed of the generator.
+    offsets_mm
+        Where the neighbouring slices lie, in mm towards superior.
+    end_share
+        Share of samples drawn from the ends of the liver; ``liver_share`` then divides the rest.
     """
 
     def __init__(
-        self, scans: list[PreparedScan], size: int, weights: dict[str, float], liver_share: float, seed: int
+        self,
+        scans: list[PreparedScan],
+        size: int,
+        weights: dict[str, float],
+        liver_share: float,
+        seed: int,
+        offsets_mm: Sequence[float] = OFFSETS_MM,
+        end_share: float = 0.0,
     ) -> None:
         self.scans = scans
         self.size = size
         self.liver_share = liver_share
         self.generator = np.random.default_rng(seed)
+        self.offsets_mm = tuple(offsets_mm)
+        self.end_share = end_share
         self.liver_slices = [scan.liver_slices.cpu().numpy() for scan in scans]
+        self.end_slices = [scan.end_slices.cpu().numpy() for scan in scans]
         self.probability = self._scan_probability(weights)
 
     def _scan_probability(self, weights: dict[str, float]) -> np.ndarray:
@@ -110,20 +160,25 @@ class SliceSampler:
 
     def _sample(self, index: int) -> tuple[Tensor, Tensor, bool]:
         scan = self.scans[index]
-        if self.generator.random() < self.liver_share:
-            position = int(self.generator.choice(self.liver_slices[index]))
-        else:
-            position = int(self.generator.integers(len(scan.hu)))
+        position = self._position(index)
         # Stretched offsets stand for wrong slice spacing; mirrored ones never occur, since orientation is known.
-        offsets = np.array(OFFSETS_MM) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
+        offsets = np.array(self.offsets_mm) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
         wanted = torch.tensor([position], device=scan.hu.device)
         low, high = self._slices_around(scan, position)
         stack = neighbour_stacks(scan.hu[low:high].float(), wanted - low, scan.slice_spacing, offsets.tolist())[0]
         box = self._square(scan)
         return _cut(stack, box, AIR_HU), _cut(scan.labels[position], box, 0), scan.tumour_labelled
 
+    def _position(self, index: int) -> int:
+        draw = self.generator.random()
+        if draw < self.end_share:
+            return int(self.generator.choice(self.end_slices[index]))
+        if draw < self.end_share + (1 - self.end_share) * self.liver_share:
+            return int(self.generator.choice(self.liver_slices[index]))
+        return int(self.generator.integers(len(self.scans[index].hu)))
+
     def _slices_around(self, scan: PreparedScan, position: int) -> tuple[int, int]:
-        reach = int(np.ceil(1.3 * max(OFFSETS_MM) / scan.slice_spacing)) + 1
+        reach = int(np.ceil(1.3 * max(map(abs, self.offsets_mm)) / scan.slice_spacing)) + 1
         return max(0, position - reach), min(len(scan.hu), position + reach + 1)
 
     def _square(self, scan: PreparedScan) -> tuple[int, int, int]:

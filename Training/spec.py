@@ -1,12 +1,15 @@
-"""What the network sees and says: the one place where training fixes it, copied into the model card on export."""
+"""What the bundled network sees and says: the defaults of :class:`Training.fit.Settings`.
+
+Spacing, offsets and widths are options of ``Training.fit``; they travel with the checkpoint into the model card.
+"""
 
 from __future__ import annotations
+
+from .protocols import VALIDATION as VALIDATION  # where evaluation looks for it
 
 SPACING_MM = 1.5
 OFFSETS_MM = (-6.0, -3.0, 0.0, 3.0, 6.0)
 WINDOW_HU = (-160.0, 240.0)
 CLASSES = ("background", "liver", "tumour")
 WIDTHS = (16, 32, 64, 128, 256)
-
-# Held out of training to watch its progress; one patient each. The test patients (split "test") are never read.
-VALIDATION = ("ircad_e10", "ircad_e16", "lits_023")
+BASE_WIDTH, DEPTH = WIDTHS[0], len(WIDTHS)

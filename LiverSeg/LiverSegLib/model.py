@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -26,7 +26,8 @@ class ModelCard:
 
     ``spacing_mm`` is the in-plane pixel size, ``offsets_mm`` where the neighbouring slices lie (towards superior),
     ``window_hu`` what is mapped to [-1, 1], ``classes`` the names of the output channels, ``widths`` the channels of
-    the U-Net's levels, ``sha256`` the digest of the weights file. The rest is for people.
+    the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``sha256`` the digest
+    of the weights file. The rest is for people.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ModelCard:
     training: dict[str, Any]
     accuracy: dict[str, Any]
     limits: list[str]
+    block: str = "plain"
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
@@ -55,7 +57,8 @@ class ModelCard:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            card = {field.name: content[field.name] for field in fields(cls)}
+            wanted = [field.name for field in fields(cls) if field.name in content or field.default is MISSING]
+            card = {name: content[name] for name in wanted}
             for name in ("offsets_mm", "window_hu", "classes", "widths"):
                 card[name] = tuple(card[name])
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -86,9 +89,9 @@ class LiverModel:
             raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
         try:
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            network = UNet(len(card.offsets_mm), len(card.classes), card.widths)
+            network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block)
             network.load_state_dict(weights)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
+        except (RuntimeError, UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
         return cls(network.eval(), card)
 

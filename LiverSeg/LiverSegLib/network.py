@@ -23,6 +23,23 @@ class ConvBlock(nn.Sequential):
         )
 
 
+class ResidualBlock(ConvBlock):
+    """The same with the input, widened by a 1×1 convolution, added before the last ReLU (He et al., CVPR 2016)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = images
+        for position in range(5):
+            features = self[position](features)
+        return self[5](features + self.shortcut(images))
+
+
+BLOCKS: dict[str, type[ConvBlock]] = {"plain": ConvBlock, "residual": ResidualBlock}
+
+
 class UNet(nn.Module):
     """U-Net from slices with neighbours to class logits.
 
@@ -34,6 +51,8 @@ class UNet(nn.Module):
         Output classes, background included.
     widths
         Channels at each level, from full resolution to the bottom.
+    block
+        What each level is built of: "plain" or "residual".
 
     Notes
     -----
@@ -41,14 +60,21 @@ class UNet(nn.Module):
     Output (n, classes, rows, columns), logits.
     """
 
-    def __init__(self, in_channels: int, classes: int, widths: Sequence[int] = (16, 32, 64, 128, 256)) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        widths: Sequence[int] = (16, 32, 64, 128, 256),
+        block: str = "plain",
+    ) -> None:
         super().__init__()
         pairs = list(pairwise(widths))
-        self.stem = ConvBlock(in_channels, widths[0])
-        self.down = nn.ModuleList(ConvBlock(shallow, deep) for shallow, deep in pairs)
+        level = BLOCKS[block]
+        self.stem = level(in_channels, widths[0])
+        self.down = nn.ModuleList(level(shallow, deep) for shallow, deep in pairs)
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in reversed(pairs))
-        self.merge = nn.ModuleList(ConvBlock(2 * shallow, shallow) for shallow, _ in reversed(pairs))
+        self.merge = nn.ModuleList(level(2 * shallow, shallow) for shallow, _ in reversed(pairs))
         self.head = nn.Conv2d(widths[0], classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,0 +1,185 @@
+"""A degradation changes the picture as it says, and its reference stays exact in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from LiverSegLib.metrics import dice
+from LiverSegLib.phantom import make_phantom
+from LiverSegLib.resample import resample
+from LiverSegLib.volume import CTVolume
+from Training.degrade import DEGRADATIONS, degrade, estimate_noise
+
+SAME_GRID = ("noise_doubled", "shift_plus_30", "shift_minus_30", "streaks", "no_contrast")
+NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
+
+
+@pytest.fixture(scope="module")
+def scan() -> tuple[CTVolume, np.ndarray]:
+    """A phantom of 3 mm slices, 2 mm pixels, whose HU go on far beyond the liver."""
+    phantom = make_phantom(0, shape=(70, 150, 170), spacing=(3.0, 2.2, 2.2))
+    return replace(phantom.ct.canonical(), name="phantom"), replace(phantom.ct, hu=phantom.labels).canonical().hu
+
+
+def volume_ml(ct: CTVolume, labels: np.ndarray) -> float:
+    return float((labels > 0).sum() * ct.voxel_volume_ml)
+
+
+def centre_mm(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
+    """RAS millimetres of the liver's centre of mass."""
+    k, j, i = np.argwhere(labels > 0).mean(axis=0)
+    return (ct.affine @ (i, j, k, 1.0))[:3]
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_image_and_labels_stay_on_one_grid_of_the_right_types(scan, name: str) -> None:
+    ct, labels = degrade(name, *scan)
+    assert ct.hu.shape == labels.shape
+    assert (ct.hu.dtype, labels.dtype) == (np.int16, np.uint8)
+    assert set(np.unique(labels)) <= {0, 1, 2}
+    assert not (ct.hu.shape == scan[0].hu.shape and np.array_equal(ct.hu, scan[0].hu))
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_seed_repeats_a_degradation_and_leaves_its_input_alone(scan, name: str) -> None:
+    hu, labels, affine = scan[0].hu.copy(), scan[1].copy(), scan[0].affine.copy()
+    first, second = degrade(name, *scan, seed=4), degrade(name, *scan, seed=4)
+    assert np.array_equal(first[0].hu, second[0].hu)
+    assert np.array_equal(scan[0].hu, hu) and np.array_equal(scan[1], labels) and np.array_equal(scan[0].affine, affine)
+
+
+@pytest.mark.parametrize("name", ("noise_doubled", "streaks", "cropped"))
+def test_another_seed_gives_another_result(scan, name: str) -> None:
+    first, second = (degrade(name, *scan, seed=seed)[0].hu for seed in (0, 1))
+    assert first.shape != second.shape or not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", SAME_GRID)
+def test_what_only_changes_values_keeps_geometry_and_labels(scan, name: str) -> None:
+    ct, labels = degrade(name, *scan)
+    assert np.array_equal(ct.affine, scan[0].affine)
+    assert np.array_equal(labels, scan[1])
+
+
+@pytest.mark.parametrize("name", NEW_GRID)
+def test_the_liver_stays_where_it_is_in_the_patient(scan, name: str) -> None:
+    ct, labels = degrade(name, *scan)
+    assert volume_ml(ct, labels) == pytest.approx(volume_ml(*scan), rel=0.01)
+    assert centre_mm(ct, labels) == pytest.approx(centre_mm(*scan), abs=0.3)
+    back = resample(labels, ct.affine, scan[1].shape, scan[0].affine, order=0)
+    assert dice(back > 0, scan[1] > 0) > (0.95 if name == "slices_5mm" else 0.9999)
+
+
+@pytest.mark.parametrize("name", NEW_GRID)
+def test_the_image_moves_with_its_labels(scan, name: str) -> None:
+    ct, labels = degrade(name, *scan)
+    assert np.median(ct.hu[labels == 1]) == pytest.approx(np.median(scan[0].hu[scan[1] == 1]), abs=2)
+    back = resample(ct.hu, ct.affine, scan[0].hu.shape, scan[0].affine, fill=-1000)
+    liver = scan[1] > 0
+    assert np.abs(back[liver].astype(float) - scan[0].hu[liver]).mean() < 15
+
+
+def test_noise_estimated_is_the_noise_put_in() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.zeros((6, 60, 60), np.uint8)
+    labels[:, 5:55, 5:55] = 1
+    hu = np.where(labels, 110, -100) + rng.normal(0, 14, labels.shape)
+    ct = CTVolume.from_array(hu, np.diag((-1.4, -1.4, 3.0, 1.0)))
+    assert estimate_noise(ct, labels) == pytest.approx(14, rel=0.05)
+    assert estimate_noise(ct, np.zeros_like(labels)) == pytest.approx(14, rel=0.05)
+
+
+def test_noise_doubles(scan) -> None:
+    noisy, labels = degrade("noise_doubled", *scan)
+    assert estimate_noise(noisy, labels) == pytest.approx(2 * estimate_noise(*scan), rel=0.1)
+    assert noisy.hu[labels == 1].mean() == pytest.approx(scan[0].hu[labels == 1].mean(), abs=1)
+
+
+def test_thick_slices_are_the_mean_of_their_slab() -> None:
+    rng = np.random.default_rng(0)
+    hu = rng.integers(-100, 200, (12, 8, 8)).astype(np.int16)
+    labels = rng.integers(0, 3, hu.shape).astype(np.uint8)
+    thick, thick_labels = degrade("slices_5mm", CTVolume(hu, np.diag((-1.0, -1.0, 1.25, 1.0))), labels)
+    assert thick.spacing[0] == pytest.approx(5.0)
+    assert np.abs(thick.hu - hu.reshape(3, 4, 8, 8).mean(axis=1)).max() <= 0.501
+    slabs = labels.reshape(3, 4, 8, 8)
+    assert np.array_equal(thick_labels > 0, (slabs > 0).mean(axis=1) >= 0.5)
+    assert np.array_equal(thick_labels == 2, (slabs == 2).mean(axis=1) >= 0.5)
+    # The first slab's centre lies in the middle of the four slices that it is made of.
+    assert thick.affine[2, 3] == pytest.approx(1.5 * 1.25)
+
+
+@pytest.mark.parametrize(("name", "slice_mm"), [("slices_5mm", 5.0), ("slices_5mm", 6.4), ("slices_07mm", 0.5)])
+def test_slices_that_are_thick_or_thin_enough_stay(scan, name: str, slice_mm: float) -> None:
+    ct = replace(scan[0], affine=np.diag((-2.0, -2.0, slice_mm, 1.0)))
+    same, labels = degrade(name, ct, scan[1])
+    assert same is ct and labels is scan[1]
+
+
+def test_thin_slices_lie_between_their_neighbours() -> None:
+    ramp = np.broadcast_to(np.arange(10, dtype=np.int16)[:, None, None] * 100, (10, 4, 4)).copy()
+    labels = (ramp > 450).astype(np.uint8)
+    thin, thin_labels = degrade("slices_07mm", CTVolume(ramp, np.diag((-1.0, -1.0, 2.1, 1.0))), labels)
+    assert len(thin.hu) == 30
+    assert thin.spacing[0] == pytest.approx(0.7)
+    height = thin.affine[2, 3] + 0.7 * np.arange(30)
+    assert np.abs(thin.hu[:, 0, 0] - np.clip(height / 2.1 * 100, 0, 900)).max() <= 0.51
+    assert np.array_equal(thin_labels[:, 0, 0] > 0, height > 4.5 * 2.1)
+
+
+def test_a_cropped_field_of_view_holds_the_liver_and_little_else(scan) -> None:
+    ct, labels = degrade("cropped", *scan)
+    assert (labels > 0).sum() == (scan[1] > 0).sum()
+    liver = np.argwhere(labels > 0)
+    for axis, mm in enumerate(ct.spacing):
+        margins = np.array((liver[:, axis].min(), labels.shape[axis] - 1 - liver[:, axis].max())) * mm
+        assert (margins <= 25).all()
+    assert ct.hu.size < 0.5 * scan[0].hu.size
+
+
+@pytest.mark.parametrize(("name", "shift"), [("shift_plus_30", 30), ("shift_minus_30", -30)])
+def test_a_shift_is_exact(scan, name: str, shift: int) -> None:
+    assert np.array_equal(degrade(name, *scan)[0].hu.astype(int), scan[0].hu.astype(int) + shift)
+
+
+def test_a_shift_does_not_wrap_around() -> None:
+    ct = CTVolume(np.full((2, 2, 2), 32767, np.int16), np.eye(4))
+    assert (degrade("shift_plus_30", ct, np.zeros((2, 2, 2), np.uint8))[0].hu == 32767).all()
+
+
+def test_streaks_run_through_the_liver_from_metal_outside_it(scan) -> None:
+    ct, labels = degrade("streaks", *scan)
+    change = ct.hu.astype(int) - scan[0].hu
+    metal = ct.hu == 3000
+    assert metal.any() and not (metal & (labels > 0)).any()
+    struck = np.flatnonzero(np.abs(change).max(axis=(1, 2)))
+    assert 3 <= len(struck) <= 10  # 30 mm of 3 mm slices
+    liver = change[struck][labels[struck] > 0]
+    assert liver.max() > 30 and liver.min() < -30
+
+
+def test_without_contrast_the_liver_is_native_and_borders_with_fat_stay(scan) -> None:
+    ct, labels = degrade("no_contrast", *scan)
+    before, after = scan[0].hu.astype(float), ct.hu.astype(float)
+    assert np.median(after[labels == 1]) == pytest.approx(55, abs=3)
+    spleen_and_kidneys = (labels == 0) & (before > 100) & (before < 200)
+    assert np.median(after[spleen_and_kidneys]) < 60
+    fat = before < -60
+    assert np.abs(after - before)[fat].mean() < 3
+    bone = (labels == 0) & (before > 300)
+    assert np.abs(after - before)[bone].max() <= 1
+    assert estimate_noise(ct, labels) == pytest.approx(estimate_noise(*scan), rel=0.15)
+
+
+def test_a_scan_without_contrast_stays_as_it_is(scan) -> None:
+    native, labels = degrade("no_contrast", *scan)
+    assert degrade("no_contrast", native, labels)[0] is native
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_a_scan_without_a_liver_is_no_error(scan, name: str) -> None:
+    empty = np.zeros_like(scan[1])
+    assert not degrade(name, scan[0], empty)[1].any()

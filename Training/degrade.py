@@ -1,0 +1,277 @@
+"""What other scanners, protocols and patients do to a CT, as functions of a scan and its reference.
+
+Each degradation takes an axial stack (a canonical :class:`~LiverSegLib.volume.CTVolume`), its labels, uint8 (k, j, i)
+on the same grid, and a random generator; it returns a new scan and the labels that are exact for it. The input is
+never changed, and the same generator's seed gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+from scipy import ndimage
+
+from LiverSegLib.boxes import box_of
+from LiverSegLib.volume import CTVolume
+
+Degraded = tuple[CTVolume, np.ndarray]
+Degradation = Callable[[CTVolume, np.ndarray, np.random.Generator], Degraded]
+
+# Grain of the added noise: about what a soft-tissue reconstruction kernel leaves of white noise.
+GRAIN_MM = 0.6
+# Window of the noise estimate in voxels: wide enough for its mean, narrow enough to miss most vessels.
+NOISE_WINDOW = 5
+SOFT_TISSUE_HU = (0, 200)
+FIELD_MARGIN_MM = (5.0, 25.0)
+
+METAL_HU, METAL_RADIUS_MM = 3000, 4.0
+STREAKS, STREAK_HU, STREAK_DEGREES = 36, 120.0, (1.0, 4.0)
+STREAK_REACH_MM, STREAK_HALF_HEIGHT_MM, METAL_TO_LIVER_MM = 120.0, 15.0, 40.0
+
+# Without contrast medium; the liver's own vessels are then darker than it.
+NATIVE_LIVER_HU, NATIVE_VESSEL_HU, NATIVE_OTHER_HU = 55.0, 40.0, 45.0
+BONE_HU, BONE_GAP_MM, BONE_MARGIN_MM = 250, 16.0, 2.0
+
+
+def noise_doubled(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Add Gaussian noise so that the noise's standard deviation doubles (variances add: √3 times what is there)."""
+    added = np.sqrt(3.0) * estimate_noise(ct, labels)
+    sigma = [GRAIN_MM / mm for mm in ct.spacing[1:]]
+    hu = np.empty_like(ct.hu)
+    for k, picture in enumerate(ct.hu):
+        grain = ndimage.gaussian_filter(rng.standard_normal(picture.shape, dtype=np.float32), sigma)
+        hu[k] = _whole(picture + grain * (added / grain.std()))
+    return replace(ct, hu=hu), labels
+
+
+def estimate_noise(ct: CTVolume, labels: np.ndarray) -> float:
+    """Standard deviation of the noise in HU: the median, over the liver, of the deviation in small windows.
+
+    Windows of 5×5 voxels that lie wholly in label 1 of their slice; where there are fewer than 100, in soft tissue of
+    0 to 200 HU; where there is none of that either, 0.
+    """
+    window = np.ones((NOISE_WINDOW, NOISE_WINDOW), bool)
+    for region in (labels == 1, (ct.hu > SOFT_TISSUE_HU[0]) & (ct.hu < SOFT_TISSUE_HU[1])):
+        deviations = np.concatenate(
+            [
+                _window_deviations(hu)[ndimage.binary_erosion(mask, window)]
+                for hu, mask in zip(ct.hu, region, strict=True)
+            ]
+        )
+        if len(deviations) >= 100:
+            return float(np.median(deviations))
+    return 0.0
+
+
+def _window_deviations(picture: np.ndarray) -> np.ndarray:
+    values = picture.astype(np.float64)
+    mean = ndimage.uniform_filter(values, NOISE_WINDOW)
+    variance = ndimage.uniform_filter(values**2, NOISE_WINDOW) - mean**2
+    count = NOISE_WINDOW**2
+    return np.sqrt(np.maximum(variance, 0) * count / (count - 1))
+
+
+def slices_5mm(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Average slabs of 5 mm; a label goes where it fills half of the slab. Thicker slices stay as they are.
+
+    The slabs fill the scan exactly, so their thickness is 5 mm up to rounding of their number.
+    """
+    count = max(1, round(len(ct.hu) * ct.spacing[0] / 5.0))
+    if count >= len(ct.hu):
+        return ct, labels
+    hu, thick = np.empty((count, *ct.hu.shape[1:]), np.int16), np.zeros((count, *labels.shape[1:]), np.uint8)
+    for n, (part, weights) in enumerate(_slabs(len(ct.hu), count)):
+        hu[n] = _whole(np.tensordot(weights, ct.hu[part].astype(np.float32), axes=1))
+        for mask in (labels[part] > 0, labels[part] == 2):
+            # Liver first, and tumour on top of it: 1 + 1.
+            thick[n] += np.tensordot(weights, mask.astype(np.float32), axes=1) >= 0.5
+    return replace(ct, hu=hu, affine=_resliced(ct.affine, len(ct.hu) / count)), thick
+
+
+def _slabs(slices: int, count: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """For each of ``count`` equal slabs the slices that it cuts and the share of each in it, float32, sum 1."""
+    edges = np.arange(count + 1) * (slices / count)
+    for low, high in pairwise(edges):
+        part = slice(int(low + 1e-6), min(slices, int(np.ceil(high - 1e-6))))
+        index = np.arange(part.start, part.stop)
+        overlap = np.minimum(index + 1, high) - np.maximum(index, low)
+        yield part, (overlap / overlap.sum()).astype(np.float32)
+
+
+def slices_07mm(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Interpolate slices of 0.7 mm linearly; thinner ones stay as they are.
+
+    Labels are those of the nearest slice: where the interpolated mask crosses one half, so nothing moves. Halfway
+    between thick slices the picture is a blend of both and the border in it is a matter of taste.
+    """
+    slices = len(ct.hu)
+    count = max(1, round(slices * ct.spacing[0] / 0.7))
+    if count <= slices:
+        return ct, labels
+    # Beyond the centres of the outermost slices, up to their faces, their values go on.
+    position = np.clip((np.arange(count) + 0.5) * (slices / count) - 0.5, 0, slices - 1)
+    lower = np.minimum(position.astype(int), max(0, slices - 2))
+    upper = np.minimum(lower + 1, slices - 1)
+    hu = np.empty((count, *ct.hu.shape[1:]), np.int16)
+    for n, share in enumerate((position - lower).astype(np.float32)):
+        hu[n] = _whole(ct.hu[lower[n]] * (1 - share) + ct.hu[upper[n]] * share)
+    thin = labels[np.floor(position + 0.5).astype(int)]
+    return replace(ct, hu=hu, affine=_resliced(ct.affine, slices / count)), thin
+
+
+def _resliced(affine: np.ndarray, ratio: float) -> np.ndarray:
+    """The affine for slices ``ratio`` times as thick that begin at the same face."""
+    resliced = affine.copy()
+    resliced[:3, 2] *= ratio
+    resliced[:3, 3] += affine[:3, 2] * (ratio / 2 - 0.5)
+    return resliced
+
+
+def cropped(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Cut the field of view, and the slices, to the liver and 5 to 25 mm at each of its sides.
+
+    Spine, flanks and most of the spleen are gone, as in a scan for the liver alone. Without a liver the scan stays.
+    """
+    if not labels.any():
+        return ct, labels
+    box = []
+    for side, mm, size in zip(box_of(labels), ct.spacing, labels.shape, strict=True):
+        before, after = (int(margin / mm) for margin in rng.uniform(*FIELD_MARGIN_MM, size=2))
+        box.append(slice(max(0, side.start - before), min(size, side.stop + after)))
+    affine = ct.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in reversed(box)]
+    part = tuple(box)
+    return replace(ct, hu=ct.hu[part].copy(), affine=affine), labels[part].copy()
+
+
+def shift_plus_30(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Every voxel 30 HU brighter: a scanner out of calibration."""
+    return replace(ct, hu=_whole(ct.hu.astype(np.float32) + 30)), labels
+
+
+def shift_minus_30(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Every voxel 30 HU darker."""
+    return replace(ct, hu=_whole(ct.hu.astype(np.float32) - 30)), labels
+
+
+def streaks(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """A piece of metal of 8 mm within 40 mm of the liver, and bright and dark streaks from it.
+
+    Drawn, not simulated: wedges of random sign, width and strength that fade with the distance from the metal and with
+    the slices above and below it. Real streaks come from projections and are longest along dense bone.
+    """
+    place = _place_of_metal(ct, labels, rng)
+    if place is None:
+        return ct, labels
+    k0, j0, i0 = place
+    down, left = np.ogrid[: ct.hu.shape[1], : ct.hu.shape[2]]
+    y, x = (down - j0) * ct.spacing[1], (left - i0) * ct.spacing[2]
+    radius = np.hypot(y, x)
+    pattern = _star(np.degrees(np.arctan2(y, x)), rng) * np.exp(-radius / STREAK_REACH_MM)
+    hu = ct.hu.copy()
+    height = np.abs(np.arange(len(hu)) - k0) * ct.spacing[0]
+    for k in np.flatnonzero(height < STREAK_HALF_HEIGHT_MM):
+        # The slice of the metal itself has all of it, the farthest almost nothing.
+        hu[k] = _whole(hu[k] + pattern * (1 - height[k] / STREAK_HALF_HEIGHT_MM))
+        metal = np.hypot(radius, height[k]) <= METAL_RADIUS_MM
+        hu[k][metal & (labels[k] == 0)] = METAL_HU
+    return replace(ct, hu=hu), labels
+
+
+def _place_of_metal(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """A voxel (k, j, i) of the body outside the liver, in a slice of its middle half; None if there is none."""
+    with_liver = np.flatnonzero(labels.any(axis=(1, 2)))
+    if not len(with_liver):
+        return None
+    k = int(rng.choice(with_liver[len(with_liver) // 4 : len(with_liver) * 3 // 4 + 1]))
+    distance = ndimage.distance_transform_edt(labels[k] == 0, sampling=ct.spacing[1:])
+    near = (distance > METAL_RADIUS_MM) & (distance < METAL_TO_LIVER_MM) & (ct.hu[k] > -50)
+    places = np.argwhere(near)
+    return np.array((k, *rng.choice(places))) if len(places) else None
+
+
+def _star(degrees: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """HU of the streaks by direction, before they fade: float64, the directions' shape."""
+    star = np.zeros(degrees.shape)
+    directions, widths = rng.uniform(-180, 180, STREAKS), rng.uniform(*STREAK_DEGREES, STREAKS)
+    for direction, width, strength in zip(directions, widths, rng.normal(0, STREAK_HU, STREAKS), strict=True):
+        off = (degrees - direction + 180) % 360 - 180
+        star += strength * np.exp(-0.5 * (off / width) ** 2)
+    return star
+
+
+def no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Take the contrast medium out, crudely: liver to 55 HU, its vessels to 40, all else above 45 nearly to 45.
+
+    A voxel's new value follows from the median of 5×5 around it in its slice, so that noise and borders stay; inside
+    the reference by one curve, outside by another, blended over about 2 mm at its edge. No organ but the liver is
+    known: spleen, kidneys, vessels, muscle and opacified bowel all end at 45 to 55 HU (true kidneys are near 30,
+    muscle near 55). Bone is what exceeds 250 HU, with 2 mm round it and what it encloses: it stays, as do arteries
+    brighter than that; in scans clipped below 250 HU it darkens, too. The liver keeps a step of a few HU to its
+    neighbours just where the reference has its edge; in a real scan there can be none. A liver of 60 HU or less is
+    taken for one without contrast, and the scan stays as it is.
+    """
+    parenchyma = float(np.median(ct.hu[labels == 1])) if (labels == 1).any() else 0.0
+    if parenchyma <= NATIVE_LIVER_HU + 5:
+        return ct, labels
+    liver = ([40.0, parenchyma, parenchyma + 50], [40.0, NATIVE_LIVER_HU, NATIVE_VESSEL_HU])
+    other = ([NATIVE_OTHER_HU, 3000.0], [NATIVE_OTHER_HU, NATIVE_OTHER_HU + 0.05 * (3000 - NATIVE_OTHER_HU)])
+    sigma = [1.0 / mm for mm in ct.spacing[1:]]
+    hu = np.empty_like(ct.hu)
+    for k, picture in enumerate(ct.hu):
+        smooth = ndimage.median_filter(picture, 5).astype(np.float32)
+        share = ndimage.gaussian_filter((labels[k] > 0).astype(np.float32), sigma)
+        wanted = share * _curve(smooth, *liver) + (1 - share) * _curve(smooth, *other)
+        wanted = np.where(_bone(picture, ct.spacing[1:]) & (labels[k] == 0), smooth, wanted)
+        hu[k] = _whole(picture + (wanted - smooth))
+    return replace(ct, hu=hu), labels
+
+
+def _curve(values: np.ndarray, nodes: list[float], levels: list[float]) -> np.ndarray:
+    """Piecewise linear; below the first node the values stay, above the last its level goes on."""
+    return np.where(values <= nodes[0], values, np.interp(values, nodes, levels)).astype(np.float32)
+
+
+def _bone(picture: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    bright = picture > BONE_HU
+    if not bright.any():
+        return bright
+    # Marrow is darker than the bone round it, and thin bone has gaps: grow until they close, fill, and shrink again.
+    grown = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~bright, sampling=spacing) < BONE_GAP_MM / 2)
+    return ndimage.distance_transform_edt(grown, sampling=spacing) > BONE_GAP_MM / 2 - BONE_MARGIN_MM
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(np.int16)
+
+
+DEGRADATIONS: dict[str, Degradation] = {
+    function.__name__: function
+    for function in (
+        noise_doubled,
+        slices_5mm,
+        slices_07mm,
+        cropped,
+        shift_plus_30,
+        shift_minus_30,
+        streaks,
+        no_contrast,
+    )
+}
+
+
+def degrade(name: str, ct: CTVolume, labels: np.ndarray, seed: int = 0) -> Degraded:
+    """Apply one of :data:`DEGRADATIONS`; the random numbers depend on its name, the scan's name and the seed only.
+
+    Raises
+    ------
+    KeyError
+        If there is no degradation of that name.
+    """
+    rng = np.random.default_rng([seed, crc32(f"{name} {ct.name}".encode())])
+    return DEGRADATIONS[name](ct, labels, rng)

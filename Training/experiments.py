@@ -1,0 +1,188 @@
+"""Run experiments one after the other: ``python -m Training.experiments NAME ... [--seeds 0 1] [options of fit]``.
+
+Each is a set of options of :mod:`Training.fit` under a name; `EXPERIMENTS.md` says why and what was expected. A name
+may hold ``*``. What is interrupted goes on from its checkpoint when the same command is given again; what is done is in
+the table and is left out. Scans are prepared first where they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fnmatch
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+from .fit import Settings, command_of, fit, parse_settings
+from .prepare import prepare, shared_data
+from .protocols import get_split
+from .spec import SPACING_MM
+
+COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "liver_dice", "tumour_dice", "scans")
+
+# Nine persons of both data sets, with slices of 1.6 to 5 mm and all three kinds of intensity.
+SCREENING = {"split": "fold2of4", "steps": 3000, "validate_every": 1000}
+FULL = {"steps": 13000, "validate_every": 1000}
+# The earlier projects had no phantoms and no tilted copies.
+AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "steps": 6000, "validate_every": 1000}
+PROTOCOL_C = {**AS_THEY_WERE, "split": "protocol_c", "size": 256, "sampled_size": 288}
+PROTOCOL_D = {**AS_THEY_WERE, "augmentation": "project_e"}
+
+EXPERIMENTS: dict[str, dict] = {
+    "baseline": SCREENING,
+    "ends_20": {**SCREENING, "end_share": 0.2},
+    "pixels_1.25": {**SCREENING, "spacing_mm": 1.25, "size": 272, "sampled_size": 352},
+    "pixels_2": {**SCREENING, "spacing_mm": 2.0, "size": 176, "sampled_size": 224},
+    "width_24": {**SCREENING, "base_width": 24},
+    "residual": {**SCREENING, "block": "residual"},
+    "loss_boundary": {**SCREENING, "loss": "boundary"},
+    "offsets_wide": {**SCREENING, "offsets_mm": (-12.0, -6.0, 0.0, 6.0, 12.0)},
+    "offsets_3": {**SCREENING, "offsets_mm": (-4.0, 0.0, 4.0)},
+    "offsets_7": {**SCREENING, "offsets_mm": (-12.0, -6.0, -3.0, 0.0, 3.0, 6.0, 12.0)},
+    "tumour_1": {**SCREENING, "tumour_weight": 1.0},
+    "strength_0.5": {**SCREENING, "augmentation_strength": 0.5},
+    "strength_1.5": {**SCREENING, "augmentation_strength": 1.5},
+    "no_window": {**SCREENING, "random_window": False},
+    "loss_focal": {**SCREENING, "loss": "focal"},
+    "ema_0.99": {**SCREENING, "ema_decay": 0.99},
+    "depth_4": {**SCREENING, "depth": 4},
+    **{f"crossval_{fold}": {**FULL, "split": f"fold{fold}of4"} for fold in range(4)},
+    "protocol_a": {**FULL, "split": "protocol_a"},
+    "protocol_b": {**FULL, "split": "protocol_b"},
+    "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
+    "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
+    "protocol_c_cross_entropy_tumour": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 1.0},
+    "protocol_c_dice_tumour": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 1.0},
+    **{f"protocol_d_{fold}": {**PROTOCOL_D, "split": f"protocol_d_fold{fold}of5"} for fold in range(5)},
+    "final": {**FULL, "split": "final"},
+}
+
+
+def settings_of(name: str, seed: int, runs: Path, fit_options: list[str]) -> Settings:
+    """Settings of an experiment; ``fit_options``, a command line, come on top. Its folder's name tells them, too."""
+    settings = parse_settings(fit_options, Settings(**EXPERIMENTS[name], seed=seed))
+    words = [word.lstrip("-").replace("/", "-") for word in fit_options]
+    settings.run = str(runs / "_".join((name, *words, f"seed{settings.seed}")))
+    if settings.spacing_mm != SPACING_MM and settings.prepared == Settings.prepared:
+        settings.prepared = f"{settings.prepared}_{settings.spacing_mm:g}mm"
+    return settings
+
+
+def missing_scans(settings: Settings) -> list[str]:
+    """Names of the prepared files that these settings draw from and that are not there."""
+    split = get_split(settings.split)
+    wanted = [*split.training, *split.validation]
+    if settings.tilted_share > 0:
+        wanted += [f"{name}_tilted" for name in split.training]
+    if settings.phantom_share > 0:
+        wanted.append("phantom_000")
+    return [name for name in wanted if not (Path(settings.prepared) / f"{name}.npz").exists()]
+
+
+def run_experiment(name: str, settings: Settings, table: Path) -> bool:
+    """Train, or go on training, and append the result to the table; False if it stands there already."""
+    command = command_of(settings)
+    if any(row["command"] == command for row in read_rows(table)):
+        return False
+    if missing_scans(settings):
+        prepare(shared_data(), Path(settings.prepared), 30, 0, settings.spacing_mm)
+    checkpoint = fit(settings)
+    append_row(table, {"name": name, "command": command, **result_of(checkpoint)})
+    return True
+
+
+def result_of(checkpoint: Path) -> dict[str, str | int]:
+    """What the table says of a finished run, from its checkpoint and its log."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    settings = Settings.from_checkpoint(state["settings"])
+    log = read_rows(checkpoint.with_name("log.csv"))
+    scans = get_split(settings.split).validation
+    last = log[-1]
+    return {
+        "commit": state["commit"],
+        "seed": settings.seed,
+        "split": settings.split,
+        "steps": state["step"],
+        "seconds": training_seconds(log),
+        "liver_dice": last.get("liver_dice", ""),
+        "tumour_dice": last.get("tumour_dice", ""),
+        "scans": " ".join(f"{name}={last[name]}" for name in scans if name in last),
+    }
+
+
+def training_seconds(log: list[dict[str, str]]) -> int:
+    """Seconds that a run took; its log's clock starts anew each time it is resumed."""
+    seconds = [int(row["seconds"]) for row in log]
+    ends = [now for now, after in zip(seconds, [*seconds[1:], -1], strict=True) if after < now]
+    return sum(ends)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; none if it is not there."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(table: Path, row: dict) -> None:
+    """Append a row to the table; a new one begins with its header."""
+    fresh = not table.exists()
+    table.parent.mkdir(parents=True, exist_ok=True)
+    with table.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def chosen_names(patterns: list[str]) -> list[str]:
+    """The experiments that the patterns name, each once, in the order of the plan.
+
+    Raises
+    ------
+    ValueError
+        If a pattern names none.
+    """
+    for pattern in patterns:
+        if not fnmatch.filter(EXPERIMENTS, pattern):
+            raise ValueError(f"There is no experiment {pattern!r}; --list shows all.")
+    return [name for name in EXPERIMENTS if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line: 0 done, 1 an experiment failed (the others were run all the same), 2 bad usage."""
+    parser = argparse.ArgumentParser(prog="python -m Training.experiments", description=__doc__, allow_abbrev=False)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="show the experiments and their commands")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--table", type=Path, default=Path("runs/experiments/table.csv"))
+    options, fit_options = parser.parse_known_args(argv)
+    try:
+        names = chosen_names(options.names or ["*"] * options.list)
+    except ValueError as error:
+        parser.error(str(error))
+    failed = False
+    for name in names:
+        for seed in options.seeds:
+            settings = settings_of(name, seed, options.runs, fit_options)
+            if options.list:
+                print(f"{name}: {command_of(settings)}")
+                continue
+            try:
+                done = run_experiment(name, settings, options.table)
+            except Exception:
+                failed = True
+                traceback.print_exc()
+                print(f"{name}, seed {seed}: failed, see above", file=sys.stderr)
+            else:
+                print(f"{name}, seed {seed}: {'done' if done else 'is in the table'}", file=sys.stderr)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
