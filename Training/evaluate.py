@@ -104,7 +104,8 @@ def evaluate_case(
     With a folder ``worst_slices``, the slice with the largest area of disagreement is stored there.
     """
     started = perf_counter()
-    labels = segmenter.segment(case.ct, tumour=True, test_time_augmentation=test_time_augmentation).labels
+    # These are CT, also where a shifted 8-bit source no longer looks like one.
+    labels = segmenter.segment(case.ct, tumour=True, force=True, test_time_augmentation=test_time_augmentation).labels
     seconds = perf_counter() - started
     # Slices mean axial ones, however the file is ordered.
     axial = case.ct.canonical()
