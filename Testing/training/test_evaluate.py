@@ -40,8 +40,8 @@ class Stub:
         self.labels_of = labels_of
         self.augmented: list[bool] = []
 
-    def segment(self, ct: CTVolume, tumour: bool, test_time_augmentation: bool) -> SimpleNamespace:
-        assert tumour
+    def segment(self, ct: CTVolume, tumour: bool, force: bool, test_time_augmentation: bool) -> SimpleNamespace:
+        assert tumour and force
         self.augmented.append(test_time_augmentation)
         return SimpleNamespace(labels=self.labels_of(ct))
 
