@@ -9,7 +9,8 @@ scene changes before the last step, so closing the generator at any time leaves 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -169,14 +170,8 @@ class SceneSegmenter:
             reports.append(report)
         yield WRITE_SHARE, messages.WRITING_RESULT
         self._check_still_there(volume_node, segmentation_node)
-        node = self._output(volume_node, segmentation_node)
-        written = False
-        try:
+        with self._output(volume_node, segmentation_node) as node:
             mrml.write_frames(browser, volume_node, node, frames, tumour)
-            written = True
-        finally:
-            if not written and segmentation_node is None:
-                node.GetScene().RemoveNode(node)
         self._forget(node)
         outcomes = [Outcome(replace(report, output=node.GetName()), node, np.empty(0)) for report in reports]
         values = [value for value, _ in frames]
@@ -280,20 +275,28 @@ class SceneSegmenter:
         tumour: bool,
     ) -> slicer.vtkMRMLSegmentationNode:
         self._check_still_there(volume_node, segmentation_node)
-        node = self._output(volume_node, segmentation_node)
-        written = False
-        try:
-            if segmentation_node is not None:
-                self.history.save(segmentation_node)
-            mrml.write_segmentation(node, labels, volume_node, tumour)
-            written = True
-        finally:
-            if not written and segmentation_node is None:
-                node.GetScene().RemoveNode(node)
-            elif not written:
-                self.history.undo(node)
-                self._forget_redo(node)
+        with self._output(volume_node, segmentation_node) as node:
+            if segmentation_node is None:
+                mrml.write_segmentation(node, labels, volume_node, tumour)
+            else:
+                self._refill(node, labels, volume_node, tumour)
         return node
+
+    def _refill(
+        self,
+        node: slicer.vtkMRMLSegmentationNode,
+        labels: np.ndarray,
+        volume_node: slicer.vtkMRMLScalarVolumeNode,
+        tumour: bool,
+    ) -> None:
+        """Write into a node that can be brought back to what it was; it is, at once, if the writing fails."""
+        self.history.save(node)
+        try:
+            mrml.write_segmentation(node, labels, volume_node, tumour)
+        except BaseException:
+            self.history.undo(node)
+            self._forget_redo(node)
+            raise
 
     def _forget_redo(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         """What was undone was no result."""
@@ -307,13 +310,21 @@ class SceneSegmenter:
             self.history.forget(node)
 
     @staticmethod
+    @contextmanager
     def _output(
         volume_node: slicer.vtkMRMLScalarVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode | None
-    ) -> slicer.vtkMRMLSegmentationNode:
+    ) -> Iterator[slicer.vtkMRMLSegmentationNode]:
+        """The node to write into: the chosen one, or a new one that leaves the scene again if the writing fails."""
         if segmentation_node is not None:
-            return segmentation_node
-        name = mrml.new_segmentation_name(volume_node)
-        return volume_node.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+            yield segmentation_node
+            return
+        scene = volume_node.GetScene()
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mrml.new_segmentation_name(volume_node))
+        try:
+            yield node
+        except BaseException:
+            scene.RemoveNode(node)
+            raise
 
     @staticmethod
     def _check_still_there(
