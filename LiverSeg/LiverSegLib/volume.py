@@ -76,8 +76,7 @@ class CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
         from nibabel import orientations
 
-        own, wanted = orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
-        transform = orientations.ornt_transform(own, wanted)
+        transform = orientations.ornt_transform(*self._own_and_canonical_axes())
         ijk = self.hu.transpose(2, 1, 0)
         affine = self.affine @ orientations.inv_ornt_aff(transform, ijk.shape)
         turned = orientations.apply_orientation(ijk, transform).transpose(2, 1, 0)
@@ -87,9 +86,15 @@ class CTVolume:
         """Turn a (k, j, i) array on the grid of :meth:`canonical` back to this volume's own axes."""
         from nibabel import orientations
 
-        own, wanted = orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
-        back = orientations.ornt_transform(wanted, own)
+        own, canonical = self._own_and_canonical_axes()
+        back = orientations.ornt_transform(canonical, own)
         return np.ascontiguousarray(orientations.apply_orientation(array.transpose(2, 1, 0), back).transpose(2, 1, 0))
+
+    def _own_and_canonical_axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """This volume's orientation and the canonical one, as nibabel writes them."""
+        from nibabel import orientations
+
+        return orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
 
 
 # The steps of CTVolume.from_array, for a copy that is made piece by piece.
