@@ -70,6 +70,7 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
         "classes": CLASSES,
         "widths": settings.widths,
         "block": settings.block,
+        "patch": settings.patch,
         "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
         "training_data": training_data(split, settings.phantom_share > 0),
         "licence": (

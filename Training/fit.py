@@ -28,17 +28,14 @@ from .augment import Augmentation, augment, default_augmentations, project_e_aug
 from .loss import LOSSES, TUMOUR_WEIGHT, make_loss
 from .protocols import get_split
 from .sample import PreparedScan, SliceSampler, load_scans
-from .spec import BASE_WIDTH, CLASSES, DEPTH, OFFSETS_MM, SPACING_MM, WINDOW_HU
-
-# Levels that the library's padding allows.
-DEEPEST = SIZE_MULTIPLE.bit_length()
+from .spec import BASE_WIDTH, CLASSES, DEPTH, MAX_WIDTH, OFFSETS_MM, SPACING_MM, WINDOW_HU
 
 # What may change when a run is resumed. All else makes another experiment: its record would be a lie.
 FREE_IN_A_RUN = ("prepared", "run", "validate_every", "save_every", "devices", "accelerator")
 
 AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
     "default": lambda settings: default_augmentations(
-        settings.size, settings.augmentation_strength, settings.random_window
+        settings.size, settings.augmentation_strength, settings.random_window, settings.streak_probability
     ),
     "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
 }
@@ -56,18 +53,21 @@ class Settings:
         Who trains and who validates: a name of :mod:`Training.protocols`.
     spacing_mm, offsets_mm
         Size of a pixel, as prepared; where the neighbouring slices lie, towards superior.
-    base_width, depth, block
-        Channels of the first level, doubled at each next one; number of levels; "plain" or "residual".
+    base_width, max_width, depth, block, patch
+        Channels of the first level, doubled at each next one up to a largest; number of levels; "plain" or "residual";
+        side of the squares of pixels that the first level takes as one.
     steps, batch, size, sampled_size
         Batches to train on, slices in each, side of their squares in pixels, and the side before they are warped.
     loss, tumour_weight
         A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
-    liver_share, end_share
-        Samples from slices with liver; samples from the ends of the liver (``liver_share`` is then of the others).
+    liver_share, end_share, tumour_share
+        Samples from slices with liver; samples from the ends of the liver and from slices with labelled tumour, where
+        a scan has them (``liver_share`` is then of the others).
     phantom_share, tilted_share
         Samples from phantoms and from tilted copies of scans.
-    augmentation, augmentation_strength, random_window
-        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows.
+    augmentation, augmentation_strength, random_window, streak_probability
+        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how many of
+        its samples have streaks as from metal.
     ema_decay
         Of the moving average of weights that is validated and exported.
 
@@ -83,8 +83,10 @@ class Settings:
     spacing_mm: float = SPACING_MM
     offsets_mm: tuple[float, ...] = OFFSETS_MM
     base_width: int = BASE_WIDTH
+    max_width: int = MAX_WIDTH
     depth: int = DEPTH
     block: str = "plain"
+    patch: int = 1
     steps: int = 7000
     batch: int = 12
     size: int = 224
@@ -96,11 +98,13 @@ class Settings:
     tumour_weight: float = TUMOUR_WEIGHT
     liver_share: float = 0.8
     end_share: float = 0.0
+    tumour_share: float = 0.0
     phantom_share: float = 0.05
     tilted_share: float = 0.25
     augmentation: str = "default"
     augmentation_strength: float = 1.0
     random_window: bool = True
+    streak_probability: float = 0.0
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
@@ -113,17 +117,21 @@ class Settings:
         for name, choices in (("block", BLOCKS), ("loss", LOSSES), ("augmentation", AUGMENTATIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}.")
-        if not 2 <= self.depth <= DEEPEST:
-            raise ValueError(f"depth is 2 to {DEEPEST}, for images are padded to multiples of {SIZE_MULTIPLE} pixels.")
-        if self.size % 2 ** (self.depth - 1) or self.size > self.sampled_size:
-            raise ValueError(f"size is a multiple of {2 ** (self.depth - 1)} and at most sampled_size.")
+        coarsest = self.patch * 2 ** (self.depth - 1)
+        if self.depth < 2 or self.patch < 1 or SIZE_MULTIPLE % coarsest:
+            raise ValueError(
+                f"depth is at least 2, and patch * 2**(depth - 1) divides {SIZE_MULTIPLE}, to whose multiples images are "
+                f"padded; depth {self.depth} and patch {self.patch} do not fit."
+            )
+        if self.size % coarsest or self.size > self.sampled_size:
+            raise ValueError(f"size is a multiple of {coarsest} and at most sampled_size.")
         if 0.0 not in self.offsets_mm:
             raise ValueError("offsets_mm holds 0, the slice itself.")
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels at each level, from full resolution to the bottom."""
-        return tuple(self.base_width * 2**level for level in range(self.depth))
+        return tuple(min(self.base_width * 2**level, self.max_width) for level in range(self.depth))
 
     @classmethod
     def from_checkpoint(cls, saved: dict[str, Any]) -> Settings:
@@ -134,7 +142,7 @@ class Settings:
 
 def build_network(settings: Settings) -> UNet:
     """A fresh network for these settings."""
-    return UNet(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block)
+    return UNet(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block, settings.patch)
 
 
 def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
@@ -205,6 +213,7 @@ def fit(settings: Settings) -> Path:
         seed,
         settings.offsets_mm,
         settings.end_share,
+        settings.tumour_share,
     )
     validation = _load_part(settings, "validation", fabric.device) if get_split(settings.split).validation else []
     fabric.print(f"{len(sampler.scans)} scans train, {len(validation)} validate")

@@ -38,6 +38,11 @@ class PreparedScan:
         return (self.labels > 0).flatten(1).any(1).nonzero()[:, 0]
 
     @property
+    def tumour_slices(self) -> Tensor:
+        """Indices of the slices that hold labelled tumour."""
+        return (self.labels == 2).flatten(1).any(1).nonzero()[:, 0]
+
+    @property
     def end_slices(self) -> Tensor:
         """Indices of the slices, in the liver or beyond it, within 15 mm of its highest or lowest slice."""
         liver = self.liver_slices
@@ -119,6 +124,8 @@ class SliceSampler:
         Where the neighbouring slices lie, in mm towards superior.
     end_share
         Share of samples drawn from the ends of the liver; ``liver_share`` then divides the rest.
+    tumour_share
+        Likewise from slices with labelled tumour, in scans that have any; in others these samples join the rest.
     """
 
     def __init__(
@@ -130,6 +137,7 @@ class SliceSampler:
         seed: int,
         offsets_mm: Sequence[float] = OFFSETS_MM,
         end_share: float = 0.0,
+        tumour_share: float = 0.0,
     ) -> None:
         self.scans = scans
         self.size = size
@@ -137,8 +145,10 @@ class SliceSampler:
         self.generator = np.random.default_rng(seed)
         self.offsets_mm = tuple(offsets_mm)
         self.end_share = end_share
+        self.tumour_share = tumour_share
         self.liver_slices = [scan.liver_slices.cpu().numpy() for scan in scans]
         self.end_slices = [scan.end_slices.cpu().numpy() for scan in scans]
+        self.tumour_slices = [scan.tumour_slices.cpu().numpy() for scan in scans]
         self.probability = self._scan_probability(weights)
 
     def _scan_probability(self, weights: dict[str, float]) -> np.ndarray:
@@ -173,7 +183,11 @@ class SliceSampler:
         draw = self.generator.random()
         if draw < self.end_share:
             return int(self.generator.choice(self.end_slices[index]))
-        if draw < self.end_share + (1 - self.end_share) * self.liver_share:
+        tumour_share = self.tumour_share if len(self.tumour_slices[index]) else 0.0
+        if draw < self.end_share + tumour_share:
+            return int(self.generator.choice(self.tumour_slices[index]))
+        rest = 1 - self.end_share - tumour_share
+        if draw < 1 - rest * (1 - self.liver_share):
             return int(self.generator.choice(self.liver_slices[index]))
         return int(self.generator.integers(len(self.scans[index].hu)))
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# The U-Net halves its input four times.
-SIZE_MULTIPLE = 16
+# The U-Net halves its input at most five times.
+SIZE_MULTIPLE = 32
 
 
 def to_model_spacing(stack: Tensor, in_plane_spacing: tuple[float, float], target_spacing: float) -> Tensor:

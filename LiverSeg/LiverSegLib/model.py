@@ -26,8 +26,8 @@ class ModelCard:
 
     ``spacing_mm`` is the in-plane pixel size, ``offsets_mm`` where the neighbouring slices lie (towards superior),
     ``window_hu`` what is mapped to [-1, 1], ``classes`` the names of the output channels, ``widths`` the channels of
-    the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``sha256`` the digest
-    of the weights file. The rest is for people.
+    the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``patch`` the side of the
+    squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. The rest is for people.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ModelCard:
     accuracy: dict[str, Any]
     limits: list[str]
     block: str = "plain"
+    patch: int = 1
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
@@ -89,7 +90,7 @@ class LiverModel:
             raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
         try:
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block)
+            network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
             network.load_state_dict(weights)
         except (RuntimeError, UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
