@@ -230,6 +230,7 @@ def default_augmentations(
     """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window.
 
     ``strength`` scales all but the clipping, which ``random_window`` switches: 1 as for the bundled network, 0 none.
+    ``streak_probability`` is how many samples have metal and streaks from it.
     Amplitudes grow with it, ranges of factors by their logarithm; what happens or not happens that much more often.
     """
     warp, intensity = Warp(size), Intensity()
@@ -246,7 +247,7 @@ def default_augmentations(
         Lesions(probability=_often(Lesions.probability, strength)),
         Enhancement(probability=_often(Enhancement.probability, strength)),
         Intensity(_spread(intensity.scale, strength), intensity.shift_hu * strength, intensity.field_hu * strength),
-        Streaks(probability=_often(streak_probability, strength)),
+        *([Streaks(_often(streak_probability, strength))] if streak_probability else []),
         Blur(probability=_often(Blur.probability, strength)),
         Noise(sigma_hu=Noise.sigma_hu * strength),
         FieldOfView(probability=_often(FieldOfView.probability, strength)),

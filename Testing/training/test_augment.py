@@ -13,6 +13,7 @@ from Training.augment import (
     Intensity,
     Lesions,
     Noise,
+    Streaks,
     Warp,
     augment,
     default_augmentations,
@@ -85,6 +86,23 @@ def test_changes_of_intensity_leave_the_labels_alone(a_batch: Batch, change) -> 
     assert torch.equal(changed.labels, a_batch.labels)
     assert not torch.equal(changed.hu, a_batch.hu)
     assert overlap(changed.hu - changed.hu.mean((1, 2, 3), keepdim=True) + 40, changed.labels) > 0.8
+
+
+def test_streaks_come_from_a_piece_of_metal_outside_the_liver_and_fade_with_the_distance(a_batch: Batch) -> None:
+    changed = Streaks(1.0, radius_pixels=(6.0, 6.0), reach_pixels=(10.0, 10.0))(a_batch)
+    assert torch.equal(changed.labels, a_batch.labels)
+    metal = changed.hu >= Streaks.metal_hu
+    assert metal.any()
+    assert not metal[(a_batch.labels > 0)[:, None].expand_as(metal)].any()
+    # The corner farthest from any centre is more than four reaches away.
+    corners = torch.stack([(changed.hu - a_batch.hu)[..., row, column].abs() for row in (0, -1) for column in (0, -1)])
+    assert corners.amin(0).max() < 5 < (changed.hu - a_batch.hu).abs().max()
+
+
+def test_few_samples_have_streaks(a_batch: Batch) -> None:
+    assert Streaks(0.0)(a_batch) is a_batch
+    changed = [(Streaks(0.3)(a_batch).hu != a_batch.hu).flatten(1).any(1).float().mean() for _ in range(50)]
+    assert torch.stack(changed).mean() == pytest.approx(0.3, abs=0.1)
 
 
 def test_clipping_keeps_to_its_limits(a_batch: Batch) -> None:

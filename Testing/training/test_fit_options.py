@@ -87,6 +87,7 @@ def test_every_option_reaches_the_settings_and_the_command_repeats_them() -> Non
     settings = parse_settings(words.split())
     assert settings.offsets_mm == (-4.0, 0.0, 4.0)
     assert settings.widths == (24, 48, 96, 192)
+    assert replace(Settings(), base_width=32, patch=2, max_width=100).widths == (32, 64, 100, 100, 100)
     assert settings.random_window is False
     assert parse_settings(command_of(settings).split()[3:]) == settings
 
@@ -103,7 +104,16 @@ def test_the_defaults_are_those_of_the_bundled_network() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["--depth 6", "--offsets-mm -3 3", "--loss guess", "--block guess", "--split guess", "--size 225", "--size 320"],
+    [
+        "--depth 7",
+        "--patch 3",
+        "--offsets-mm -3 3",
+        "--loss guess",
+        "--block guess",
+        "--split guess",
+        "--size 225",
+        "--size 320",
+    ],
 )
 def test_settings_that_do_not_fit_together_are_refused(words: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as refused:
@@ -336,6 +346,17 @@ def test_slices_at_the_ends_of_the_liver_are_drawn_by_their_share() -> None:
 
     assert share_of_ends(0.0) == pytest.approx(8 / 40, abs=0.05)
     assert share_of_ends(0.5) == pytest.approx(0.5 + 0.5 * 8 / 40, abs=0.05)
+
+
+def test_slices_with_tumour_are_drawn_by_their_share_where_a_scan_has_any() -> None:
+    labels = torch.ones(60, 4, 4, dtype=torch.uint8)
+    healthy = PreparedScan("a", torch.zeros(60, 4, 4), labels.clone(), 5.0, True, "real")
+    labels[20:23, 1, 1] = 2
+    ill = PreparedScan("b", torch.zeros(60, 4, 4), labels, 5.0, True, "real")
+    sampler = SliceSampler([healthy, ill], 4, {"real": 1.0}, 1.0, 0, (0.0,), tumour_share=0.4)
+    drawn = [sampler._position(1) for _ in range(400)]
+    assert np.isin(drawn, [20, 21, 22]).mean() == pytest.approx(0.4 + 0.6 * 3 / 60, abs=0.06)
+    assert len({sampler._position(0) for _ in range(400)}) > 50
 
 
 def test_a_sampler_s_offsets_are_its_channels(prepared: Path) -> None:

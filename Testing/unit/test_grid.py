@@ -69,7 +69,7 @@ def test_one_slice_is_its_own_neighbour() -> None:
     assert torch.equal(stacks[0], stack.expand(3, 4, 4))
 
 
-@pytest.mark.parametrize(("size", "padded"), [((16, 32), (16, 32)), ((17, 1), (32, 16))])
+@pytest.mark.parametrize(("size", "padded"), [((32, 64), (32, 64)), ((33, 1), (64, 32))])
 def test_padding_reaches_the_next_multiple(size: tuple[int, int], padded: tuple[int, int]) -> None:
     images = pad_to_multiple(torch.zeros(1, 1, *size), -1.0)
     assert images.shape[2:] == padded

@@ -13,6 +13,15 @@ def test_logits_have_the_input_s_size_and_one_channel_a_class() -> None:
     assert network(torch.zeros(2, 5, 32, 16)).shape == (2, 3, 32, 16)
 
 
+def test_squares_of_pixels_leave_the_output_as_fine_as_the_input() -> None:
+    network = UNet(5, 3, (4, 8, 16), patch=2).eval()
+    images = torch.randn(1, 5, 32, 16)
+    logits = network(images)
+    assert logits.shape == (1, 3, 32, 16)
+    # Neighbouring pixels of one square have logits of their own.
+    assert not torch.allclose(logits[..., ::2, :], logits[..., 1::2, :])
+
+
 def test_every_parameter_takes_part() -> None:
     network = UNet(3, 3, (4, 8, 8))
     network(torch.randn(2, 3, 16, 16)).square().sum().backward()
