@@ -66,8 +66,8 @@ class Settings:
     phantom_share, tilted_share
         Samples from phantoms and from tilted copies of scans.
     augmentation, augmentation_strength, random_window, streak_probability
-        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how many of
-        its samples have streaks as from metal.
+        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how
+        many of its samples have streaks as from metal.
     ema_decay
         Of the moving average of weights that is validated and exported.
 
@@ -120,8 +120,8 @@ class Settings:
         coarsest = self.patch * 2 ** (self.depth - 1)
         if self.depth < 2 or self.patch < 1 or SIZE_MULTIPLE % coarsest:
             raise ValueError(
-                f"depth is at least 2, and patch * 2**(depth - 1) divides {SIZE_MULTIPLE}, to whose multiples images are "
-                f"padded; depth {self.depth} and patch {self.patch} do not fit."
+                f"depth is at least 2, and patch * 2**(depth - 1) divides {SIZE_MULTIPLE}, to whose multiples images "
+                f"are padded; depth {self.depth} and patch {self.patch} do not fit."
             )
         if self.size % coarsest or self.size > self.sampled_size:
             raise ValueError(f"size is a multiple of {coarsest} and at most sampled_size.")
