@@ -103,6 +103,9 @@ LIVER_CUT_AT_ENDS_AND_SIDE = _(
 UNUSUAL_VOLUME = _(
     "A liver of {volume:.0f} ml is unusual ({smallest:.0f} to {largest:.0f} ml expected); look at the result."
 )
+CHECK_THIS_RESULT = _(
+    "The network is unsure of this liver (expected Dice {quality:.2f}); check this result on all its slices."
+)
 SEPARATE_PIECES = _("The liver was found in {count} separate pieces; check that each of them is liver.")
 
 # ---- the network and its device --------------------------------------------------------------------------------------
@@ -242,6 +245,7 @@ RESEARCH_USE = _("For research use; not a certified medical device.")
 RESEARCH_USE_SHORT = _("For research use")
 SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
 SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
+SUMMARY_QUALITY = _("Expected Dice: {quality:.2f}")
 SUMMARY_COMPARISON = _(
     "Dice: {dice:.3f} (IoU {iou:.3f}, HD95 {hd95_mm:.1f} mm, ASSD {assd_mm:.1f} mm, "
     "volume {volume_difference_percent:+.1f} %)"
@@ -254,6 +258,26 @@ PICTURE_NO_LIVER = _("no liver found")
 PICTURE_TUMOUR = _("tumour {volume:.1f} ml")
 PICTURE_REFERENCE = _("reference {volume:.0f} ml")
 PICTURE_DICE = _("Dice {dice:.3f}")
+
+# ---- the page of a run over many cases (LiverSegLib.batch.page) -------------------------------------------------------
+
+PAGE_CASES = _("Cases")
+PAGE_FAILED = _("Failed")
+PAGE_SKIPPED = _("Skipped (done before)")
+PAGE_MEDIAN_DICE = _("Median Dice")
+PAGE_ORDER = _("Order")
+PAGE_BY_DICE = _("lowest Dice first")
+PAGE_BY_DOUBT = _("most doubtful first")
+PAGE_BY_NAME = _("by name")
+PAGE_BY_TIME = _("slowest first")
+PAGE_SHOWN = _("Show")
+PAGE_ALL = _("all cases")
+PAGE_DONE = _("done")
+PAGE_ONLY_FAILED = _("failed")
+PAGE_WARNED = _("with warnings")
+PAGE_FIND = _("Name")
+PAGE_PICTURE = _("Outlines on slices of {name}")
+PAGE_SECONDS = _("{seconds:.1f} s")
 
 # ---- the command line ------------------------------------------------------------------------------------------------
 
@@ -291,6 +315,7 @@ COLUMN_UNIT = _("Unit")
 MEASURE_LIVER_VOLUME = _("Liver volume")
 MEASURE_TUMOUR_VOLUME = _("Tumour volume")
 MEASURE_IN_FRAME = _("{measure} at {frame}")
+MEASURE_QUALITY = _("Expected Dice")
 MEASURE_DICE = _("Dice")
 MEASURE_IOU = _("IoU")
 MEASURE_HD95 = _("HD95")

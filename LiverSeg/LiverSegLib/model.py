@@ -26,8 +26,10 @@ class ModelCard:
 
     ``spacing_mm`` is the in-plane pixel size, ``offsets_mm`` where the neighbouring slices lie (towards superior),
     ``window_hu`` what is mapped to [-1, 1], ``classes`` the names of the output channels, ``widths`` the channels of
-    the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``patch`` the side of the
-    squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. The rest is for people.
+    the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``patch`` the side of
+    the squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. ``calibration``
+    holds ``intercept`` and ``slope`` from self-agreement to expected Dice, and the Dice ``check_below`` which a result
+    needs a look. The rest is for people.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ModelCard:
     limits: list[str]
     block: str = "plain"
     patch: int = 1
+    calibration: dict[str, float] | None = None
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
-_DECIMALS = {"dice": 4, "iou": 4, "seconds": 3}
+_DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
 _DEFAULT_DECIMALS = 2
 
 
@@ -30,7 +30,8 @@ class SegmentationReport:
 
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
-    ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for. The
+    ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
+    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
     last five, those of :func:`LiverSegLib.metrics.compare` for liver ∪ tumour, are None without a reference.
     """
 
@@ -42,6 +43,7 @@ class SegmentationReport:
     liver_volume_ml: float
     tumour_volume_ml: float | None
     warnings: tuple[str, ...]
+    quality: float | None = None
     dice: float | None = None
     iou: float | None = None
     hd95_mm: float | None = None
@@ -102,15 +104,17 @@ class SegmentationReport:
             liver_volume_ml=int(np.count_nonzero(labels)) * voxel_ml,
             tumour_volume_ml=tumour_voxels * voxel_ml if tumour or tumour_voxels else None,
             warnings=(*extra_warnings, *segmentation.warnings),
+            quality=segmentation.quality,
             **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: rounded, infinite numbers as None, the comparison's keys only if there was a reference."""
-        content = {key: _rounded(value, key) for key, value in asdict(self).items()}
-        if self.dice is None:
-            content = {key: value for key, value in content.items() if key not in _COMPARISON}
-        return content
+        """Ready for JSON: rounded, infinite numbers as None.
+
+        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known.
+        """
+        unknown = (*(_COMPARISON if self.dice is None else ()), *(("quality",) if self.quality is None else ()))
+        return {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict`.
@@ -159,6 +163,8 @@ class SegmentationReport:
         lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
         if self.tumour_volume_ml is not None:
             lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
+        if self.quality is not None:
+            lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import messages
+from .confidence import SelfAgreement, expected_dice
 from .devices import choose_device, half_precision
 from .errors import Cancelled, DeviceError
 from .grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
@@ -51,7 +52,9 @@ class Segmentation:
 
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
-    ``seconds`` holds the stages load, preprocess, network and postprocess.
+    ``seconds`` holds the stages load, preprocess, network and postprocess. ``self_agreement`` is what
+    :class:`LiverSegLib.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1, None if the
+    model is not calibrated or no liver was found.
     """
 
     labels: np.ndarray
@@ -61,6 +64,8 @@ class Segmentation:
     device: str
     model: ModelCard
     probabilities: np.ndarray | None = None
+    self_agreement: float = 0.0
+    quality: float | None = None
 
 
 class Segmenter:
@@ -168,6 +173,7 @@ class _Run:
     pixel_sizes: tuple[float, ...]
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    agreement: SelfAgreement = field(default_factory=SelfAgreement)
 
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
         self._clock = perf_counter()
@@ -181,6 +187,7 @@ class _Run:
         self.warnings[:0] = self.segmenter.device_warnings
         self._report(0.92, messages.CLEANING_UP)
         labels = clean(labels, canonical.spacing)
+        quality = self._quality(labels)
         self.warnings += check_result(canonical, labels)
         labels = ct.from_canonical(labels)
         if classes is not None:
@@ -188,8 +195,26 @@ class _Run:
         self._lap("postprocess")
         self._report(1.0, messages.DONE)
         return Segmentation(
-            labels, ct.affine, tuple(self.warnings), self.seconds, str(self.segmenter.device), self.card, classes
+            labels,
+            ct.affine,
+            tuple(self.warnings),
+            self.seconds,
+            str(self.segmenter.device),
+            self.card,
+            classes,
+            self.agreement.value,
+            quality,
         )
+
+    def _quality(self, labels: np.ndarray) -> float | None:
+        """Dice to be expected; a low one adds a warning."""
+        calibration = self.card.calibration
+        if calibration is None or not labels.any():
+            return None
+        quality = expected_dice(self.agreement.value, calibration["intercept"], calibration["slope"])
+        if quality < calibration["check_below"]:
+            self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
+        return quality
 
     @property
     def card(self) -> ModelCard:
@@ -283,6 +308,7 @@ class _Run:
         for positions in batches:
             self._report(span[1], messages.BACK_TO_SCAN)
             smooth = smooth_through_slices(margins, positions, stack.spacing[0])
+            self.agreement.add(smooth[:, 0])
             keep(int(positions[0]), to_input_size(smooth, stack.hu.shape[1:]))
         self._lap("postprocess")
 

@@ -339,12 +339,13 @@ class SceneSegmenter:
 def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
     """One report for all frames, as :meth:`LiverSegLib.report.SegmentationReport.to_dict` gives it for one.
 
-    Its ``frames`` hold the index value and the volumes of each; the volumes on top are those of the first.
+    Its ``frames`` hold the index value, volumes and quality of each; those on top are the first one's.
     """
     reports = [outcome.report.to_dict() for outcome in outcomes]
-    volumes = ("liver_volume_ml", "tumour_volume_ml")
+    measures = ("liver_volume_ml", "tumour_volume_ml", "quality")
     frames = [
-        {"frame": value, **{key: report[key] for key in volumes}} for value, report in zip(values, reports, strict=True)
+        {"frame": value, **{key: report.get(key) for key in measures}}
+        for value, report in zip(values, reports, strict=True)
     ]
     warnings = list(dict.fromkeys(warning for report in reports for warning in report["warnings"]))
     total = {**reports[0]["seconds"], "total": round(seconds, 3)}

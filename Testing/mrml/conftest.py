@@ -81,6 +81,7 @@ class StandIn:
             seconds=seconds,
             device="cpu",
             model=card,
+            quality=None,
             probabilities=None,
         )
 

@@ -32,6 +32,7 @@ LAYERS = [
         "network",
         "grid",
         "margins",
+        "confidence",
         "devices",
         "volume",
         "upright",
@@ -48,7 +49,16 @@ LAYERS = [
 ]
 LAYER_OF = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 # install.py only tries whether PyTorch, once installed, can be loaded.
-TORCH_FILES = {"network.py", "grid.py", "margins.py", "devices.py", "model.py", "segmenter.py", "install.py"}
+TORCH_FILES = {
+    "network.py",
+    "grid.py",
+    "margins.py",
+    "confidence.py",
+    "devices.py",
+    "model.py",
+    "segmenter.py",
+    "install.py",
+}
 RUN_TIME_PACKAGES = {"torch", "numpy", "scipy", "nibabel", "SimpleITK", "PIL", "slicer", "vtk", "vtkmodules"}
 # Comes with nibabel, and with Slicer.
 RUN_TIME_PACKAGES |= {"packaging"}

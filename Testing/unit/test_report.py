@@ -30,6 +30,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "seconds": {"load": 0.5, "preprocess": 1.25, "network": 5.0, "postprocess": 0.25},
         "device": "cpu",
         "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
+        "quality": None,
     }
     return SimpleNamespace(**{**content, **changes})
 
@@ -54,6 +55,14 @@ def test_it_has_exactly_the_keys_of_the_contract(labels: np.ndarray) -> None:
     assert list(content["seconds"]) == ["load", "preprocess", "network", "postprocess", "write", "total"]
     compared = report_of(segmentation(labels), reference=labels).to_dict()
     assert list(compared) == KEYS + COMPARISON_KEYS
+
+
+def test_the_expected_dice_is_told_where_it_is_known(labels: np.ndarray) -> None:
+    report = report_of(segmentation(labels, quality=0.91234))
+    assert list(report.to_dict()) == [*KEYS, "quality"]
+    assert report.to_dict()["quality"] == 0.912
+    assert "0.91" in report.summary()
+    assert report_of(segmentation(labels)).to_row()["quality"] is None
 
 
 def test_volumes_are_voxels_times_the_voxel_volume(labels: np.ndarray) -> None:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from LiverSegLib import messages
 from LiverSegLib.errors import Cancelled, DeviceError, InputError
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import Phantom
-from LiverSegLib.segmenter import BATCH_SIZE, Segmenter
+from LiverSegLib.segmenter import BATCH_SIZE, Segmentation, Segmenter
 from LiverSegLib.volume import CTVolume
 
 
@@ -98,6 +100,26 @@ def test_probabilities_add_up_to_one_and_agree_with_the_labels(a_segmenter: Segm
 
 def test_probabilities_are_not_computed_unasked(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     assert a_segmenter.segment(a_ct).probabilities is None
+
+
+def test_a_model_without_calibration_promises_nothing(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    found = a_segmenter.segment(a_ct)
+    assert found.quality is None
+    assert 0 < found.self_agreement < 1
+
+
+def test_a_liver_that_the_network_is_unsure_of_carries_a_warning(
+    an_untrained_model: LiverModel, a_ct: CTVolume
+) -> None:
+    def found_with(check_below: float) -> Segmentation:
+        calibration = {"intercept": 0.0, "slope": 1.0, "check_below": check_below}
+        card = replace(an_untrained_model.card, calibration=calibration)
+        return Segmenter(replace(an_untrained_model, card=card), "cpu").segment(a_ct)
+
+    unsure, sure = found_with(0.9999), found_with(0.0)
+    assert unsure.quality == sure.quality == pytest.approx(unsure.self_agreement)
+    warning = messages.CHECK_THIS_RESULT.format(quality=unsure.quality)
+    assert warning in unsure.warnings and warning not in sure.warnings
 
 
 def test_an_oblique_volume_is_answered_on_its_own_grid(a_segmenter: Segmenter, a_ct: CTVolume) -> None:

@@ -19,7 +19,7 @@ class StandIn:
     """Segments as LiverSegLib.segmenter.Segmenter does, and is the factory that gives itself for every device.
 
     ``devices`` lists what it was made for, ``calls`` the options of every run that began. ``error``, when set, is
-    raised by the next run in the middle of it. After :meth:`hold`, runs wait in the middle for :meth:`release` or for
+    raised by the next run in the middle of it, ``quality`` is that of every result. After :meth:`hold`, runs wait in the middle for :meth:`release` or for
     their cancel; ``waiting`` is set while one does.
     """
 
@@ -28,6 +28,7 @@ class StandIn:
         self.calls: list[dict[str, Any]] = []
         self.warnings = tuple(warnings)
         self.error: Exception | None = None
+        self.quality: float | None = None
         self.waiting = threading.Event()
         self._released = threading.Event()
         self._released.set()
@@ -53,7 +54,13 @@ class StandIn:
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         card = SimpleNamespace(name="stand-in", version="1", sha256="0" * 64)
         return SimpleNamespace(
-            labels=labels, affine=ct.affine, warnings=self.warnings, seconds=seconds, device="cpu", model=card
+            labels=labels,
+            affine=ct.affine,
+            warnings=self.warnings,
+            seconds=seconds,
+            device="cpu",
+            model=card,
+            quality=self.quality,
         )
 
     def _wait(self, cancel: threading.Event) -> None:

@@ -38,6 +38,15 @@ def test_volumes_time_and_device_are_shown(application, quick_panel, ct_node):
     assert not quick_panel.ui.warningsLabel.visible
 
 
+def test_the_expected_dice_is_shown_where_the_network_tells_it(application, quick_panel, stand_in, ct_node):
+    segment(application, quick_panel)
+    assert quick_panel.ui.qualityLabel.text == "–"
+    stand_in.quality = 0.8712
+    segment(application, quick_panel)
+    assert quick_panel.ui.qualityLabel.text == "0.87"
+    assert table_rows()[messages.MEASURE_QUALITY] == "0.871"
+
+
 def test_warnings_are_shown_as_they_are(application, quick_panel, stand_in, ct_node):
     stand_in.warnings = ("A liver of 3 ml < 500 ml is unusual; look at the result.",)
     segment(application, quick_panel)

@@ -42,6 +42,7 @@ class ResultsSection:
         shown = texts.results(mrml.stored_report(output) if output else None)
         self._ui.liverVolumeLabel.text = shown.liver_volume
         self._ui.tumourVolumeLabel.text = shown.tumour_volume
+        self._ui.qualityLabel.text = shown.quality
         self._ui.timeLabel.text = shown.time
         self._ui.warningsLabel.text = shown.warnings
         self._ui.warningsLabel.visible = bool(shown.warnings)

@@ -46,6 +46,7 @@ class ResultTexts:
 
     liver_volume: str = NOTHING
     tumour_volume: str = NOTHING
+    quality: str = NOTHING
     time: str = NOTHING
     warnings: str = ""
 
@@ -62,6 +63,7 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
     return ResultTexts(
         _volume(report, "liver_volume_ml", messages.LIVER_VOLUME),
         _volume(report, "tumour_volume_ml", messages.TUMOUR_VOLUME),
+        _quality(report),
         time,
         _warnings(report.get("warnings", ())),
     )
@@ -75,6 +77,12 @@ def _volume(report: Mapping[str, Any], key: str, text: str) -> str:
     if "frames" not in report:
         return text.format(volume=volumes[0])
     return messages.RANGE_OF_VOLUMES.format(smallest=min(volumes), largest=max(volumes), count=len(volumes))
+
+
+def _quality(report: Mapping[str, Any]) -> str:
+    """Expected Dice; of a sequence, the lowest of its frames."""
+    found = [quality for frame in report.get("frames", [report]) if _is_known(quality := frame.get("quality"))]
+    return f"{min(found):.2f}" if found else NOTHING
 
 
 def _warnings(warnings: Sequence[str]) -> str:
@@ -128,6 +136,7 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     seconds = report.get("seconds", {}).get("total")
     values = (
         *_volumes(report),
+        (messages.MEASURE_QUALITY, report.get("quality"), ".3f", ""),
         (messages.MEASURE_DICE, report.get("dice"), ".4f", ""),
         (messages.MEASURE_IOU, report.get("iou"), ".4f", ""),
         (messages.MEASURE_HD95, report.get("hd95_mm"), ".2f", "mm"),

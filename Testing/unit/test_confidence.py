@@ -1,0 +1,54 @@
+"""What the network expects of its own result, and what that has meant before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from LiverSegLib.confidence import SelfAgreement, expected_dice
+
+
+def of(*margins: torch.Tensor) -> float:
+    agreement = SelfAgreement()
+    for part in margins:
+        agreement.add(part)
+    return agreement.value
+
+
+def test_a_network_that_is_certain_expects_to_agree() -> None:
+    margins = torch.full((4, 8, 8), -50.0)
+    margins[:, 2:6, 2:6] = 50.0
+    assert of(margins) == pytest.approx(1.0)
+
+
+def test_nothing_found_is_no_agreement() -> None:
+    assert of(torch.full((2, 4, 4), -3.0)) == 0.0
+    assert SelfAgreement().value == 0.0
+
+
+def test_it_is_the_dice_that_random_truths_have_on_average() -> None:
+    generator = torch.Generator().manual_seed(0)
+    margins = 4 * torch.randn(20, 30, 30, generator=generator)
+    found = margins > 0
+    truths = torch.rand(200, *margins.shape, generator=generator) < margins.sigmoid()
+    dice = [2 * (truth & found).sum() / (truth.sum() + found.sum()) for truth in truths]
+    assert of(margins) == pytest.approx(float(np.mean(dice)), abs=0.002)
+
+
+@given(st.integers(1, 5))
+def test_batches_add_up_to_the_whole(parts: int) -> None:
+    margins = torch.randn(12, 6, 6, generator=torch.Generator().manual_seed(parts))
+    assert of(*margins.tensor_split(parts)) == pytest.approx(of(margins))
+
+
+def test_an_untouched_calibration_leaves_the_agreement() -> None:
+    assert expected_dice(0.93, 0.0, 1.0) == pytest.approx(0.93)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(-3, 3), st.floats(0.1, 3))
+def test_more_agreement_never_means_less_dice(first: float, second: float, intercept: float, slope: float) -> None:
+    low, high = sorted((first, second))
+    assert 0 <= expected_dice(low, intercept, slope) <= expected_dice(high, intercept, slope) <= 1
