@@ -2,7 +2,8 @@
 
 By default the scans that training never saw: the two test patients, at both resolutions, the validation scans, and
 phantoms.
-``--folder`` takes any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz`` instead.
+``--folder`` takes any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz`` instead, ``--split`` what a split of
+``protocols.py`` holds back.
 ``--degradations all`` repeats each case under every degradation of ``degrade.py``.
 """
 
@@ -31,7 +32,7 @@ from LiverSegLib.volume import CTVolume
 from .degrade import DEGRADATIONS, degrade
 from .lesions import LARGE_MM, count_lesions
 from .prepare import read_catalogue, shared_data
-from .protocols import ONE_PERSON
+from .protocols import ONE_PERSON, get_split
 from .scores import slice_dice, slice_dice_all, surface_dice
 from .spec import VALIDATION
 from .summary import LESION_COUNTS, NONE, summarise
@@ -39,6 +40,7 @@ from .summary import LESION_COUNTS, NONE, summarise
 PHANTOM_SEEDS = range(4)
 # The bootstrap draws the scans of one person together.
 PATIENT = {name: group[0] for group in ONE_PERSON for name in group}
+TEXT_COLUMNS = ("group", "name", "dataset", "patient", "degradation")
 # What a worst slice shows round both masks.
 SHOWN_MARGIN_MM = 40.0
 
@@ -75,6 +77,15 @@ def held_out_cases(data: Path) -> Iterator[Case]:
         yield Case("phantom", ct.name, ct, phantom.labels, True, "phantom", ct.name)
 
 
+def split_cases(data: Path, split: str, part: str = "validation") -> Iterator[Case]:
+    """The scans that a split of :mod:`Training.protocols` validates or tests on; their group is the split's name."""
+    wanted = getattr(get_split(split), part)
+    for entry in read_catalogue(data):
+        if entry["id"] in wanted:
+            name, dataset = entry["id"], entry["id"].partition("_")[0]
+            yield _read_case(split, name, data / "train", bool(entry["tumour_labelled"]), dataset)
+
+
 def folder_cases(folder: Path) -> Iterator[Case]:
     """Every ``<name>_ct.nii.gz`` in the folder that has its ``<name>_liver.nii.gz``.
 
@@ -105,7 +116,8 @@ def evaluate_case(
     """
     started = perf_counter()
     # These are CT, also where a shifted 8-bit source no longer looks like one.
-    labels = segmenter.segment(case.ct, tumour=True, force=True, test_time_augmentation=test_time_augmentation).labels
+    segmented = segmenter.segment(case.ct, tumour=True, force=True, test_time_augmentation=test_time_augmentation)
+    labels = segmented.labels
     seconds = perf_counter() - started
     # Slices mean axial ones, however the file is ordered.
     axial = case.ct.canonical()
@@ -126,6 +138,8 @@ def evaluate_case(
         "volume_ml": float((found > 0).sum() * axial.voxel_volume_ml),
         "reference_volume_ml": float((truth > 0).sum() * axial.voxel_volume_ml),
         **_lesion_scores(found == 2, truth == 2, axial.voxel_volume_ml, case.tumour_labelled),
+        "self_agreement": segmented.self_agreement,
+        "quality": segmented.quality,
     }
 
 
@@ -189,7 +203,13 @@ def _with_margin(mask: np.ndarray, spacing: Sequence[float]) -> tuple[slice, sli
 
 
 def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_time_augmentation: bool = False) -> dict:
-    """Write ``results.csv`` (a row a case), ``summary.json`` and ``worst_slices/``; returns the summary."""
+    """Measure every case: ``results.csv``, ``summary.json`` and ``worst_slices/``; returns the summary.
+
+    Raises
+    ------
+    SystemExit
+        If there is no case.
+    """
     worst_slices = output / "worst_slices"
     if worst_slices.exists():
         for old in worst_slices.glob("*.npz"):
@@ -200,19 +220,36 @@ def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_tim
     ]
     if not rows:
         raise SystemExit("There is no case to measure: a folder needs <name>_ct.nii.gz with <name>_liver.nii.gz.")
+    about = {
+        "model_sha256": segmenter.model.card.sha256,
+        "device": str(segmenter.device),
+        "test_time_augmentation": test_time_augmentation,
+    }
+    return write_results(rows, about, output)
+
+
+def write_results(rows: list[dict], about: dict, output: Path) -> dict:
+    """Write ``results.csv``, a row a case, and ``summary.json``: ``about`` and the statistics of all; returns it."""
     output.mkdir(parents=True, exist_ok=True)
     with (output / "results.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    summary = {
-        "model_sha256": segmenter.model.card.sha256,
-        "device": str(segmenter.device),
-        "test_time_augmentation": test_time_augmentation,
-        **summarise(rows),
-    }
+    summary = {**about, **summarise(rows)}
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def read_results(path: Path) -> list[dict]:
+    """The rows of a ``results.csv`` as they were written: numbers as numbers, None where there was none."""
+    with path.open(newline="") as file:
+        return [{key: _value_of(key, text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _value_of(key: str, text: str) -> str | float | None:
+    if key in TEXT_COLUMNS:
+        return text
+    return float(text) if text else None
 
 
 def _axial(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
@@ -238,11 +275,21 @@ def degradation_names(text: str) -> list[str]:
     return names
 
 
+def _chosen_cases(options: argparse.Namespace) -> Iterator[Case]:
+    if options.folder:
+        return folder_cases(options.folder)
+    if options.split:
+        return split_cases(options.data, options.split, options.part)
+    return held_out_cases(options.data)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/ and native/")
     parser.add_argument("--folder", type=Path, help="measure on this folder of CT and masks instead")
+    parser.add_argument("--split", help="measure on the scans that this split of Training.protocols holds back instead")
+    parser.add_argument("--part", choices=("validation", "test"), default="validation", help="of the split")
     parser.add_argument("--model", type=Path, help="weights file with its card beside it (default: the bundled one)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=Path("out/evaluation"))
@@ -255,8 +302,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
     options = parser.parse_args(argv)
-    cases = folder_cases(options.folder) if options.folder else held_out_cases(options.data)
-    cases = with_degradations(cases, options.degradations)
+    cases = with_degradations(_chosen_cases(options), options.degradations)
     segmenter = Segmenter(LiverModel.load(options.model), options.device)
     summary = evaluate(cases, segmenter, options.output, options.test_time_augmentation)
     print(json.dumps(summary, indent=2))

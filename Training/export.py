@@ -50,13 +50,21 @@ LIMITS = [
 ]
 
 
-def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -> None:
-    """Write ``output`` (averaged weights, float32) and the card beside it, with the digest of the bytes written."""
+def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None, calibration: Path | None = None) -> None:
+    """Write ``output``, the averaged weights, and the card beside it, with the digest of the bytes written.
+
+    Kernels of convolutions are stored in float16, half the size: inference on most devices rounds them further. Biases
+    and what batch normalisation holds stay float32.
+    """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     prefix = "module."
     settings = Settings.from_checkpoint(state["settings"])
     split = get_split(settings.split)
-    weights = {key.removeprefix(prefix): value for key, value in state["average"].items() if key.startswith(prefix)}
+    weights = {
+        key.removeprefix(prefix): value.half() if value.ndim == 4 else value
+        for key, value in state["average"].items()
+        if key.startswith(prefix)
+    }
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     content = buffer.getvalue()
@@ -86,6 +94,7 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None) -
             "log": _last_row(checkpoint.with_name("log.csv")),
         },
         "accuracy": json.loads(evaluation.read_text()) if evaluation else {},
+        "calibration": json.loads(calibration.read_text()) if calibration else None,
         "limits": LIMITS,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +131,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/bundled/liver_unet.pt"))
     parser.add_argument("--name", default="liver_unet")
     parser.add_argument("--evaluation", type=Path, help="summary.json of Training.evaluate, copied into the card")
+    parser.add_argument("--calibration", type=Path, help="calibration.json of Training.calibrate, copied into the card")
     options = parser.parse_args(argv)
-    export(options.checkpoint, options.output, options.name, options.evaluation)
+    export(options.checkpoint, options.output, options.name, options.evaluation, options.calibration)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Stub:
     def segment(self, ct: CTVolume, tumour: bool, force: bool, test_time_augmentation: bool) -> SimpleNamespace:
         assert tumour and force
         self.augmented.append(test_time_augmentation)
-        return SimpleNamespace(labels=self.labels_of(ct))
+        return SimpleNamespace(labels=self.labels_of(ct), self_agreement=0.9, quality=None)
 
 
 def bright(ct: CTVolume) -> np.ndarray:

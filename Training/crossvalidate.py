@@ -1,0 +1,104 @@
+"""Measure runs on the patients that each held back, and join them: ``python -m Training.crossvalidate RUN ...``.
+
+A run is a folder that ``Training.fit`` or ``Training.experiments`` has finished. Each network is exported beside its
+checkpoint and measured on its own split's validation scans (``--part test``: its test scans), so that the runs of all
+folds give every patient one result of a network that never saw them. A run that was measured is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from LiverSegLib.model import LiverModel
+from LiverSegLib.segmenter import Segmenter
+
+from .evaluate import degradation_names, evaluate, read_results, split_cases, with_degradations, write_results
+from .export import export
+from .fit import Settings
+from .prepare import shared_data
+
+
+def crossvalidate(
+    runs: Sequence[Path],
+    output: Path,
+    data: Path,
+    part: str = "validation",
+    degradations: Sequence[str] = (),
+    test_time_augmentation: bool = False,
+    device: str = "auto",
+) -> dict:
+    """Measure each run, then write ``results.csv`` and ``summary.json`` of all of them together into ``output``.
+
+    In the joined results ``fold`` is the split of the run and all cases are of one group, "crossvalidation".
+
+    Raises
+    ------
+    ValueError
+        If a patient was held back by two of the runs, or a run has not finished.
+    """
+    rows, models = [], {}
+    for run in runs:
+        split, model = _exported(run)
+        measured = run / f"{part}{'_augmented' if test_time_augmentation else ''}{'_degraded' if degradations else ''}"
+        segmenter = Segmenter(model, device)
+        if _measured_model(measured) != model.card.sha256:
+            cases = with_degradations(split_cases(data, split, part), degradations)
+            evaluate(cases, segmenter, measured, test_time_augmentation)
+        models[split] = model.card.sha256
+        rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
+    _check_each_once(rows)
+    about = {"models": models, "part": part, "test_time_augmentation": test_time_augmentation}
+    return write_results(rows, about, output)
+
+
+def _exported(run: Path) -> tuple[str, LiverModel]:
+    """The split of a finished run, and its network."""
+    checkpoint, weights = run / "last.ckpt", run / "liver_unet.pt"
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    settings = Settings.from_checkpoint(state["settings"])
+    if state["step"] < settings.steps:
+        raise ValueError(f"{run} stands at step {state['step']} of {settings.steps}: let Training.fit finish it first.")
+    export(checkpoint, weights, run.name, None)
+    return settings.split, LiverModel.load(weights)
+
+
+def _measured_model(measured: Path) -> str | None:
+    """Digest of the model that a folder of results is of; None if it holds none."""
+    summary = measured / "summary.json"
+    return json.loads(summary.read_text())["model_sha256"] if summary.exists() else None
+
+
+def _check_each_once(rows: list[dict]) -> None:
+    seen = set()
+    for row in rows:
+        case = row["name"], row["degradation"]
+        if case in seen:
+            raise ValueError(f"{row['name']} was held back by two of these runs; give the runs of one set of folds.")
+        seen.add(case)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(prog="python -m Training.crossvalidate", description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--output", type=Path, default=Path("out/crossvalidation"))
+    parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/")
+    parser.add_argument("--part", choices=("validation", "test"), default="validation")
+    parser.add_argument("--degradations", type=degradation_names, default=[], metavar="all|NAME,...")
+    parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(argv)
+    try:
+        summary = crossvalidate(**vars(options))
+    except ValueError as error:
+        parser.error(str(error))
+    print(json.dumps(summary, indent=2))
+
+
+if __name__ == "__main__":
+    main()
