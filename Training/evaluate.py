@@ -40,7 +40,7 @@ from .summary import LESION_COUNTS, NONE, summarise
 PHANTOM_SEEDS = range(4)
 # The bootstrap draws the scans of one person together.
 PATIENT = {name: group[0] for group in ONE_PERSON for name in group}
-TEXT_COLUMNS = ("group", "name", "dataset", "patient", "degradation")
+TEXT_COLUMNS = ("group", "name", "dataset", "patient", "degradation", "fold")
 # What a worst slice shows round both masks.
 SHOWN_MARGIN_MM = 40.0
 
