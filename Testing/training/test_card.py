@@ -1,0 +1,73 @@
+"""The model card for people tells what was measured, and of the rest that it was not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from LiverSegLib.model import LiverModel, ModelCard
+from Training.card import NOT_MEASURED, model_card
+from Training.evaluate import TEXT_COLUMNS
+from Training.summary import LESION_COUNTS, WORST, summarise
+
+CALIBRATION = {
+    "intercept": -1.5,
+    "slope": 1.1,
+    "check_below": 0.92,
+    "left_one_patient_out": {
+        "results": 272,
+        "mean_absolute_error": 0.0123,
+        "rank_correlation": 0.77,
+        "poor_dice": 0.9,
+        "poor": 9,
+        "poor_flagged": 8,
+        "others_flagged": 21,
+        "worst_flagged": True,
+    },
+}
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    return LiverModel.load().card
+
+
+def a_row(name: str, dice: float, degradation: str = "none", group: str = "test") -> dict:
+    row: dict = dict.fromkeys(WORST, dice)
+    row |= {name + suffix: 3 for name in LESION_COUNTS for suffix in ("", "_above_10mm")}
+    texts = {"group": group, "name": name, "patient": name, "degradation": degradation}
+    return {**row, **dict.fromkeys(TEXT_COLUMNS, ""), **texts}
+
+
+def test_what_was_not_measured_is_said_not_to_be(card: ModelCard, tmp_path: Path) -> None:
+    text = model_card(replace(card, calibration=None), tmp_path)
+    assert text.count(NOT_MEASURED) >= 5
+    assert "Not calibrated yet" in text
+
+
+def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> None:
+    rows = [a_row("ircad_e19", 0.9512), a_row("ircad_e20", 0.9734), a_row("ircad_e20", 0.9534, "streaks")]
+    (tmp_path / "evaluation.json").write_text(json.dumps(summarise(rows)))
+    joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
+    (tmp_path / "crossvalidation.json").write_text(json.dumps(joined))
+    steps = {"steps": 2000, **summarise([a_row("ircad_e14", 0.8912)])["test"]}
+    (tmp_path / "protocols.json").write_text(json.dumps({"protocol_b": steps}))
+    text = model_card(card, tmp_path)
+    for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", "lits_004 0.911", "near 0.87 | 0.891"):
+        assert shown in text
+    assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
+
+
+def test_the_calibration_is_judged_on_patients_left_out(card: ModelCard, tmp_path: Path) -> None:
+    text = model_card(replace(card, calibration=CALIBRATION), tmp_path)
+    assert "8 of 9 results with a Dice under 0.90" in text
+
+
+def test_licences_and_the_digest_of_the_weights_are_there(card: ModelCard, tmp_path: Path) -> None:
+    text = model_card(card, tmp_path)
+    assert card.sha256 in text
+    assert all(entry["licence"] in text and entry["citation"] in text for entry in card.training_data)
+    assert text.count("research use") == 1

@@ -1,0 +1,225 @@
+"""Write the model card for people: ``python -m Training.card``, into ``Resources/Models/liver_unet.md``.
+
+Everything in it is read from the card beside the weights and from ``Training/record``; what is not there is said to be
+not measured. Failures are shown on phantoms, since the licences of the CT data allow no pictures of them here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from LiverSegLib.model import ModelCard, bundled_model_path
+
+RECORD = Path(__file__).parent / "record"
+OUTPUT = Path(__file__).parents[1] / "Resources" / "Models" / "liver_unet.md"
+NOT_MEASURED = "Not measured yet."
+
+MEASURES = {
+    "dice": "Dice",
+    "slice_dice": "Dice over slices with liver",
+    "slice_dice_all": "Dice over all slices",
+    "iou": "IoU",
+    "surface_dice_2mm": "Surface Dice at 2 mm",
+    "hd95_mm": "HD95, mm",
+    "assd_mm": "ASSD, mm",
+    "volume_difference_percent": "Volume difference, %",
+    "tumour_dice": "Tumour Dice",
+}
+# Names of the earlier projects' protocols, and what they reached (../shared/reference/earlier-projects.md).
+PROTOCOLS = {
+    "protocol_a": ("18 patients of 3D-IRCADb against 19 and 20", "slice Dice 0.952"),
+    "protocol_b": ("13 patients of 3D-IRCADb against 7", "Dice near 0.87"),
+    "protocol_c_cross_entropy_liver": ("LiTS, liver, weighted cross-entropy", "not stated"),
+    "protocol_c_dice_liver": ("LiTS, liver, weighted Dice", "not stated"),
+    "protocol_c_cross_entropy_tumour": ("LiTS, liver + tumour, weighted cross-entropy", "not stated"),
+    "protocol_c_dice_tumour": ("LiTS, liver + tumour, weighted Dice", "not stated"),
+    "protocol_d": ("3D-IRCADb, five folds, flips, rotation and blur", "Dice 0.351"),
+}
+
+
+def model_card(card: ModelCard, record: Path = RECORD) -> str:
+    """The whole card in Markdown."""
+    held_out = _read(record / "evaluation.json")
+    sections = [
+        _head(card),
+        _data(card),
+        _training(card, _read(record / "compute.json")),
+        "## Results on patients that it never saw",
+        *_groups(held_out, ("test", "native", "validation", "phantom")),
+        "## With test-time augmentation",
+        *_groups(_read(record / "augmented.json"), ("test", "native", "validation")),
+        "## Under degradation",
+        _degradations(held_out),
+        "## Cross-validation in groups of patients",
+        *_groups(_read(record / "crossvalidation.json"), ("crossvalidation",)),
+        "## The earlier projects' protocols",
+        _protocols(_read(record / "protocols.json")),
+        "## Tumours (experimental)",
+        _lesions(held_out, _read(record / "crossvalidation.json")),
+        "## Expected Dice",
+        _calibration(card),
+        "## Known failures",
+        _failures(card),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(card: ModelCard) -> str:
+    settings = card.training["settings"]
+    offsets, widths = (", ".join(f"{number:g}" for number in numbers) for numbers in (card.offsets_mm, card.widths))
+    return f"""# {card.name} {card.version}
+
+{card.intended_use} {card.limits[0]}
+
+A 2D U-Net that sees {len(card.offsets_mm)} slices, {offsets} mm about the one that it segments, in a window of
+{card.window_hu[0]:g} to {card.window_hu[1]:g} HU. Pixels of {card.spacing_mm:g} mm in squares of {card.patch}; {widths}
+channels; {card.block} blocks; {settings["steps"]} steps, seed {settings["seed"]}. Weights:
+`LiverSeg/Resources/Models/liver_unet.pt`, SHA-256 `{card.sha256}`."""
+
+
+def _data(card: ModelCard) -> str:
+    rows = [(entry["name"], entry["patients"], entry["licence"], entry["citation"]) for entry in card.training_data]
+    return "## Data and licences\n\n" + card.licence + "\n\n" + _table(("Data", "Scans", "Licence", "Source"), rows)
+
+
+def _training(card: ModelCard, compute: dict | None) -> str:
+    protocol = f"""## Protocol
+
+`{card.training["command"]}`, code {card.training["code_commit"]}; all settings in the JSON card beside the weights, the
+log in `Training/record/log.csv`. Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose nothing.
+
+Time and energy: """
+    if compute is None:
+        return protocol + NOT_MEASURED
+    kilowatt_hours = compute["watts_assumed"] * compute["hours"] / 1000
+    grams = compute["grams_per_kwh_assumed"]
+    return f"""{protocol}{compute["hours"]:.1f} h on {compute["machine"]}. With {compute["watts_assumed"]:g} W for it,
+an assumption, {kilowatt_hours:.2f} kWh; with {grams:g} g CO₂ a kWh, another, {kilowatt_hours * grams / 1000:.2f} kg."""
+
+
+def _groups(summary: dict | None, groups: tuple[str, ...]) -> Iterator[str]:
+    found = [group for group in groups if summary and group in summary]
+    if not found:
+        yield NOT_MEASURED
+    for group in found:
+        yield _group(group, summary[group])
+
+
+def _group(name: str, statistics: dict) -> str:
+    rows = [
+        (
+            title,
+            m["cases"],
+            _number(m["mean"]),
+            _interval(m["mean_interval_95"]),
+            _number(m["median"]),
+            _number(m["worst"]),
+        )
+        for key, title in MEASURES.items()
+        if (m := statistics["metrics"].get(key))
+    ]
+    per_case = ", ".join(f"{case} {_number(values['dice'])}" for case, values in statistics["per_case"].items())
+    table = _table(("Measure", "Cases", "Mean", "95 % interval", "Median", "Worst"), rows)
+    return f"### {name.capitalize()}\n\n{table}\n\nDice of each: {per_case}."
+
+
+def _degradations(summary: dict | None) -> str:
+    if not summary or "by_degradation" not in summary:
+        return NOT_MEASURED
+    groups = sorted({group for members in summary["by_degradation"].values() for group in members})
+    rows = [
+        (name, *(_change(members.get(group)) for group in groups))
+        for name, members in summary["by_degradation"].items()
+    ]
+    return "Mean Dice, and its change against the same scans as they are.\n\n" + _table(("", *groups), rows)
+
+
+def _protocols(results: dict | None) -> str:
+    if not results:
+        return NOT_MEASURED
+    rows = []
+    for name, (what, theirs) in PROTOCOLS.items():
+        ours = results.get(name)
+        values = ("", "", "", NOT_MEASURED) if ours is None else _protocol_row(ours)
+        rows.append((what, theirs, *values))
+    return _table(("Protocol", "They", "Volume Dice", "Slices with liver", "All slices", "Tumour Dice", "Steps"), rows)
+
+
+def _protocol_row(ours: dict) -> tuple[str, ...]:
+    metrics = ours["metrics"]
+    means = [
+        _number(metrics[key]["mean"]) if key in metrics else "" for key in ("dice", "slice_dice", "slice_dice_all")
+    ]
+    tumour = _number(metrics["tumour_dice"]["mean"]) if "tumour_dice" in metrics else ""
+    return (*means, tumour, str(ours["steps"]))
+
+
+def _lesions(held_out: dict | None, crossvalidation: dict | None) -> str:
+    rows = []
+    for summary in (held_out, crossvalidation):
+        for group in ("test", "validation", "crossvalidation"):
+            if summary and group in summary and (lesions := summary[group].get("lesions")):
+                for title, suffix in (("any size", ""), ("above 10 mm", "_above_10mm")):
+                    names = ("lesions", "lesions_found", "lesions_missed", "lesions_false")
+                    counts = [str(lesions[name + suffix]) for name in names]
+                    rows.append((group, title, *counts, _number(lesions["false_per_case" + suffix])))
+    if not rows:
+        return NOT_MEASURED
+    return _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows)
+
+
+def _calibration(card: ModelCard) -> str:
+    if card.calibration is None:
+        return "Not calibrated yet: report and panel show none."
+    judged: Any = card.calibration["left_one_patient_out"]
+    worst = "was" if judged["worst_flagged"] else "was not"
+    return f"""From the network's own log-odds, calibrated on {judged["results"]} results of patients that it had not
+seen and judged with each patient left out of the fit: mean error {judged["mean_absolute_error"]:.3f} Dice, rank correlation
+{judged["rank_correlation"]:.2f}. Below {card.calibration["check_below"]:.3f} report and panel ask to check the result.
+So {judged["poor_flagged"]} of {judged["poor"]} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and
+{judged["others_flagged"]} of the others; the worst {worst} among them."""
+
+
+def _failures(card: ModelCard) -> str:
+    return "\n".join(f"- {limit}" for limit in card.limits[1:])
+
+
+def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _change(statistics: dict | None) -> str:
+    if statistics is None:
+        return ""
+    change = statistics.get("dice_mean_change")
+    return _number(statistics["dice_mean"]) + (f" ({change:+.3f})" if change is not None else "")
+
+
+def _interval(ends: list[float | None] | None) -> str:
+    return "" if not ends else " to ".join(_number(end) for end in ends)
+
+
+def _number(value: float | None) -> str:
+    return "infinite" if value is None else f"{value:.3f}"
+
+
+def _read(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(prog="python -m Training.card", description=__doc__)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    options = parser.parse_args(argv)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(model_card(ModelCard.read(bundled_model_path().with_suffix(".json"))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
