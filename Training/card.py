@@ -176,12 +176,13 @@ def _calibration(card: ModelCard) -> str:
     if card.calibration is None:
         return "Not calibrated yet: report and panel show none."
     judged: Any = card.calibration["left_one_patient_out"]
+    error, correlation = judged["mean_absolute_error"], judged["rank_correlation"]
     worst = "was" if judged["worst_flagged"] else "was not"
     return f"""From the network's own log-odds, calibrated on {judged["results"]} results of patients that it had not
-seen and judged with each patient left out of the fit: mean error {judged["mean_absolute_error"]:.3f} Dice, rank correlation
-{judged["rank_correlation"]:.2f}. Below {card.calibration["check_below"]:.3f} report and panel ask to check the result.
-So {judged["poor_flagged"]} of {judged["poor"]} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and
-{judged["others_flagged"]} of the others; the worst {worst} among them."""
+seen, and judged with each patient left out of the fit: mean error {error:.3f} Dice, rank correlation {correlation:.2f}.
+Below {card.calibration["check_below"]:.3f} report and panel ask to check the result. So {judged["poor_flagged"]} of
+{judged["poor"]} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and {judged["others_flagged"]} of the
+others; the worst {worst} among them."""
 
 
 def _failures(card: ModelCard) -> str:
