@@ -63,8 +63,10 @@ def test_a_screening_experiment_changes_one_thing() -> None:
     for name, options in EXPERIMENTS.items():
         if options.get("split") == baseline["split"] and options["steps"] == baseline["steps"]:
             changed = {key for key in options if options[key] != baseline.get(key)}
-            # Other pixels want another number of them, so that the network sees as much of the patient.
-            assert len(changed - {"size", "sampled_size"}) == (name != "baseline"), name
+            # Other pixels want another number of them, so that the network sees as much of the patient; widths go
+            # with each other and with the number of pixels that the first level works on.
+            along = {"size", "sampled_size", "max_width"} | ({"base_width"} if "patch" in changed else set())
+            assert len(changed - along) == (name != "baseline"), name
 
 
 def test_experiments_run_in_turn_and_leave_a_row_each(command: list[str], tmp_path: Path) -> None:
