@@ -1,17 +1,19 @@
 """Train the network: ``python -m Training.fit``. Stops and resumes at any step; logs to CSV.
 
-Two CPU cores do; a GPU is used when there is one, several through Lightning Fabric's launcher.
+Two CPU cores do; a GPU is used when there is one, several, also of several nodes, through Lightning Fabric's launcher,
+torchrun or SLURM. However many there are, they share each batch, and the first alone writes.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,22 @@ from LiverSegLib.network import BLOCKS, UNet
 from .augment import Augmentation, augment, default_augmentations, project_e_augmentations
 from .loss import LOSSES, TUMOUR_WEIGHT, make_loss
 from .protocols import get_split
-from .sample import PreparedScan, SliceSampler, load_scans
+from .sample import PreparedScan, SliceSampler, draw_ahead, load_scans
 from .spec import BASE_WIDTH, CLASSES, DEPTH, MAX_WIDTH, OFFSETS_MM, SPACING_MM, WINDOW_HU
 
 # What may change when a run is resumed. All else makes another experiment: its record would be a lie.
-FREE_IN_A_RUN = ("prepared", "run", "validate_every", "save_every", "devices", "accelerator")
+FREE_IN_A_RUN = (
+    "prepared",
+    "run",
+    "validate_every",
+    "save_every",
+    "devices",
+    "num_nodes",
+    "accelerator",
+    "scans_in",
+)
+# Apart by more than a run has steps: a resumed run draws from its seed and its step on.
+SEEDS_OF_A_PROCESS = 1_000_000
 
 AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
     "default": lambda settings: default_augmentations(
@@ -57,7 +70,8 @@ class Settings:
         Channels of the first level, doubled at each next one up to a largest; number of levels; "plain" or "residual";
         side of the squares of pixels that the first level takes as one.
     steps, batch, size, sampled_size
-        Batches to train on, slices in each, side of their squares in pixels, and the side before they are warped.
+        Batches to train on, slices in each, over all processes together, side of their squares in pixels, and the side
+        before they are warped.
     loss, tumour_weight
         A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
     liver_share, end_share, tumour_share
@@ -70,6 +84,11 @@ class Settings:
         many of its samples have streaks as from metal.
     ema_decay
         Of the moving average of weights that is validated and exported.
+    devices, num_nodes, accelerator
+        Processes on each node, each with a GPU of its own or on the CPU; nodes; "auto", "cuda" or "cpu". torchrun and
+        ``fabric run`` know the first two themselves.
+    scans_in
+        "stream": slices are read from the prepared files as they are drawn; "device": all scans are held there.
 
     Raises
     ------
@@ -109,12 +128,19 @@ class Settings:
     save_every: int = 250
     seed: int = 0
     devices: int = 1
+    num_nodes: int = 1
     accelerator: str = "auto"
+    scans_in: str = "stream"
 
     def __post_init__(self) -> None:
         self.offsets_mm = tuple(float(offset) for offset in self.offsets_mm)
         get_split(self.split)
-        for name, choices in (("block", BLOCKS), ("loss", LOSSES), ("augmentation", AUGMENTATIONS)):
+        for name, choices in (
+            ("block", BLOCKS),
+            ("loss", LOSSES),
+            ("augmentation", AUGMENTATIONS),
+            ("scans_in", ("stream", "device")),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}.")
         coarsest = self.patch * 2 ** (self.depth - 1)
@@ -164,15 +190,52 @@ def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, A
     return changed
 
 
+def launch(settings: Settings) -> Fabric:
+    """This process among those that train together; starts the others unless a launcher has."""
+    fabric = Fabric(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        precision="bf16-mixed",
+    )
+    if "LT_CLI_USED" not in os.environ:  # `fabric run` has launched it and forbids to do it again
+        fabric.launch()
+    return fabric
+
+
+def share_of(batch: int, processes: int) -> int:
+    """Slices that each process takes of a batch.
+
+    Raises
+    ------
+    ValueError
+        If they cannot share it evenly.
+    """
+    if batch % processes:
+        raise ValueError(f"{processes} processes cannot share a batch of {batch}; give a --batch that they divide")
+    return batch // processes
+
+
+def as_launched(settings: Settings) -> Settings:
+    """The settings with the numbers of processes and nodes that torchrun has started, if it has."""
+    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
+        return settings
+    processes, devices = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    return replace(settings, devices=devices, num_nodes=processes // devices)
+
+
 def fit(settings: Settings) -> Path:
     """Train from the last checkpoint in the run's folder, or from scratch, to the last step; returns the checkpoint."""
-    fabric = Fabric(accelerator=settings.accelerator, devices=settings.devices, precision="bf16-mixed")
-    fabric.launch()
+    settings = as_launched(settings)
+    fabric = launch(settings)
+    share = share_of(settings.batch, fabric.world_size)
     run = Path(settings.run)
     run.mkdir(parents=True, exist_ok=True)
 
     fabric.seed_everything(settings.seed, verbose=False)
     network = build_network(settings).to(memory_format=torch.channels_last)
+    if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15, final_div_factor=1000
@@ -189,7 +252,8 @@ def fit(settings: Settings) -> Path:
         "commit": _commit(),
     }
     checkpoint = run / "last.ckpt"
-    if checkpoint.exists():
+    # One process looks for all: on a shared disk, others may see the file later, and would start from scratch.
+    if fabric.broadcast(checkpoint.exists()):
         # Before the weights, which another network would refuse in a language of its own.
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["settings"]
         changed = check_resumable(Settings.from_checkpoint(saved), settings)
@@ -199,7 +263,7 @@ def fit(settings: Settings) -> Path:
         fabric.print(f"resumed at step {state['step']}", *(f"{name}: {a} -> {b}" for name, (a, b) in changed.items()))
 
     # A resumed run draws new samples instead of repeating those from its start.
-    seed = settings.seed + 1000 * fabric.global_rank + state["step"]
+    seed = settings.seed + SEEDS_OF_A_PROCESS * fabric.global_rank + state["step"]
     fabric.seed_everything(seed, verbose=False)
     sampler = SliceSampler(
         _load_part(settings, "train", fabric.device),
@@ -219,12 +283,19 @@ def fit(settings: Settings) -> Path:
     fabric.print(f"{len(sampler.scans)} scans train, {len(validation)} validate")
     augmentations = AUGMENTATIONS[settings.augmentation](settings)
     criterion = make_loss(settings.loss, settings.tumour_weight)
-    log = RunLog(run / "log.csv", enabled=fabric.is_global_zero)
+    log = RunLog(run / "log.csv", fabric)
+    batches = draw_ahead(sampler, share)
 
-    bar = tqdm(range(state["step"], settings.steps), initial=state["step"], total=settings.steps, file=sys.stderr)
+    bar = tqdm(
+        range(state["step"], settings.steps),
+        initial=state["step"],
+        total=settings.steps,
+        file=sys.stderr,
+        disable=not fabric.is_global_zero,
+    )
     for step in bar:
         network.train()
-        batch = augment(sampler.batch(settings.batch), augmentations)
+        batch = augment(next(batches).to(fabric.device), augmentations)
         images = window(batch.hu, WINDOW_HU).contiguous(memory_format=torch.channels_last)
         loss = criterion(network(images), batch.labels, batch.tumour_labelled)
         optimizer.zero_grad()
@@ -236,10 +307,11 @@ def fit(settings: Settings) -> Path:
         state["step"] = step + 1
         log.loss(loss.detach())
         if state["step"] % settings.validate_every == 0 or state["step"] == settings.steps:
-            scores = validate(average.module, validation, settings.offsets_mm) if validation else {}
+            scores = validate(fabric, average.module, validation, settings.offsets_mm) if validation else {}
             log.write(state["step"], schedule.get_last_lr()[0], scores)
             bar.set_postfix(scores)
         if state["step"] % settings.save_every == 0 or state["step"] == settings.steps:
+            share_statistics(fabric, average.module)
             fabric.save(checkpoint.with_suffix(".partial"), state)
             if fabric.is_global_zero:
                 checkpoint.with_suffix(".partial").replace(checkpoint)
@@ -248,7 +320,8 @@ def fit(settings: Settings) -> Path:
 
 
 def _load_part(settings: Settings, part: str, device: torch.device) -> list[PreparedScan]:
-    return load_scans(Path(settings.prepared), part, device, settings.split, settings.spacing_mm)
+    stream = settings.scans_in == "stream"
+    return load_scans(Path(settings.prepared), part, device, settings.split, settings.spacing_mm, stream)
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -267,39 +340,67 @@ def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor |
 
 
 @torch.no_grad()
+def share_statistics(fabric: Fabric, network: torch.nn.Module) -> None:
+    """Make batch normalisation's statistics the mean of all processes', where each has counted its own samples."""
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(fabric.all_reduce(buffer))
+
+
+@torch.no_grad()
 def validate(
-    network: torch.nn.Module, scans: list[PreparedScan], offsets_mm: Sequence[float] = OFFSETS_MM, every: int = 3
+    fabric: Fabric,
+    network: torch.nn.Module,
+    scans: list[PreparedScan],
+    offsets_mm: Sequence[float] = OFFSETS_MM,
+    every: int = 3,
 ) -> dict[str, float]:
-    """Volume Dice of liver, per scan and mean, and of tumour, over every third slice of each validation scan."""
+    """Volume Dice of liver, per scan and mean, and of tumour, over every third slice of each validation scan.
+
+    The processes share the scans out, and all know all scores in the end.
+    """
     network.eval()
-    scores = {}
-    tumour = torch.zeros(2)
-    for scan in scans:
-        overlap = total = 0.0
-        positions = torch.arange(0, len(scan.hu), every, device=scan.hu.device)
-        for chunk in positions.split(8):
-            images = neighbour_stacks(scan.hu.float(), chunk, scan.slice_spacing, offsets_mm)
-            images = pad_to_multiple(window(images, WINDOW_HU), -1.0)
-            with torch.autocast(images.device.type, dtype=torch.bfloat16):
-                logits = network(images.contiguous(memory_format=torch.channels_last)).float()
-            truth = scan.labels[chunk]
-            found = logits[..., : truth.shape[1], : truth.shape[2]].argmax(1)
-            overlap += float(((found > 0) & (truth > 0)).sum())
-            total += float((found > 0).sum() + (truth > 0).sum())
-            tumour[0] += float(((found == 2) & (truth == 2)).sum())
-            tumour[1] += float((found == 2).sum() + (truth == 2).sum())
-        scores[scan.name] = round(2 * overlap / total, 4)
+    share_statistics(fabric, network)
+    counts = torch.zeros(len(scans), 4, dtype=torch.long, device=fabric.device)
+    for number in range(fabric.global_rank, len(scans), fabric.world_size):
+        counts[number] = _count_voxels(network, scans[number], offsets_mm, every, fabric.device)
+    counts = fabric.all_reduce(counts, reduce_op="sum").tolist()
+    scores = {
+        scan.name: round(2 * overlap / total, 4) for scan, (overlap, total, _, _) in zip(scans, counts, strict=True)
+    }
     scores["liver_dice"] = round(sum(scores.values()) / len(scans), 4)
-    scores["tumour_dice"] = round(float(2 * tumour[0] / tumour[1].clamp(min=1)), 4)
+    overlap, total = (sum(row[column] for row in counts) for column in (2, 3))
+    scores["tumour_dice"] = round(2 * overlap / max(total, 1), 4)
     return scores
 
 
-class RunLog:
-    """One CSV row each time the network is validated: step, seconds, mean training loss since the last row, Dice."""
+def _count_voxels(
+    network: torch.nn.Module, scan: PreparedScan, offsets_mm: Sequence[float], every: int, device: torch.device
+) -> Tensor:
+    """Voxels of liver in both and in either, those in both counted twice; likewise of tumour."""
+    counts = torch.zeros(4, dtype=torch.long, device=device)
+    hu, labels = scan.hu[:].to(device).float(), scan.labels[:].to(device)
+    for chunk in torch.arange(0, len(hu), every, device=device).split(8):
+        images = neighbour_stacks(hu, chunk, scan.slice_spacing, offsets_mm)
+        images = pad_to_multiple(window(images, WINDOW_HU), -1.0)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            logits = network(images.contiguous(memory_format=torch.channels_last)).float()
+        truth = labels[chunk]
+        found = logits[..., : truth.shape[1], : truth.shape[2]].argmax(1)
+        pairs = ((found > 0, truth > 0), (found == 2, truth == 2))
+        counts += torch.stack([count for a, b in pairs for count in ((a & b).sum(), a.sum() + b.sum())])
+    return counts
 
-    def __init__(self, path: Path, enabled: bool) -> None:
+
+class RunLog:
+    """One CSV row each time the network is validated: step, seconds, mean training loss since the last row, Dice.
+
+    The loss is the mean of all processes, which must all call; the first writes.
+    """
+
+    def __init__(self, path: Path, fabric: Fabric) -> None:
         self.path = path
-        self.enabled = enabled
+        self.fabric = fabric
         self.started = time.time()
         self.losses: list[torch.Tensor] = []
 
@@ -312,12 +413,12 @@ class RunLog:
         row = {
             "step": step,
             "seconds": round(time.time() - self.started),
-            "loss": round(float(torch.stack(self.losses).mean()), 5),
+            "loss": round(float(self.fabric.all_reduce(torch.stack(self.losses).mean())), 5),
             "learning_rate": f"{learning_rate:.2e}",
             **scores,
         }
         self.losses.clear()
-        if not self.enabled:
+        if not self.fabric.is_global_zero:
             return
         fresh = not self.path.exists()
         with self.path.open("a", newline="") as file:

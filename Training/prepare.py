@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from LiverSegLib.atomic import replacing
 from LiverSegLib.files import read_ct, read_labels
 from LiverSegLib.grid import to_model_spacing
 from LiverSegLib.phantom import make_phantom
@@ -25,6 +26,7 @@ from LiverSegLib.volume import CTVolume
 
 from .protocols import VALIDATION
 from .spec import SPACING_MM
+from .stored import find_slices
 
 STORED_HU = (-250, 260)
 # The demo and the self-test use low seeds: those phantoms stay unseen.
@@ -83,6 +85,7 @@ def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
 def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, spacing_mm: float = SPACING_MM) -> None:
     """Store HU (int16) and labels (uint8), both (k, rows, columns) with pixels of ``spacing_mm``.
 
+    They are not compressed, so that training can read single slices; where liver and tumour are is stored beside them.
     ``split`` ("train" or "validation") counts only for scans that :mod:`Training.protocols` does not name: phantoms
     and scans of your own.
     """
@@ -96,16 +99,18 @@ def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, sp
     ]
     liver, tumour = (share >= 0.5 for share in shares)
     labels = liver.to(torch.uint8) + (liver & tumour).to(torch.uint8)
-    np.savez(
-        path,
-        hu=hu.round().to(torch.int16).numpy(),
-        labels=labels.numpy(),
-        slice_spacing=spacing[0],
-        spacing_mm=spacing_mm,
-        tumour_labelled=scan.tumour_labelled,
-        split=split,
-        kind=kind,
-    )
+    with replacing(path) as temporary:
+        np.savez(
+            temporary,
+            hu=hu.round().to(torch.int16).numpy(),
+            labels=labels.numpy(),
+            slice_spacing=spacing[0],
+            spacing_mm=spacing_mm,
+            tumour_labelled=scan.tumour_labelled,
+            split=split,
+            kind=kind,
+            **{name: indices.numpy() for name, indices in find_slices(labels).items()},
+        )
 
 
 def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: float = SPACING_MM) -> None:

@@ -1,8 +1,9 @@
-"""Draw batches of slices from the prepared scans, all held on one device."""
+"""Draw batches of slices from the prepared scans: held on one device, or read from their files as they are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from LiverSegLib.grid import neighbour_stacks
 
 from .protocols import get_split
 from .spec import OFFSETS_MM, SPACING_MM
+from .stored import StoredSlices, find_slices
 
 AIR_HU = -250.0
 # At the dome and at the lower tip, where a slice shows little of the liver, most mistakes are made.
@@ -23,24 +25,25 @@ LIVER_END_MM = 15.0
 
 @dataclass(frozen=True)
 class PreparedScan:
-    """One scan on the network's grid: HU and labels (k, rows, columns), spacing of its slices in mm."""
+    """One scan on the network's grid: HU and labels (k, rows, columns), spacing of its slices in mm.
+
+    Of HU and labels, held or stored, only runs of slices are taken: ``hu[3:8]``. Which slices hold liver and which
+    labelled tumour is found in the labels where it is not given.
+    """
 
     name: str
-    hu: Tensor
-    labels: Tensor
+    hu: Tensor | StoredSlices
+    labels: Tensor | StoredSlices
     slice_spacing: float
     tumour_labelled: bool
     kind: str
+    liver_slices: Tensor | None = None
+    tumour_slices: Tensor | None = None
 
-    @property
-    def liver_slices(self) -> Tensor:
-        """Indices of the slices that hold liver."""
-        return (self.labels > 0).flatten(1).any(1).nonzero()[:, 0]
-
-    @property
-    def tumour_slices(self) -> Tensor:
-        """Indices of the slices that hold labelled tumour."""
-        return (self.labels == 2).flatten(1).any(1).nonzero()[:, 0]
+    def __post_init__(self) -> None:
+        if self.liver_slices is None or self.tumour_slices is None:
+            for name, indices in find_slices(self.labels[:]).items():
+                object.__setattr__(self, name, indices)
 
     @property
     def end_slices(self) -> Tensor:
@@ -48,7 +51,7 @@ class PreparedScan:
         liver = self.liver_slices
         if len(liver) == 0:
             return liver
-        position = torch.arange(len(self.hu), device=self.hu.device)
+        position = torch.arange(len(self.hu))
         distance = torch.minimum((position - liver[0]).abs(), (position - liver[-1]).abs())
         return (distance * self.slice_spacing <= LIVER_END_MM).nonzero()[:, 0]
 
@@ -61,33 +64,56 @@ class Batch:
     labels: Tensor
     tumour_labelled: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device; to a GPU by way of pinned memory, while the host goes on."""
+        tensors = (self.hu, self.labels, self.tumour_labelled)
+        if device.type == "cuda":
+            tensors = tuple(tensor.pin_memory() for tensor in tensors)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
 
 def load_scans(
-    folder: Path, part: str, device: torch.device, split: str = "bundled", spacing_mm: float = SPACING_MM
+    folder: Path,
+    part: str,
+    device: torch.device,
+    split: str = "bundled",
+    spacing_mm: float = SPACING_MM,
+    stream: bool = False,
 ) -> list[PreparedScan]:
     """The scans of one part ("train" or "validation") of a split of :mod:`Training.protocols`, in name's order.
+
+    They are held on ``device``, or with ``stream`` left on disk, whence their slices are read when they are wanted.
 
     Raises
     ------
     FileNotFoundError
         If there are none.
     ValueError
-        If they were prepared with other pixels than ``spacing_mm``.
+        If they were prepared with other pixels than ``spacing_mm``, or cannot be streamed.
     """
     membership = get_split(split)
     scans = []
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(folder.glob("[!.]*.npz")):  # a hidden one is being written
         with np.load(path) as stored:
             if membership.part_of(path.stem, str(stored["kind"]), str(stored["split"])) == part:
                 _check_spacing(path, float(stored.get("spacing_mm", 1.5)), spacing_mm)
+                hu, labels = (
+                    StoredSlices.find(path, stored, name) if stream else torch.from_numpy(stored[name]).to(device)
+                    for name in ("hu", "labels")
+                )
+                # Scans that were prepared before have no such lists; their labels are then read through once.
+                indices = {
+                    name: torch.from_numpy(stored[name]) for name in ("liver_slices", "tumour_slices") if name in stored
+                }
                 scans.append(
                     PreparedScan(
                         path.stem,
-                        torch.from_numpy(stored["hu"]).to(device),
-                        torch.from_numpy(stored["labels"]).to(device),
+                        hu,
+                        labels,
                         float(stored["slice_spacing"]),
                         bool(stored["tumour_labelled"]),
                         str(stored["kind"]),
+                        **indices,
                     )
                 )
     if not scans:
@@ -146,9 +172,9 @@ class SliceSampler:
         self.offsets_mm = tuple(offsets_mm)
         self.end_share = end_share
         self.tumour_share = tumour_share
-        self.liver_slices = [scan.liver_slices.cpu().numpy() for scan in scans]
-        self.end_slices = [scan.end_slices.cpu().numpy() for scan in scans]
-        self.tumour_slices = [scan.tumour_slices.cpu().numpy() for scan in scans]
+        self.liver_slices = [scan.liver_slices.numpy() for scan in scans]
+        self.end_slices = [scan.end_slices.numpy() for scan in scans]
+        self.tumour_slices = [scan.tumour_slices.numpy() for scan in scans]
         self.probability = self._scan_probability(weights)
 
     def _scan_probability(self, weights: dict[str, float]) -> np.ndarray:
@@ -173,11 +199,13 @@ class SliceSampler:
         position = self._position(index)
         # Stretched offsets stand for wrong slice spacing; mirrored ones never occur, since orientation is known.
         offsets = np.array(self.offsets_mm) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
-        wanted = torch.tensor([position], device=scan.hu.device)
         low, high = self._slices_around(scan, position)
-        stack = neighbour_stacks(scan.hu[low:high].float(), wanted - low, scan.slice_spacing, offsets.tolist())[0]
+        around = scan.hu[low:high].float()
+        wanted = torch.tensor([position - low], device=around.device)
+        stack = neighbour_stacks(around, wanted, scan.slice_spacing, offsets.tolist())[0]
         box = self._square(scan)
-        return _cut(stack, box, AIR_HU), _cut(scan.labels[position], box, 0), scan.tumour_labelled
+        labels = scan.labels[position : position + 1][0]
+        return _cut(stack, box, AIR_HU), _cut(labels, box, 0), scan.tumour_labelled
 
     def _position(self, index: int) -> int:
         draw = self.generator.random()
@@ -201,6 +229,16 @@ class SliceSampler:
         top = (rows - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
         left = (columns - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
         return top, left, self.size
+
+
+def draw_ahead(sampler: SliceSampler, size: int) -> Iterator[Batch]:
+    """The sampler's batches, the same in the same order; while one is in use, a thread reads and cuts the next."""
+    with ThreadPoolExecutor(1, "sampler") as reader:
+        upcoming = reader.submit(sampler.batch, size)
+        while True:
+            batch = upcoming.result()
+            upcoming = reader.submit(sampler.batch, size)
+            yield batch
 
 
 def _cut(image: Tensor, box: tuple[int, int, int], fill: float) -> Tensor:
