@@ -168,6 +168,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--table", type=Path, default=Path("runs/experiments/table.csv"))
     options, fit_options = parser.parse_known_args(argv)
+    if any(option.startswith(("--devices", "--num-nodes")) for option in fit_options):
+        # Each further process would go through the whole list again.
+        parser.error("experiments run on one device each; give --devices and --num-nodes to Training.fit.")
     try:
         names = chosen_names(options.names or ["*"] * options.list)
     except ValueError as error:

@@ -117,6 +117,13 @@ def test_a_failure_does_not_stop_the_others(
     assert [row["name"] for row in read_rows(tmp_path / "table.csv")] == ["two"]
 
 
+def test_several_devices_are_for_fit_alone(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as refused:
+        experiments.main(["baseline", "--devices", "2"])
+    assert refused.value.code == 2
+    assert "Training.fit" in capsys.readouterr().err
+
+
 def test_an_unknown_experiment_is_bad_usage(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as refused:
         experiments.main(["nonsense"])
