@@ -140,6 +140,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LiverSegLib.panel.reference import ReferenceSection
         from LiverSegLib.panel.results import ResultsSection
         from LiverSegLib.panel.runner import Runner
+        from LiverSegLib.panel.warm_up import WarmUp
 
         super().setup()
         self.logic = LiverSegLogic()
@@ -163,6 +164,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._results = ResultsSection(self.ui, self.logic)
         self._reference = ReferenceSection(self.ui)
         self._advanced = AdvancedSection(self.ui, self._findDevices)
+        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
 
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -176,6 +178,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded."""
         self._runner.close()
+        self._warmUp.close()
         self._results.close()
         self.logic.close()
         self.setParameterNode(None)
@@ -184,11 +187,13 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """Called each time the user opens this module."""
         self.initializeParameterNode()
+        self._warmUp.start(self._parameterNode.device)
 
     def exit(self) -> None:
         """Called each time the user opens a different module: a run that nobody watches ends."""
         from LiverSegLib import messages
 
+        self._warmUp.stop()
         comparing = self._reference.pending
         stopped = self._stopRun(self._message if comparing else messages.CANCELLED)
         if stopped and comparing:
@@ -563,6 +568,10 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         """Find the devices that run a kernel, as a generator of (share done, stage)."""
         return self._sceneSegmenter().devices()
 
+    def warmUpSteps(self, device="auto") -> Steps[None]:
+        """Load the network for a device and let it run once, as a generator of (share done, stage)."""
+        return self._sceneSegmenter().warm_up(device)
+
     def canUndo(self, segmentationNode) -> bool:
         """Whether the segmentation held something else before a run of this logic."""
         return (
@@ -754,7 +763,13 @@ class _ExactSegmenter:
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         return SimpleNamespace(
-            labels=self._labels(), affine=ct.affine, warnings=(), seconds=seconds, device="cpu", model=card
+            labels=self._labels(),
+            affine=ct.affine,
+            warnings=(),
+            seconds=seconds,
+            device="cpu",
+            model=card,
+            quality=None,
         )
 
 
