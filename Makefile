@@ -5,11 +5,15 @@ export LIVERSEG_DATA ?= $(abspath ../shared/data)
 
 BIN := .venv/bin
 CONSTRAINTS := Testing/requirements.txt
+LOCK := Testing/requirements.lock
+TORCH_LOCKS := Testing/requirements-torch-cpu.lock Testing/requirements-torch.lock
+QUIETLY := --quiet --disable-pip-version-check
+LOCKED := $(QUIETLY) --require-hashes --no-deps
 SLICER ?= 5.13
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-package coverage lint format bench figures package train evaluate system clean
+.PHONY: help demo test test-package coverage lint lock audit format fuzz bench bench-batch bench-cluster figures package train evaluate system clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,14 +36,30 @@ lint: .venv/installed-test  ## style and types only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive LiverSeg Training
+
+lock: .venv/installed-audit  ## choose the packages of the tests anew, with their digests, under the pins of requirements.txt
+	$(BIN)/python Testing/lock.py
+
+audit: .venv/installed-audit  ## ask PyPI which of the packages of the tests are known to be vulnerable; needs the internet
+	$(BIN)/pip-audit --require-hashes --disable-pip $(addprefix --requirement ,$(LOCK) $(word 2,$(TORCH_LOCKS)))
 
 format: .venv/installed-test  ## lay the code out as lint wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+fuzz: .venv/installed-test  ## thousands of damaged files: a result on the right grid or a clean error; Linux only
+	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
+
 bench: .venv/installed-test  ## time and memory of each stage, and what the panel adds
 	$(BIN)/python Testing/benchmark/stages.py $(BENCH_ARGS)
 	$(BIN)/python -m Testing.benchmark.panel $(PANEL_ARGS)
+
+bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, resume, pace, two processes
+	$(BIN)/python -m Testing.benchmark.batch $(BATCH_ARGS)
+
+bench-cluster: .venv/installed-test  ## throughput with one and two workers of a cluster, and a model of more
+	$(BIN)/python -m Testing.benchmark.cluster $(CLUSTER_ARGS)
 
 figures: .venv/installed-test system  ## plot the training curves and the results; draw the documentation's pictures
 	$(BIN)/python -m Training.plot
@@ -63,10 +83,21 @@ clean:  ## remove what demo and test left; keeps .venv, prepared data and traini
 	rm -rf out build dist *.egg-info LiverSeg/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find LiverSeg Training Testing -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One stamp for each extra of pyproject.toml (slicer, train, test): installed once, and again when the lists change.
+# For the tests, every package and its digest come from a list, so that nothing else can be installed: pip takes no
+# dependency by itself and builds nothing away from these. Of PyTorch, the build for the CPU is taken where pip finds it.
+.venv/installed-test: pyproject.toml $(LOCK) $(TORCH_LOCKS) | $(BIN)/python
+	@echo "Installing into .venv; the first time this downloads PyTorch and takes a few minutes."
+	$(BIN)/python -m pip install $(LOCKED) --requirement $(LOCK)
+	$(BIN)/python -m pip install $(LOCKED) --requirement $(word 1,$(TORCH_LOCKS)) 2>/dev/null || \
+	  $(BIN)/python -m pip install $(LOCKED) --requirement $(word 2,$(TORCH_LOCKS))
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# One stamp for each other extra of pyproject.toml (slicer, train, package): installed once, and again when the lists
+# change.
 .venv/installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing into .venv; the first time this downloads PyTorch and takes a few minutes."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[$*]'
+	$(BIN)/python -m pip install $(QUIETLY) --constraint $(CONSTRAINTS) --editable '.[$*]'
 	@touch $@
 
 $(BIN)/python:

@@ -1,4 +1,4 @@
-"""The command `liverseg`: segment, evaluate, info, phantom.
+"""The command `liverseg`: segment, batch, evaluate, info, phantom.
 
 Exit code 0: done; 1: failed; 2: bad input or usage; 130: stopped by Ctrl-C. What each command needs is imported when
 it runs, so that help and usage errors come at once.
@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from . import __version__, messages
 from .atomic import check_writable, replacing
-from .errors import Cancelled, InputError, LiverSegError, OutputError
+from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -55,6 +55,7 @@ def segment(options: argparse.Namespace) -> None:
     from .report import SegmentationReport
     from .segmenter import Segmenter
 
+    slices = _slices_to_refer_to(options)
     ct = files.read_ct(options.ct, options.force)
     reference, warnings = _reference(options.reference, ct.hu.shape, ct.affine)
     segmenter = Segmenter(LiverModel.load(options.model), options.device)
@@ -73,7 +74,13 @@ def segment(options: argparse.Namespace) -> None:
     # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
     with ExitStack() as places:
         writing = perf_counter()
-        files.write_labels(places.enter_context(replacing(options.output)), found.labels, found.affine)
+        labels_file = places.enter_context(replacing(options.output))
+        if slices:
+            from .dicom.segmentation import write_segmentation
+
+            write_segmentation(labels_file, found.labels, slices, found.model)
+        else:
+            files.write_labels(labels_file, found.labels, found.affine)
         if options.picture:
             from . import picture
 
@@ -93,8 +100,22 @@ def segment(options: argparse.Namespace) -> None:
         report = replace(report, seconds={**report.seconds, "total": perf_counter() - started})
         if options.report:
             report.write_json(places.enter_context(replacing(options.report)))
+        if options.measurements:
+            from .dicom.measurements import write_measurements
+
+            volumes = report.liver_volume_ml, report.tumour_volume_ml
+            target = places.enter_context(replacing(options.measurements))
+            write_measurements(target, labels_file, slices, found.model, *volumes)
     print(report.summary())
     print(messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
+
+
+def batch(options: argparse.Namespace) -> None:
+    """`liverseg batch`: many cases, of which a bad one stops none of the others."""
+    from .batch.command import run_command
+
+    with _cancel_on_interrupt() as cancel:
+        run_command(options, cancel)
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -159,7 +180,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="liverseg", description="Segments the liver in CT volumes. For research use.")
     parser.add_argument("--version", action="version", version=f"liverseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    for add in (_add_segment, _add_evaluate, _add_info, _add_phantom):
+    for add in (_add_segment, _add_batch, _add_evaluate, _add_info, _add_phantom):
         add(commands).add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -168,7 +189,7 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT.")
     command.set_defaults(run=segment)
     command.add_argument("ct", type=Path, metavar="CT", help=CT_FORMATS)
-    output = ".nii.gz, .nii, .nrrd, or .seg.nrrd, which Slicer opens as a segmentation"
+    output = ".nii.gz, .nii, .nrrd, .seg.nrrd, which Slicer opens as a segmentation, or, of DICOM, .dcm: a DICOM SEG"
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
@@ -177,7 +198,34 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
         "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
     )
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
+    command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
+    command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
+    command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
+    return command
+
+
+def _add_batch(commands: Any) -> argparse.ArgumentParser:
+    text = "find the liver in many CTs; start it again to go on after an interruption"
+    command = commands.add_parser("batch", help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=batch)
+    sources = "folder with CTs (.nii, .nii.gz, .nrrd, .mha, DICOM) in any depth, or .csv with the column ct"
+    command.add_argument("input", type=Path, metavar="INPUT", help=sources)
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder, made if missing")
+    command.add_argument("--references", type=Path, metavar="DIR", help="labelmaps, matched with the CTs by name")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes on this computer (default: 1)")
+    command.add_argument("--threads", type=int, metavar="N", help="threads of the network in each process")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="run on a Dask cluster, say tcp://host:8786")
+    command.add_argument("--no-resume", dest="resume", action="store_false", help="do again what is there already")
+    formats = (".nii.gz", ".nii", ".nrrd", ".seg.nrrd", ".dcm")
+    command.add_argument("--format", choices=formats, default=".nii.gz", help="of the segmentations; .dcm: DICOM SEG")
+    command.add_argument("--no-pictures", dest="pictures", action="store_false", help="draw no outlines")
+    command.add_argument("--patient-data", action="store_true", help="add patient ID and study date to the tables")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    command.add_argument(
+        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
+    )
     command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
     command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
     return command
@@ -211,14 +259,19 @@ def _add_phantom(commands: Any) -> argparse.ArgumentParser:
 
 
 def _outputs(options: argparse.Namespace) -> list[Path]:
-    return [path for path in (options.output, options.report, options.picture) if path]
+    return [path for path in (options.output, options.report, options.picture, options.measurements) if path]
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before any work whether all outputs can be written, and harm nothing that is there."""
     from .files import check_output_suffix
 
-    check_output_suffix(options.output)
+    if not _is_dicom(options.output):
+        check_output_suffix(options.output)
+    if options.measurements and not _is_dicom(options.measurements):
+        raise OutputError(messages.NOT_A_DICOM_NAME.format(path=options.measurements))
+    if options.measurements and not _is_dicom(options.output):
+        raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
     inputs = {path.resolve() for path in (options.ct, options.reference) if path}
     taken: set[Path] = set()
     for path in _outputs(options):
@@ -228,6 +281,26 @@ def _check_outputs(options: argparse.Namespace) -> None:
         if path.resolve() in taken:
             raise OutputError(messages.OUTPUT_GIVEN_TWICE.format(path=path))
         taken.add(path.resolve())
+
+
+def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
+    """The files of the CT that a DICOM SEG will refer to; none where another format is asked for."""
+    if not _is_dicom(options.output):
+        return ()
+    if not options.ct.is_dir():
+        raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
+    from .dicom import one_series
+    from .dicom.segmentation import check_can_write
+
+    slices = one_series(options.ct, options.force).files
+    check_can_write(slices)
+    for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
+        raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
+    return slices
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.suffix.lower() == ".dcm"
 
 
 def _reference(path: Path | None, shape: tuple[int, ...], affine: Any) -> tuple[Any, list[str]]:
@@ -291,6 +364,8 @@ def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, MemoryError):
+        error = DeviceError(messages.OUT_OF_MEMORY)
     if isinstance(error, LiverSegError):
         print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)
         return error.exit_code

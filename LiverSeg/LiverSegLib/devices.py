@@ -41,6 +41,11 @@ def usable_devices() -> list[str]:
     return [name for name in names if _kernel_failure(torch.device(name)) is None]
 
 
+def use_threads(count: int) -> None:
+    """Let the network take so many threads of the CPU in this process, from now on."""
+    torch.set_num_threads(count)
+
+
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The half-precision type that this device computes fast in, or None for float32."""
     if device.type == "cuda":

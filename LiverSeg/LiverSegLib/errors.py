@@ -36,6 +36,10 @@ class DeviceError(LiverSegError):
     exit_code = 2
 
 
+class ClusterError(LiverSegError):
+    """A part of the cluster that the work ran on was lost, and could not be replaced."""
+
+
 class InstallError(LiverSegError):
     """A Python package is missing, too old or broken, and was not installed."""
 

@@ -28,11 +28,11 @@ NO_POSITION = _(
 MISSING_INVERSE = _("its affine cannot be inverted")
 MISSING_SPACE = _("no space in its header")
 MISSING_FORM = _("neither sform nor qform is set")
-MISSING_SLICE_POSITION = _("slices without an image position")
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 NO_FILE = _("{path} does not exist or may not be read; check the path.")
+NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; rename the file or folder and try again.")
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
@@ -44,6 +44,13 @@ NOT_WRITTEN_BECAUSE = _("{path} could not be written ({reason}); free some space
 NO_FOLDER = _("The folder {folder} does not exist; create it or choose another output.")
 FOLDER_NOT_MADE = _("The folder {folder} cannot be made ({reason}); choose another.")
 FOLDER_NOT_WRITABLE = _("The folder {folder} cannot be written ({reason}); choose another output.")
+NO_GRID_FOR_NIFTI = _(
+    "The size or the place of this image does not fit into the header of the NIfTI file {path}; use .nrrd instead."
+)
+VOXELS_ELSEWHERE = _(
+    "{path} says that its voxels are in another file, which is not looked at; "
+    "convert it to one file that holds both header and voxels."
+)
 NOT_REPLACEABLE = _("{path} is not a file that can be replaced; choose another name for the output.")
 
 NO_SERIES = _("{folder} holds no DICOM series; give the folder that holds the slices themselves.")
@@ -52,8 +59,62 @@ SERIES = _("{description}, {modality}, {count} files")
 SERIES_OF_ONE_FILE = _("{description}, {modality}, 1 file")
 NO_DESCRIPTION = _("no description")
 WRONG_MODALITY = _("{folder} holds a series of modality {modality}; give a CT series.")
-UNREADABLE_SERIES = _("The DICOM series in {folder} cannot be read; export or download it again.")
-UNEVEN_SERIES = _("The DICOM series in {folder} misses slices or is unevenly spaced; export it again whole.")
+SEVERAL_PATIENTS = _(
+    "{folder} holds {count} series of {patients} patients ({found}); put the CT series into a folder of its own."
+)
+PATIENTS_IN_SERIES = _("The DICOM series {series} holds slices of {count} patients; export the series of each again.")
+NO_CT_SLICES = _("{folder} holds no slices of a CT ({reasons}); give the folder that holds the slices themselves.")
+UNREADABLE_SLICE = _("{path} cannot be read, it may be damaged or truncated; export or download the series again.")
+AND_MORE = _("{first} (and {count} more)")
+UNKNOWN_COMPRESSION = _(
+    "{path} in {series} is compressed in a way that cannot be read ({syntax}); export it uncompressed."
+)
+SERIES_WITHOUT_POSITION = _(
+    "{path} in {series} has no valid position in the patient (image position, orientation or pixel spacing is missing); "
+    "export the series again."
+)
+UNLIKE_SLICES = _(
+    "The slices of the DICOM series {series} differ in size, pixel spacing or direction; "
+    "export the slices of one reconstruction."
+)
+SAME_PLACE = _(
+    "The DICOM series {series} holds different images in the same place, {first} and another; "
+    "export one phase or reconstruction."
+)
+UNEVEN_SERIES = _(
+    "The DICOM series {series} misses slices or is unevenly spaced "
+    "({narrowest:.2f} to {widest:.2f} mm between slices, {usual:.2f} mm as a rule); export it again whole."
+)
+TILTED_GANTRY = _(
+    "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
+    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+)
+
+NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
+NOT_TO_BE_REFERRED_TO = _(
+    "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); choose .nii.gz or .seg.nrrd instead."
+)
+HEADERS_DO_NOT_FIT = _(
+    "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
+    "choose .nii.gz or .seg.nrrd instead."
+)
+SEVERAL_MULTI_FRAME = _(
+    "The series {series} has {count} multi-frame files, and a DICOM SEG can refer to one; "
+    "choose .nii.gz or .seg.nrrd instead."
+)
+SEG_NEEDS_DICOM = _(
+    "{path} is to be a DICOM SEG, which refers to the slices of a DICOM series, and {ct} is none; "
+    "choose .nii.gz, .nii, .nrrd or .seg.nrrd instead."
+)
+MEASUREMENTS_NEED_SEG = _("The measurements {path} refer to a DICOM SEG; give -o a name that ends in .dcm as well.")
+NOT_A_DICOM_NAME = _("{path} is to be a DICOM file; choose a name that ends in .dcm.")
+
+# Why a DICOM file is left out.
+LOCALIZER = _("localizer")
+SECONDARY_CAPTURE = _("secondary capture")
+OTHER_MODALITY = _("modality {modality}")
+NO_IMAGE = _("no image of a CT series")
+DAMAGED_OR_TRUNCATED = _("cannot be read, it may be damaged or truncated")
 
 # ---- what the CT is doubtful for -------------------------------------------------------------------------------------
 
@@ -81,6 +142,11 @@ THICK_SLICES = _(
 FEW_PIXELS = _(
     "The slices have only {rows} × {columns} pixels: the result is coarse; use the series in its full resolution."
 )
+NO_PATIENTS_SIZE = _(
+    "{name} measures {size} mm, with voxels of {spacing} mm, which no CT of a patient does; "
+    "convert it again from DICOM with its spacing."
+)
+TOO_LARGE_UPRIGHT = _("{name} is oblique and too large to be resampled along the patient; crop it to the liver first.")
 UNUSUAL_FIELD_OF_VIEW = _(
     "The slices measure {rows:.0f} × {columns:.0f} mm, which is unusual; check the pixel spacing of {name}."
 )
@@ -259,7 +325,7 @@ PICTURE_TUMOUR = _("tumour {volume:.1f} ml")
 PICTURE_REFERENCE = _("reference {volume:.0f} ml")
 PICTURE_DICE = _("Dice {dice:.3f}")
 
-# ---- the page of a run over many cases (LiverSegLib.batch.page) -------------------------------------------------------
+# ---- the page of a run over many cases (LiverSegLib.batch.page) ------------------------------------------------------
 
 PAGE_CASES = _("Cases")
 PAGE_FAILED = _("Failed")
@@ -287,6 +353,105 @@ OUTPUT_GIVEN_TWICE = _("{path} is given for two outputs; choose different names.
 BAD_PHANTOM_SIZE = _("A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
 UNFORESEEN_ERROR = _("{kind}: {error}; run it again with --debug and report it.")
 WRITTEN = _("Written: {files}")
+
+# ---- many cases (LiverSegLib.batch) ----------------------------------------------------------------------------------
+
+NO_CASES = _("{source} holds no CT that can be read; give a folder with {formats} or DICOM files, or a .csv of cases.")
+NO_SOURCE = _("{source} does not exist or may not be read; give a folder with CTs or a .csv of cases.")
+NO_REFERENCES_FOLDER = _("{folder} is no folder; give the one that holds the references.")
+BAD_JOBS = _("The number of jobs is {jobs}; give at least 1.")
+BAD_THREADS = _("The number of threads is {threads}; give at least 1.")
+OUTPUT_HOLDS_INPUT = _("The output {output} is the folder of the input itself; choose another one for the results.")
+FOLDER_NOT_READ = _("The folder {folder} cannot be read ({reason}); check its permissions.")
+LOOKS_LIKE_A_REFERENCE = _("{path} looks like a segmentation of {ct} and was left out; give --references to compare.")
+DAMAGED_DICOM_FILES = _(
+    "A folder holds DICOM files that cannot be read ({count}), they may be damaged or truncated; export them again, "
+    "or find the folder by --patient-data."
+)
+LEFT_OUT_DICOM = _("DICOM files ({count}): {reason}")
+LEFT_OUT = _("{path}: {reason}")
+LEFT_OUT_FILES = _("{folder} ({count} files): {reason}")
+
+CASE_TABLE_UNREADABLE = _("{path} cannot be read as a table ({reason}); convert it to CSV in UTF-8.")
+CASE_TABLE_WITHOUT_CT = _('{path} has no column "ct"; name the columns ct, reference, name and series_uid.')
+CASE_TABLE_ROW_WITHOUT_CT = _("Line {line} of {path} names no CT; give its path in the column ct.")
+CASE_TABLE_NAME_TWICE = _("{path} names {name} for two cases; give each a name of its own.")
+NO_SUCH_SERIES = _("{folder} holds no CT series {uid}; check the column series_uid.")
+
+SEVERAL_REFERENCES = _(
+    "Several references fit this case ({references}); name one of them in a .csv of cases, or give one."
+)
+REFERENCE_OF_SEVERAL = _(
+    "The reference {reference} fits several cases ({cases}); name the references in a .csv of cases."
+)
+
+SEG_NEEDS_DICOM_CASE = _("{name} is not a DICOM series, which a DICOM SEG has to refer to; choose another --format.")
+CASE_UNFORESEEN = _("{kind}: {error}; run liverseg segment --debug on this case and report it.")
+CASE_PROCESS_KILLED = _(
+    "The process that worked on this case was killed, most likely for want of memory; "
+    "run it again with fewer jobs or crop the image."
+)
+CASE_PROCESS_ENDED = _(
+    "The process that worked on this case crashed (exit code {code}); "
+    "run liverseg segment --debug on this case and report it."
+)
+WORKER_NOT_STARTED = _("A process for the batch did not start (exit code {code}); run it with --jobs 1 to see why.")
+DISK_FULL = _("The disk of {folder} is full: the run stopped; free some space and run it again, and it goes on.")
+OUTPUT_IN_USE = _("Another run ({owner}) writes to {folder}; wait until it has ended or choose another output.")
+TABLE_IN_USE = _("{path} could not be replaced (is it open elsewhere?); see {other} for the results.")
+CASES_FAILED = _("{failed} of {total} cases failed; see {table} for the reasons.")
+BATCH_CANCELLED = _("Cancelled: {finished} of {total} cases are finished; run it again to go on.")
+
+BATCH_SUMMARY = _("Cases: {total}, {done} done, {failed} failed, {skipped} skipped because they were whole")
+BATCH_MEDIAN_DICE = _("Median Dice: {dice:.3f} of {count} cases with a reference")
+BATCH_WITHOUT_REFERENCE = _("Without a reference: {count} of {total} cases")
+BATCH_FAILED_CASE = _("Failed: {name}: {reason}")
+BATCH_MORE = _("... and {count} more in {path}")
+BATCH_LEFT_OUT = _("Left out: {what}")
+BATCH_PROGRESS = _("{finished} of {total} cases")
+BATCH_PROGRESS_FAILED = _("{failed} failed")
+REMAINING_HOURS = _("about {hours:.1f} h left")
+BATCH_TITLE = _("Liver segmentation of {count} cases")
+
+# ---- many cases on a cluster (LiverSegLib.batch.cluster) -------------------------------------------------------------
+
+NO_DASK = _("Running on a cluster needs the package distributed; install it with pip install 'liverseg[cluster]'.")
+BAD_SCHEDULER_ADDRESS = _("{address} is no address of a Dask scheduler ({reason}); give tcp://host:port.")
+NO_SCHEDULER = _(
+    "No Dask scheduler answers at {address} ({reason}); check the address and that the scheduler runs (dask scheduler)."
+)
+SCHEDULER_LOST = _(
+    "The Dask scheduler at {address} was lost; run the same command again when it is back, and it goes on where it was."
+)
+NO_WORKERS = _(
+    "The Dask scheduler at {address} has no workers; run dask worker {address} on some machines, the batch waits."
+)
+WORKER_WITHOUT_LIBRARY = _(
+    "The worker {worker} cannot load LiverSegLib {wanted} ({reason}); install liverseg {wanted} there."
+)
+WORKER_OF_OTHER_VERSION = _(
+    "The worker {worker} has LiverSegLib {found}, this computer has {wanted}; install the same version on both."
+)
+WORKER_SEES_NO_OUTPUT = _(
+    "The worker {worker} does not see the output {folder}; "
+    "put it on storage that all machines share, under the same path."
+)
+WORKER_SEES_NO_INPUT = _(
+    "The worker {worker} does not see the input {path}; put it on storage that all machines share, under the same path."
+)
+WORKER_NOT_READY = _("Check the worker {worker}: {problem}.")
+OTHER_WEIGHTS = _(
+    "It has other weights ({found}) than this computer ({wanted}); install the same version on both, or give one --model."
+)
+WORKER_LEFT_OUT = _("Left out of the run: {problem}")
+WORKER_LOST = _(
+    "The worker {worker} was lost while it had the case {case} (loss {count} of {most}); "
+    "give workers more memory if this comes again and again."
+)
+CASE_LOST_ITS_WORKERS = _(
+    "The worker that had this case was lost {count} times (the last was {worker}), most likely for want of memory; "
+    "give workers more memory or crop the image."
+)
 
 # ---- the panel in Slicer ---------------------------------------------------------------------------------------------
 

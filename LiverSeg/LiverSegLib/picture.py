@@ -31,6 +31,8 @@ PANEL = 400
 GAP = 4
 CAPTION = 58
 TEXT_SIZE = 17
+# Of noisy slices this makes a file as small as the usual level 6, in less than half the time.
+PNG_LEVEL = 3
 # The outermost slices show little: the panels keep this fraction of the liver's height away from its ends.
 INSET = 0.08
 
@@ -74,7 +76,7 @@ def overlay(
 def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
     """Write an RGB picture, uint8 (row, column, 3), as PNG; OutputError if it cannot be written."""
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, format="PNG")
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=PNG_LEVEL)
 
 
 def _turned(ct: CTVolume, labels: np.ndarray) -> np.ndarray:

@@ -29,14 +29,19 @@ class CTVolume:
         4×4 matrix, voxel indices (i, j, k) to RAS millimetres, float64.
     name
         What to call the image in messages and reports.
+    warnings
+        Sentences about what was found when it was read; the segmenter passes them on.
     """
 
     hu: np.ndarray
     affine: np.ndarray
     name: str = "volume"
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def from_array(cls, values: np.ndarray, affine: np.ndarray, name: str = "volume") -> CTVolume:
+    def from_array(
+        cls, values: np.ndarray, affine: np.ndarray, name: str = "volume", warnings: tuple[str, ...] = ()
+    ) -> CTVolume:
         """Check a (k, j, i) array of any real dtype and its IJK→RAS affine, and round the values to whole HU.
 
         An int16 array is not copied.
@@ -52,7 +57,7 @@ class CTVolume:
         check_form(values, name)
         hu = to_whole_hu(values, name)
         check_variety(hu.min(), hu.max(), name)
-        return cls(hu, affine, name)
+        return cls(hu, affine, name, warnings)
 
     @cached_property
     def spacing(self) -> tuple[float, float, float]:
@@ -74,13 +79,23 @@ class CTVolume:
 
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
+        view = self.canonical_view()
+        return CTVolume(np.ascontiguousarray(view.hu), view.affine, view.name)
+
+    def canonical_view(self) -> CTVolume:
+        """The same as :meth:`canonical` without a copy: its array is a view of this one's."""
         from nibabel import orientations
 
         transform = orientations.ornt_transform(*self._own_and_canonical_axes())
-        ijk = self.hu.transpose(2, 1, 0)
-        affine = self.affine @ orientations.inv_ornt_aff(transform, ijk.shape)
-        turned = orientations.apply_orientation(ijk, transform).transpose(2, 1, 0)
-        return CTVolume(np.ascontiguousarray(turned), affine, self.name)
+        affine = self.affine @ orientations.inv_ornt_aff(transform, self.hu.shape[::-1])
+        return CTVolume(self.to_canonical(self.hu), affine, self.name)
+
+    def to_canonical(self, array: np.ndarray) -> np.ndarray:
+        """A view of a (k, j, i) array on this volume's grid, along the axes of :meth:`canonical`."""
+        from nibabel import orientations
+
+        transform = orientations.ornt_transform(*self._own_and_canonical_axes())
+        return orientations.apply_orientation(array.transpose(2, 1, 0), transform).transpose(2, 1, 0)
 
     def from_canonical(self, array: np.ndarray) -> np.ndarray:
         """Turn a (k, j, i) array on the grid of :meth:`canonical` back to this volume's own axes."""
@@ -139,7 +154,8 @@ def to_whole_hu(values: np.ndarray, name: str) -> np.ndarray:
         return np.clip(values, limits.min, limits.max).astype(np.int16)
     if not np.isfinite(values).all():
         raise InputError(messages.NOT_FINITE.format(name=name))
-    rounded = np.rint(values)
+    # Half precision has no 32767: its next number is 32768, which int16 has not.
+    rounded = np.rint(values, dtype=np.result_type(values, np.float32))
     return np.clip(rounded, limits.min, limits.max, out=rounded).astype(np.int16)
 
 

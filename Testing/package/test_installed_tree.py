@@ -102,6 +102,18 @@ def test_a_script_segments_the_phantom_with_the_installed_network(installed: Ins
     assert "Dice" in said and "SKIPPED" not in said
 
 
+def test_a_batch_runs_with_the_installed_script_and_ends_with_its_exit_code(installed: Installed) -> None:
+    said = installed.ctest("py_nomainwindow_(make_phantom_cases|batch|check_batch|failing_batch)")
+    assert re.search(r"^100% tests passed.* out of 4$", said, re.MULTILINE), said
+    assert "SKIPPED" not in said and "1 of 1 cases failed" in said
+
+
+def test_without_pytorch_a_batch_says_how_to_install_it(installed: Installed, tmp_path: Path) -> None:
+    said = installed.run_without("torch", "py_nomainwindow_batch", tmp_path)
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1 and "PyTorch" in said.stderr and "click Segment Liver" in said.stderr
+
+
 def test_the_panel_opens_from_the_installed_tree(installed: Installed) -> None:
     module = installed.package.modules / "LiverSeg.py"
     said = installed.python(OPEN_PANEL.format(root=str(ROOT), module=str(module)))
@@ -181,6 +193,8 @@ def test_another_version_of_slicer_gets_folders_of_its_own(tmp_path: Path) -> No
 
 def test_the_self_test_is_registered_with_a_main_window_and_without(installed: Installed) -> None:
     tests = installed.tests()
-    assert set(tests) == {"py_LiverSeg", "py_nomainwindow_LiverSeg", "py_nomainwindow_segment_phantom"}
+    batch = {"make_phantom_cases", "batch", "check_batch", "failing_batch"}
+    without_window = {f"py_nomainwindow_{name}" for name in {"LiverSeg", "segment_phantom", *batch}}
+    assert set(tests) == {"py_LiverSeg", *without_window}
     assert all("--testing" in command for command in tests.values())
-    assert {name for name, command in tests.items() if "--no-main-window" in command} == set(tests) - {"py_LiverSeg"}
+    assert {name for name, command in tests.items() if "--no-main-window" in command} == without_window

@@ -25,24 +25,30 @@ TRAINING = sorted((ROOT / "Training").rglob("*.py"))
 LAYERS = [
     {"cli", "batch", "sample_data", "panel"},
     {"steps"},
-    {"mrml", "files", "nifti", "dicom", "itk", "headers", "segments", "report", "picture"},
+    {"mrml", "files", "nifti", "dicom", "itk", "itk_header", "headers", "segments", "report", "picture"},
     {"segmenter"},
-    {"model", "postprocess", "quality"},
+    {"answer", "inference", "straighten"},
+    {"model", "postprocess", "prepared", "quality"},
     {
         "network",
         "grid",
         "margins",
         "confidence",
         "devices",
+        "paths",
         "volume",
+        "weights",
         "upright",
         "resample",
+        "search",
         "metrics",
         "reference",
         "phantom",
         "atomic",
         "background",
+        "body",
         "boxes",
+        "course",
         "install",
     },
     {"errors", "messages", "i18n", "__init__"},
@@ -56,12 +62,22 @@ TORCH_FILES = {
     "confidence.py",
     "devices.py",
     "model.py",
+    "weights.py",
     "segmenter.py",
+    "answer.py",
+    "body.py",
+    "inference.py",
+    "prepared.py",
+    "straighten.py",
     "install.py",
 }
 RUN_TIME_PACKAGES = {"torch", "numpy", "scipy", "nibabel", "SimpleITK", "PIL", "slicer", "vtk", "vtkmodules"}
 # Comes with nibabel, and with Slicer.
 RUN_TIME_PACKAGES |= {"packaging"}
+# For `--scheduler` alone: Slicer does not bring it along.
+RUN_TIME_PACKAGES |= {"distributed", "dask"}
+# Come with Slicer, and outside it with `pip install .` and `.[dicom]`.
+RUN_TIME_PACKAGES |= {"pydicom", "highdicom"}
 # Of the Slicer application.
 RUN_TIME_PACKAGES |= {"qt"}
 # Modules of Slicer; imported only when Slicer has started, and only where each is.
@@ -177,6 +193,18 @@ def test_only_the_panel_knows_qt() -> None:
 
 def test_only_the_network_and_what_runs_it_know_torch() -> None:
     assert importers(MODULE, "torch") <= TORCH_FILES
+
+
+def test_only_the_batch_knows_the_cluster() -> None:
+    assert importers(MODULE + TRAINING, "distributed", "dask") == {
+        "cluster.py",
+        "cluster_session.py",
+        "cluster_worker.py",
+    }
+
+
+def test_only_the_writers_of_dicom_objects_know_highdicom() -> None:
+    assert importers(MODULE + TRAINING, "highdicom") == {"segmentation.py", "measurements.py"}
 
 
 def test_nothing_in_the_module_reaches_the_network() -> None:

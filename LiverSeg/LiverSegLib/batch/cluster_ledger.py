@@ -1,0 +1,87 @@
+"""Ledger: which cases of a run wait for a worker of the cluster, and how the others ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from .. import messages
+from ..errors import ClusterError
+from .cases import Case
+from .one_case import failed_record
+from .record import CaseRecord
+
+T = TypeVar("T")
+
+MOST_LOSSES = 3  # workers that one case may cost
+
+_log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Kept in the thread of the event loop; only :meth:`pass_on` is for another.
+
+    ``finished`` is set when every case has ended.
+    """
+
+    def __init__(self, cases: Sequence[Case], output: Path) -> None:
+        self.finished = asyncio.Event()
+        self._unfinished = len(cases)
+        self._output = output
+        self._losses: Counter[str] = Counter()
+        self._records: SimpleQueue[CaseRecord] = SimpleQueue()
+        self._warnings: SimpleQueue[str] = SimpleQueue()
+        self._waiting: asyncio.Queue[Case] = asyncio.Queue()
+        for case in cases:
+            self._waiting.put_nowait(case)
+
+    async def next(self) -> Case:
+        """A case that no worker has; if there is none now, one may be given back."""
+        return await self._waiting.get()
+
+    def give_back(self, case: Case) -> None:
+        """Let another worker have it."""
+        self._waiting.put_nowait(case)
+
+    def lost(self, case: Case, worker: str, losses: int = 1) -> None:
+        """Give back a case whose worker died, once or several times; the third time the case is to blame."""
+        self._losses[case.name] += losses
+        count = self._losses[case.name]
+        self.warn(messages.WORKER_LOST.format(worker=worker, case=case.name, count=count, most=MOST_LOSSES))
+        if count < MOST_LOSSES:
+            self.give_back(case)
+        else:
+            self.fail(case, ClusterError(messages.CASE_LOST_ITS_WORKERS.format(count=count, worker=worker)))
+
+    def fail(self, case: Case, error: BaseException) -> None:
+        """Record that a case failed; OutputError if not even that can be written."""
+        self.finish(failed_record(case, error, self._output))
+
+    def finish(self, record: CaseRecord) -> None:
+        """Take the record of a case, which its worker has written."""
+        self._records.put(record)
+        self._unfinished -= 1
+        if not self._unfinished:
+            self.finished.set()
+
+    def warn(self, text: str) -> None:
+        """Tell what happens to the cluster, now and not only at the end of the run."""
+        _log.warning(text)
+        self._warnings.put(text)
+
+    def pass_on(self, on_record: Callable[[CaseRecord], None], on_warning: Callable[[str], None]) -> None:
+        """Hand over all records and warnings since the last time, in this thread."""
+        _hand_over(self._warnings, on_warning)
+        _hand_over(self._records, on_record)
+
+
+def _hand_over(queue: SimpleQueue[T], to: Callable[[T], None]) -> None:
+    with suppress(Empty):
+        while True:
+            to(queue.get_nowait())

@@ -1,0 +1,148 @@
+"""Volumes as a DICOM structured report (TID 1500, Measurement Report) on a DICOM SEG, by highdicom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from ..atomic import replacing
+from ..model import ModelCard
+from ..segments import LIVER, TUMOUR, Structure
+from .segmentation import (
+    MANUFACTURER,
+    PRODUCT,
+    SERIES_NUMBER_OFFSET,
+    check_highdicom,
+    codes_of,
+    series_number,
+)
+from .sources import read_sources, refusing_strange_headers
+
+if TYPE_CHECKING:
+    from highdicom.sr import ObservationContext, VolumetricROIMeasurementsAndQualitativeEvaluations
+
+DESCRIPTION = "Liver volume (LiverSeg)"
+MILLILITRE = Code("ml", "UCUM", "ml")
+# A decimal string has 16 characters at most; a thousandth of a millilitre is one voxel of 1 mm.
+DECIMALS = 3
+
+
+def write_measurements(
+    path: str | os.PathLike[str],
+    segmentation: str | os.PathLike[str],
+    files: Sequence[Path],
+    card: ModelCard,
+    liver_volume_ml: float,
+    tumour_volume_ml: float | None = None,
+    name: str = "",
+) -> None:
+    """Write the volumes of the segments of a DICOM SEG as a structured report.
+
+    Parameters
+    ----------
+    path
+        Target; a crash leaves the file that was there before whole.
+    segmentation
+        What :func:`LiverSegLib.dicom.segmentation.write_segmentation` wrote.
+    files
+        Those of the CT's series.
+    card
+        Of the network that found the segments.
+    liver_volume_ml
+        Volume in ml, tumours included.
+    tumour_volume_ml
+        Volume in ml; None if tumours were not asked for. Without a tumour there is no segment to measure.
+
+    name
+        What to call the series in messages; without one, they call it by its folder.
+
+    Raises
+    ------
+    InputError
+        If the CT's files have changed.
+    OutputError
+        If highdicom is missing, the CT's headers lack what a reference to them needs, or the file cannot be written.
+    """
+    check_highdicom()
+    import highdicom
+    from highdicom.sr import EnhancedSR, MeasurementReport
+
+    segments = pydicom.dcmread(segmentation)
+    sources = read_sources(files, name)
+    volumes = [(LIVER, liver_volume_ml), (TUMOUR, tumour_volume_ml)]
+    present = {str(segment.SegmentLabel) for segment in segments.SegmentSequence}
+    content = MeasurementReport(
+        observation_context=_observer(card),
+        procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
+        imaging_measurements=[
+            _measured(segments, structure, volume, card)
+            for structure, volume in volumes
+            if volume is not None and structure.name in present
+        ],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    with replacing(path) as temporary, refusing_strange_headers(files, name):
+        report = EnhancedSR(
+            evidence=[segments, *sources.images],
+            content=content[0],
+            series_instance_uid=highdicom.UID(),
+            series_number=series_number(sources.images[0], SERIES_NUMBER_OFFSET + 1),
+            series_description=DESCRIPTION,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+        )
+        report.save_as(temporary)
+
+
+def _observer(card: ModelCard) -> ObservationContext:
+    """The program, not a person, made the measurements."""
+    from highdicom.sr import DeviceObserverIdentifyingAttributes, ObservationContext, ObserverContext
+
+    # The same network is the same observer, wherever it runs.
+    device = DeviceObserverIdentifyingAttributes(
+        uid=generate_uid(prefix=None, entropy_srcs=[PRODUCT, card.sha256]),
+        name=PRODUCT,
+        manufacturer_name=MANUFACTURER,
+        model_name=card.name,
+    )
+    return ObservationContext(
+        observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+    )
+
+
+def _measured(
+    segments: pydicom.Dataset, structure: Structure, volume_ml: float, card: ModelCard
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    from highdicom.sr import (
+        AlgorithmIdentification,
+        FindingSite,
+        Measurement,
+        ReferencedSegment,
+        TrackingIdentifier,
+        VolumetricROIMeasurementsAndQualitativeEvaluations,
+    )
+
+    segment = next(entry for entry in segments.SegmentSequence if entry.SegmentLabel == structure.name)
+    category, kind, _ = codes_of(structure)
+    _, liver, _ = codes_of(LIVER)
+    algorithm = AlgorithmIdentification(card.name, card.version, parameters=[f"sha256: {card.sha256}"])
+    return VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
+        referenced_segment=ReferencedSegment.from_segmentation(segments, segment.SegmentNumber),
+        finding_category=category,
+        finding_type=kind,
+        finding_sites=[FindingSite(anatomic_location=liver)],
+        algorithm_id=algorithm,
+        measurements=[Measurement(name=codes.SCT.Volume, value=round(volume_ml, DECIMALS), unit=MILLILITRE)],
+    )

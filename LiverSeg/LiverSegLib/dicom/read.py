@@ -1,0 +1,141 @@
+"""One DICOM series as a CTVolume in HU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileDataset
+
+from .. import messages
+from ..errors import InputError
+from ..volume import CTVolume, to_whole_hu
+from .frames import Frame, frames_of
+from .header import DAMAGED, patient_key, read_dataset
+from .pixels import UnknownCompression, stored_numbers
+from .series import one_series
+from .stack import Stack, to_stack
+
+# Less is within what rounded positions make of an upright stack.
+SMALLEST_TILT_DEGREES = 0.5
+
+
+def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume:
+    """Read the one CT series of a folder, slices in order of their position, with rescale slope and intercept applied.
+
+    Parameters
+    ----------
+    folder
+        Folder that holds the files of the series, and not in subfolders.
+    force
+        Read a series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no series or several, another modality than CT, or what :func:`read_files` refuses.
+    """
+    return replace(read_files(one_series(folder, force).files, force=force), name=Path(folder).resolve().name)
+
+
+def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CTVolume:
+    """Read the files of one series, given in any order: classic files with one slice each, or multi-frame files.
+
+    Images that are there twice are taken once. A gantry tilt is kept: the volume's affine is sheared, its voxels are
+    those of the scanner, and its warnings say so.
+
+    Parameters
+    ----------
+    files
+        As :func:`LiverSegLib.dicom.find_series` found them.
+    name
+        What to call the series, in messages too; without one, they call it by its folder.
+    force
+        Read a series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, slices are missing, unevenly spaced, unlike each other or without a position, two
+        different images lie in one place, or the files belong to two patients or to another modality.
+    """
+    name = name or str(files[0].parent)
+    stack = stack_of(read_headers(files, name, force), name)
+    hu = _in_order(_decoded(list(enumerate(stack.frames)), name), len(stack.frames))
+    for k, values in _decoded(list(stack.copies), name):
+        if not np.array_equal(hu[k], values):
+            raise InputError(messages.SAME_PLACE.format(series=name, first=stack.frames[k].path.name))
+    return CTVolume.from_array(hu, stack.affine, name, _warnings(stack))
+
+
+def read_headers(files: Sequence[Path], name: str, force: bool = False) -> dict[Path, FileDataset]:
+    """All of the headers of one series; parameters and errors of :func:`read_files`."""
+    headers = {}
+    patients = set()
+    for path in files:
+        try:
+            headers[path] = header = read_dataset(path)
+            modality = str(header.get("Modality", ""))
+            patients.add(patient_key(header))
+        except DAMAGED as error:
+            raise _unreadable(path, name) from error
+        if modality != "CT" and not force:
+            raise InputError(messages.WRONG_MODALITY.format(folder=name, modality=modality or messages.UNKNOWN))
+    if len(patients) > 1:
+        raise InputError(messages.PATIENTS_IN_SERIES.format(series=name, count=len(patients)))
+    return headers
+
+
+def stack_of(headers: Mapping[Path, Dataset], name: str) -> Stack:
+    """The slices of a series in their places, out of its headers; errors of :func:`read_files`."""
+    frames: list[Frame] = []
+    for path, header in headers.items():
+        try:
+            frames += frames_of(header, path)
+        except DAMAGED as error:
+            raise InputError(messages.SERIES_WITHOUT_POSITION.format(path=path.name, series=name)) from error
+    return to_stack(frames, name)
+
+
+def _decoded(frames: list[tuple[int, Frame]], name: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The HU, int16 (j, i), of frames that are given with an index each; every file is decoded once."""
+    for path, group in groupby(sorted(frames, key=lambda entry: str(entry[1].path)), lambda entry: entry[1].path):
+        stored = _stored(path, name)
+        for k, frame in group:
+            if frame.number >= len(stored):
+                raise _unreadable(path, name)
+            yield k, to_whole_hu(stored[frame.number] * frame.slope + frame.intercept, name)
+
+
+def _in_order(decoded: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
+    """The HU, int16 (k, j, i), of ``count`` decoded frames; what headers say of their size takes no memory before."""
+    k, first = next(decoded)
+    hu = np.empty((count, *first.shape), np.int16)
+    hu[k] = first
+    for k, values in decoded:
+        hu[k] = values
+    return hu
+
+
+def _stored(path: Path, name: str) -> np.ndarray:
+    try:
+        dataset = read_dataset(path, with_pixels=True)
+        return stored_numbers(dataset)
+    except UnknownCompression as error:
+        raise InputError(messages.UNKNOWN_COMPRESSION.format(path=path.name, series=name, syntax=error)) from error
+    except (*DAMAGED, RuntimeError) as error:
+        raise _unreadable(path, name) from error
+
+
+def _unreadable(path: Path, name: str) -> InputError:
+    return InputError(messages.UNREADABLE_SLICE.format(path=Path(name, path.name)))
+
+
+def _warnings(stack: Stack) -> tuple[str, ...]:
+    if stack.tilt_degrees < SMALLEST_TILT_DEGREES:
+        return ()
+    return (messages.TILTED_GANTRY.format(degrees=stack.tilt_degrees),)

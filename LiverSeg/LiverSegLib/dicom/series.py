@@ -1,0 +1,147 @@
+"""The CT series of a folder tree, told apart by their SeriesInstanceUID; only headers are read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import messages
+from ..errors import InputError
+from .header import Header, read_header
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series and its files, sorted by path.
+
+    ``patient_key`` is a digest: equal for files of one patient, and it gives nobody's name away.
+    """
+
+    uid: str
+    files: tuple[Path, ...]
+    modality: str
+    description: str
+    frame_of_reference_uid: str
+    patient_key: str
+
+
+@dataclass(frozen=True)
+class SeriesSearch:
+    """What a folder tree holds: its CT series, sorted by UID, and each other DICOM file with the reason it is left out.
+
+    A file whose name or content promises DICOM, but which cannot be read, is among ``left_out``, too.
+    """
+
+    series: tuple[Series, ...]
+    left_out: tuple[tuple[Path, str], ...]
+
+
+def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
+    """All CT series in a folder and the folders below it; files that are not DICOM are passed over.
+
+    Raises
+    ------
+    InputError
+        If ``root`` is no folder.
+    """
+    headers = list(_headers(_files_below(_checked(root))))
+    return SeriesSearch(
+        tuple(_grouped(header for header in headers if not header.problem)),
+        tuple((header.path, header.problem) for header in headers if header.problem),
+    )
+
+
+def one_series(folder: str | os.PathLike[str], force: bool = False) -> Series:
+    """The one CT series whose files lie in a folder itself, not in the folders below it.
+
+    Parameters
+    ----------
+    folder
+        Localizers, secondary captures, segmentations and the like in it do no harm.
+    force
+        Take a series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If there is no such series or several, or a file that may belong to it cannot be read.
+    """
+    folder = _checked(folder)
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(messages.NO_FILE.format(path=folder)) from error
+    headers = list(_headers(path for path in paths if _is_wanted(path)))
+    unreadable = [header.path for header in headers if header.is_unreadable]
+    if unreadable:
+        raise InputError(messages.UNREADABLE_SLICE.format(path=_and_more(unreadable)))
+    found = _grouped(header for header in headers if not header.problem or (force and header.is_other_image))
+    if len(found) == 1:
+        return found[0]
+    raise InputError(_several(folder, found) if found else _none(folder, headers))
+
+
+def _checked(folder: str | os.PathLike[str]) -> Path:
+    if not os.path.isdir(folder):
+        raise InputError(messages.NO_FILE.format(path=folder))
+    return Path(folder)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        yield from (path for path in (Path(folder, name) for name in sorted(names)) if _is_wanted(path))
+
+
+def _is_wanted(path: Path) -> bool:
+    # macOS puts a "._slice.dcm" beside each slice.dcm on foreign disks.
+    return not path.name.startswith(".") and os.path.isfile(path)
+
+
+def _headers(paths: Iterable[Path]) -> Iterator[Header]:
+    return (header for header in map(read_header, paths) if header is not None)
+
+
+def _grouped(headers: Iterable[Header]) -> list[Series]:
+    groups: dict[str, list[Header]] = {}
+    for header in headers:
+        groups.setdefault(header.series_uid, []).append(header)
+    return [_series(uid, groups[uid]) for uid in sorted(groups)]
+
+
+def _series(uid: str, headers: list[Header]) -> Series:
+    first = headers[0]
+    files = tuple(header.path for header in headers)
+    return Series(uid, files, first.modality, first.description, first.frame_of_reference_uid, first.patient_key)
+
+
+def _several(folder: Path, found: list[Series]) -> str:
+    patients = len({series.patient_key for series in found})
+    text = messages.SEVERAL_PATIENTS if patients > 1 else messages.SEVERAL_SERIES
+    listed = "; ".join(_described(series) for series in found)
+    return text.format(folder=folder, count=len(found), patients=patients, found=listed)
+
+
+def _described(series: Series) -> str:
+    text = messages.SERIES_OF_ONE_FILE if len(series.files) == 1 else messages.SERIES
+    description = series.description or messages.NO_DESCRIPTION
+    return text.format(description=description, modality=series.modality, count=len(series.files))
+
+
+def _none(folder: Path, headers: list[Header]) -> str:
+    if not headers:
+        return messages.NO_SERIES.format(folder=folder)
+    others = sorted({header.modality for header in headers if header.is_other_image})
+    if others:
+        modality = ", ".join(name or messages.UNKNOWN for name in others)
+        return messages.WRONG_MODALITY.format(folder=folder, modality=modality)
+    reasons = Counter(header.problem for header in headers)
+    return messages.NO_CT_SLICES.format(folder=folder, reasons=", ".join(f"{n} × {why}" for why, n in reasons.items()))
+
+
+def _and_more(paths: list[Path]) -> str:
+    first = str(paths[0])
+    return first if len(paths) == 1 else messages.AND_MORE.format(first=first, count=len(paths) - 1)

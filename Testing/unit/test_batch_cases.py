@@ -1,0 +1,214 @@
+"""Cases are found in folder trees and tables, each with a reference where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from LiverSegLib.batch.cases import Case
+from LiverSegLib.batch.find import find_cases, search_cases
+from LiverSegLib.errors import InputError
+
+
+def made(root: Path, *names: str) -> Path:
+    """A folder with files of these names; finding cases reads none of them."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return root
+
+
+def by_name(cases: list[Case]) -> dict[str, Case]:
+    return {case.name: case for case in cases}
+
+
+# ---- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_images_of_all_formats_are_found_at_any_depth(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "b.nii", "c/d.nrrd", "c/e/f.MHA", "notes.txt", "c/table.xlsx")
+    cases = find_cases(tmp_path)
+    assert [case.source for case in cases] == ["a.nii.gz", "b.nii", "c/d.nrrd", "c/e/f.MHA"]
+    assert [case.name for case in cases] == ["a", "b", "c__d", "c__e__f"]
+    assert all(case.ct == tmp_path / case.source for case in cases)
+
+
+def test_hidden_files_and_folders_are_no_cases(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "._a.nii.gz", ".trash/b.nii.gz")
+    assert [case.name for case in find_cases(tmp_path)] == ["a"]
+
+
+def test_the_output_inside_the_input_is_left_out(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "out/cases/a/liver.nii.gz")
+    assert [case.name for case in find_cases(tmp_path, leave_out=tmp_path / "out")] == ["a"]
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    made(tmp_path / "elsewhere", "a.nii.gz")
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "input")
+    assert [case.source for case in find_cases(tmp_path / "input")] == ["link/a.nii.gz"]
+
+
+def test_a_segmentation_beside_its_image_is_no_case_and_that_is_told(tmp_path: Path) -> None:
+    made(tmp_path, "p1_ct.nii.gz", "p1_liver.nii.gz", "p2.nrrd", "p2.seg.nrrd")
+    search = search_cases(tmp_path)
+    assert [case.name for case in search.cases] == ["p1_ct", "p2"]
+    assert len(search.left_out) == 2
+    assert "p1_liver.nii.gz" in search.left_out[0] and "p1_ct.nii.gz" in search.left_out[0]
+    assert str(tmp_path) not in "".join(search.left_out)
+
+
+def test_a_single_image_is_a_batch_of_one(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "b.nii.gz")
+    assert [case.name for case in find_cases(tmp_path / "a.nii.gz")] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.csv", "notes.txt", "empty"])
+def test_without_any_case_the_sentence_names_the_input(tmp_path: Path, name: str) -> None:
+    made(tmp_path, "notes.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=name):
+        find_cases(tmp_path / name)
+
+
+def test_damaged_dicom_files_are_a_case_of_their_folder_that_fails(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii", "Doe_Jane/1.dcm", "Doe_Jane/2.dcm", "Doe_John/1.dcm")
+    for path in tmp_path.rglob("1.dcm"):
+        path.write_bytes(b"")
+    search = search_cases(tmp_path)
+    damaged = [case for case in search.cases if case.problem]
+    assert len(search.cases) == 3 and len(damaged) == 2
+    assert sorted(case.problem[: case.problem.index(")")][-1] for case in damaged) == ["1", "2"]
+    assert not any("Doe" in case.problem + case.name + case.source for case in damaged)
+    named = search_cases(tmp_path, patient_data=True).cases
+    assert {case.source for case in named if case.problem} == {"Doe_Jane", "Doe_John"}
+
+
+# ---- references ------------------------------------------------------------------------------------------------------
+
+
+def test_references_of_another_folder_are_matched_by_name(tmp_path: Path) -> None:
+    images, references = (
+        made(tmp_path / "i", "a.nii", "p/ct.nii", "c.nii"),
+        made(tmp_path / "r", "a.nii", "p_liver.nii"),
+    )
+    cases = by_name(find_cases(images, references))
+    assert cases["a"].reference == references / "a.nii"
+    assert cases["p__ct"].reference == references / "p_liver.nii"
+    assert cases["c"].reference is None
+    assert not any(case.problem for case in cases.values())
+
+
+def test_references_among_the_images_are_no_cases(tmp_path: Path) -> None:
+    made(tmp_path, "p1_ct.nii.gz", "p1_liver.nii.gz")
+    (case,) = find_cases(tmp_path, tmp_path)
+    assert (case.name, case.reference) == ("p1_ct", tmp_path / "p1_liver.nii.gz")
+
+
+def test_references_in_a_folder_of_the_input_are_no_cases(tmp_path: Path) -> None:
+    made(tmp_path, "images/liver_1.nii.gz", "labels/liver_1.nii.gz")
+    (case,) = find_cases(tmp_path, tmp_path / "labels")
+    assert case.reference == tmp_path / "labels" / "liver_1.nii.gz"
+
+
+def test_several_references_of_one_case_are_its_problem(tmp_path: Path) -> None:
+    images, references = made(tmp_path / "i", "a.nii", "b.nii"), made(tmp_path / "r", "a_seg.nii", "a_gt.nii", "b.nii")
+    cases = by_name(find_cases(images, references))
+    assert "a_seg.nii" in cases["a"].problem and cases["a"].reference is None
+    assert cases["b"].reference is not None
+
+
+def test_references_that_are_no_folder_are_told(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii")
+    with pytest.raises(InputError, match="nowhere"):
+        find_cases(tmp_path, tmp_path / "nowhere")
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "cases.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
+    path = table(tmp_path, "name,ct,reference,ward\nfirst,scans/x.nii,refs/x.nii,3\n,scans/y.nii,,4\n")
+    cases = find_cases(path)
+    assert [(case.name, case.source) for case in cases] == [("first", "scans/x.nii"), ("scans__y", "scans/y.nii")]
+    assert cases[0].ct == tmp_path / "scans" / "x.nii"
+    assert [case.reference for case in cases] == [tmp_path / "refs" / "x.nii", None]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_spreadsheets_semicolons_and_capitals_are_understood(tmp_path: Path, encoding: str) -> None:
+    cases = find_cases(table(tmp_path, "CT;Reference\nä.nii;r.nii\n\n;\n", encoding))
+    assert [(case.source, case.reference) for case in cases] == [("ä.nii", tmp_path / "r.nii")]
+
+
+def test_references_of_a_folder_complete_a_table(tmp_path: Path) -> None:
+    references = made(tmp_path / "refs", "x.nii", "y_liver.nii")
+    path = table(tmp_path, "ct,reference\nx.nii,own.nii\ny.nii,\n")
+    cases = by_name(find_cases(path, references))
+    assert cases["x"].reference == tmp_path / "own.nii"
+    assert cases["y"].reference == references / "y_liver.nii"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("scan,reference\nx.nii,\n", "ct"),
+        ("ct,reference\n,x.nii\n", "Line 2"),
+        ("ct,name\nx.nii,a\ny.nii,A\n", "two cases"),
+        ("", "ct"),
+        ('ct\n"x.nii', "table"),
+        ("ct\n", "no CT"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        find_cases(table(tmp_path, text))
+
+
+def test_a_table_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_bytes(b"ct\n\xff\xfe\x00.nii\n")
+    with pytest.raises(InputError, match="UTF-8"):
+        find_cases(path)
+
+
+def test_a_folder_without_a_series_is_a_case_with_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "Doe_John").mkdir()
+    (case,) = find_cases(table(tmp_path, "ct\nDoe_John\n"))
+    assert case.problem and "Doe" not in case.problem + case.name + case.source
+
+
+# ---- what a case knows of its files ----------------------------------------------------------------------------------
+
+
+def test_the_digest_is_of_the_content_and_of_nothing_else(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one.nii", "same.nii", "other.nii"))
+    one.write_bytes(b"voxels")
+    same.write_bytes(b"voxels")
+    other.write_bytes(b"Voxels")
+    digest = Case("a", one).input_digest()
+    assert Case("b", same).input_digest() == digest
+    assert Case("a", other).input_digest() != digest
+    assert Case("a", one, reference=other).input_digest() != digest
+    assert Case("a", one, reference=other).input_digest() != Case("a", other, reference=one).input_digest()
+    assert Case("a", tmp_path, slices=("one.nii", "other.nii")).input_digest() != digest
+
+
+def test_what_is_told_of_a_case_does_not_tell_where_it_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "Doe_John"
+    case = Case(
+        "series_1", folder, series_uid="1.2", source="series_1", slices=("a/1.dcm",), reference=tmp_path / "r.nii"
+    )
+    told = case.without_paths(f"{folder}{os.sep}a{os.sep}1.dcm and {folder} and {tmp_path / 'r.nii'} differ.")
+    assert told == "series_1 and series_1 and r.nii differ."

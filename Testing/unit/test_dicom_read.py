@@ -1,0 +1,267 @@
+"""DICOM reading: places, rescaling, compression and multi-frame files; what is wrong with a series in a sentence."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
+
+from LiverSegLib.dicom import find_series, read_files, read_series
+from LiverSegLib.errors import InputError
+from LiverSegLib.phantom import make_phantom
+from Testing.dicom_files import multi_frame_of, save, slices_of, stored_as
+
+# pytest takes back the filter that LiverSegLib.dicom sets.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+
+SYNTAXES = [
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+]
+COMPRESSED = [syntax for syntax in SYNTAXES if syntax.is_encapsulated]
+
+
+@pytest.fixture(scope="module")
+def a_ct():
+    """A slab of the phantom, as its slices are stored."""
+    return make_phantom(shape=(6, 48, 40), spacing=(5.0, 7.0, 8.0)).ct
+
+
+@pytest.fixture
+def slices(a_ct):
+    """The slab as a classic series, not written yet."""
+    return slices_of(a_ct.hu, a_ct.affine)
+
+
+def tilted(affine: np.ndarray, degrees: float) -> np.ndarray:
+    """The slices turned about the patient's left-right axis while the table still moves along the body."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turned = affine.copy()
+    turned[:3, :2] = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ affine[:3, :2]
+    return turned
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+def test_every_transfer_syntax_of_ct_is_read(slices, a_ct, tmp_path, syntax):
+    save([stored_as(image, syntax) for image in slices], tmp_path)
+    ct = read_series(tmp_path)
+    assert np.array_equal(ct.hu, a_ct.hu)
+    assert np.allclose(ct.affine, a_ct.affine)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *COMPRESSED], ids=lambda syntax: syntax.name)
+def test_a_multi_frame_image_is_read_whatever_the_order_of_its_frames(a_ct, tmp_path, syntax):
+    image = multi_frame_of(a_ct.hu, a_ct.affine, order=(3, 0, 5, 1, 4, 2))
+    save([stored_as(image, syntax)], tmp_path)
+    ct = read_series(tmp_path)
+    assert np.array_equal(ct.hu, a_ct.hu)
+    assert np.allclose(ct.affine, a_ct.affine)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGLosslessSV1], ids=lambda syntax: syntax.name)
+def test_each_frame_is_rescaled_by_its_own_slope(a_ct, tmp_path, syntax):
+    slopes = (1.0, 0.5, 0.25, 2.0, 1.0, 0.5)
+    save([stored_as(multi_frame_of(a_ct.hu, a_ct.affine, slopes=slopes), syntax)], tmp_path)
+    off = np.abs(read_series(tmp_path).hu.astype(int) - a_ct.hu).max(axis=(1, 2))
+    assert off[3] <= 1
+    assert not off[[0, 1, 2, 4, 5]].any()
+
+
+def test_each_slice_is_rescaled_by_its_own_intercept(slices, a_ct, tmp_path):
+    for n, image in enumerate(slices):
+        image.PixelData = (np.frombuffer(image.PixelData, "<u2") + 10 * n).astype("<u2").tobytes()
+        image.RescaleIntercept -= 10 * n
+    save(slices, tmp_path)
+    assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+def test_signed_numbers_of_12_bits_are_read(slices, a_ct, tmp_path):
+    for k, image in enumerate(slices):
+        image.BitsStored, image.HighBit, image.PixelRepresentation, image.RescaleIntercept = 12, 11, 1, 0
+        # The four bits above are used for something else.
+        image.PixelData = ((np.clip(a_ct.hu[k], -2048, 2047) & 0x0FFF) | 0x5000).astype("<u2").tobytes()
+    save(slices, tmp_path)
+    assert np.array_equal(read_series(tmp_path).hu, np.clip(a_ct.hu, -2048, 2047))
+
+
+def test_files_without_the_usual_preamble_are_read(slices, a_ct, tmp_path):
+    for path in save([stored_as(image, ImplicitVRLittleEndian) for image in slices], tmp_path):
+        bare = pydicom.Dataset(pydicom.dcmread(path))
+        pydicom.dcmwrite(path, bare, implicit_vr=True, little_endian=True, enforce_file_format=False)
+        assert path.read_bytes()[:2] == b"\x08\x00"
+    assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+@settings(max_examples=25)
+@given(degrees=st.floats(-30, 30), seed=st.integers(0, 1000))
+def test_every_voxel_of_a_tilted_gantry_keeps_its_place(a_ct, tmp_path_factory, degrees, seed):
+    affine = tilted(a_ct.affine, degrees)
+    files = save(slices_of(a_ct.hu, affine), tmp_path_factory.mktemp("tilt"))
+    ct = read_files([files[n] for n in np.random.default_rng(seed).permutation(len(files))])
+    assert np.allclose(ct.affine, affine, atol=1e-5)
+    assert np.array_equal(ct.hu, a_ct.hu)
+    assert any("tilted by" in warning for warning in ct.warnings) == (abs(degrees) >= 0.5)
+
+
+def test_sagittal_slices_are_sorted_along_their_own_normal(a_ct, tmp_path):
+    sagittal = np.array([[0, 0, 4.0, 10], [5.0, 0, 0, 20], [0, -6.0, 0, 30], [0, 0, 0, 1]])
+    save(slices_of(a_ct.hu, sagittal), tmp_path)
+    ct = read_series(tmp_path)
+    point = np.array((3, 2, 1, 1))
+    at = np.rint(np.linalg.inv(ct.affine) @ sagittal @ point).astype(int)
+    assert ct.hu[at[2], at[1], at[0]] == a_ct.hu[1, 2, 3]
+    assert ct.warnings == ()
+
+
+def test_identical_copies_of_slices_are_taken_once(slices, a_ct, tmp_path):
+    save(slices, tmp_path)
+    save(deepcopy(slices[2:4]), tmp_path, "copy")
+    assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+def test_different_images_in_one_place_are_refused(slices, a_ct, tmp_path):
+    series = slices[0].SeriesInstanceUID
+    save(slices, tmp_path)
+    save(slices_of(a_ct.hu + 1, a_ct.affine, SeriesInstanceUID=series), tmp_path, "second_phase")
+    with pytest.raises(InputError, match="different images in the same place"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("gone", [(1,), (4,), (2, 3)])
+def test_missing_slices_are_noticed_wherever_they_are(slices, tmp_path, gone):
+    save([image for k, image in enumerate(slices) if k not in gone], tmp_path)
+    with pytest.raises(InputError, match=r"misses slices.*5\.00 to 1\d\.00 mm"):
+        read_series(tmp_path)
+
+
+def test_a_slice_that_lies_beside_the_others_is_refused(slices, tmp_path):
+    slices[2].ImagePositionPatient[0] += 3
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="unevenly spaced"):
+        read_series(tmp_path)
+
+
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even_enough(a_ct, tmp_path):
+    affine = a_ct.affine.copy()
+    affine[2, 2] = 0.625
+    images = slices_of(a_ct.hu, affine)
+    for image in images:
+        image.ImagePositionPatient[2] = round(float(image.ImagePositionPatient[2]), 1)
+    save(images, tmp_path)
+    assert read_series(tmp_path).spacing[0] == pytest.approx(0.625, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PixelSpacing", [7.5, 8.0]), ("ImageOrientationPatient", [0, 1, 0, 0, 0, 1])],
+)
+def test_slices_unlike_each_other_are_refused(slices, tmp_path, keyword, value):
+    setattr(slices[3], keyword, value)
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_a_series_without_a_place_is_refused(slices, tmp_path, keyword):
+    for image in slices:
+        delattr(image, keyword)
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="no valid position"):
+        read_series(tmp_path)
+
+
+def test_one_series_with_slices_of_two_patients_is_refused(slices, tmp_path):
+    slices[4].PatientID = slices[5].PatientID = "0815"
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="slices of 2 patients") as refusal:
+        read_series(tmp_path)
+    assert not {"0815", "4711", "Doe"} & set(str(refusal.value).replace("^", " ").split())
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *COMPRESSED], ids=lambda syntax: syntax.name)
+def test_a_truncated_slice_is_named(slices, tmp_path, syntax):
+    paths = save([stored_as(image, syntax) for image in slices], tmp_path)
+    paths[2].write_bytes(paths[2].read_bytes()[:-600])
+    with pytest.raises(InputError, match=paths[2].name):
+        read_series(tmp_path)
+
+
+def test_a_file_with_fewer_frames_than_its_header_lists_is_named(a_ct, tmp_path):
+    image = multi_frame_of(a_ct.hu, a_ct.affine)
+    image.NumberOfFrames = 4
+    image.PixelData = image.PixelData[: 4 * 2 * image.Rows * image.Columns]
+    (path,) = save([image], tmp_path)
+    with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)
+
+
+def test_an_unknown_compression_is_named(slices, tmp_path):
+    for image in slices:
+        stored_as(image, RLELossless).file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match=r"High-Throughput JPEG 2000.*uncompressed"):
+        read_series(tmp_path)
+
+
+def test_a_single_slice_is_as_thick_as_its_header_says(slices, tmp_path):
+    save(slices[:1], tmp_path)
+    assert read_series(tmp_path).spacing[0] == pytest.approx(2.5)
+
+
+def test_in_messages_a_series_goes_by_the_name_that_it_is_given(slices, tmp_path):
+    folder = tmp_path / "Doe_Jane"
+    save(slices[:2] + slices[4:], folder)
+    with pytest.raises(InputError, match="series_0123") as refusal:
+        read_files(find_series(folder).series[0].files, "series_0123")
+    assert "Doe" not in str(refusal.value)
+
+
+def test_a_frame_of_reference_of_its_own_for_each_file_changes_nothing(slices, a_ct, tmp_path):
+    for image in slices:
+        image.FrameOfReferenceUID = generate_uid()
+    save(slices, tmp_path)
+    assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+def damaged(content: bytes, seed: int) -> bytes:
+    """Some bytes of a file changed, or its end cut off."""
+    generator = np.random.default_rng(seed)
+    changed = bytearray(content)
+    for place in generator.integers(0, min(len(changed), 1500), 4):
+        changed[place] = generator.integers(0, 256)
+    return bytes(changed[: generator.integers(1, len(changed))] if seed % 2 else changed)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10_000))
+def test_a_damaged_file_ends_in_a_sentence_or_in_a_volume(a_ct, tmp_path_factory, seed):
+    folder: Path = tmp_path_factory.mktemp("damaged")
+    path = save(slices_of(a_ct.hu[:2], a_ct.affine), folder)[0]
+    path.write_bytes(damaged(path.read_bytes(), seed))
+    try:
+        assert read_series(folder).hu.ndim == 3
+    except InputError as refusal:
+        assert str(refusal).endswith(".")

@@ -1,0 +1,173 @@
+"""DICOM series in a folder tree: told apart by UID, and whatever is no CT slice left out with its reason."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+    generate_uid,
+)
+
+from LiverSegLib.dicom import find_series, read_series
+from LiverSegLib.errors import InputError
+from Testing.dicom_files import save, slices_of
+
+# pytest takes back the filter that LiverSegLib.dicom sets.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+
+AFFINE = np.diag((-1.0, -1.0, 2.0, 1.0))
+
+
+def make(count: int = 3, seed: int = 0, **changes: object) -> list:
+    """A small series of noise."""
+    hu = np.random.default_rng(seed).integers(-1000, 1000, (count, 4, 5)).astype(np.int16)
+    return slices_of(hu, AFFINE, **changes)
+
+
+NO_SLICES = {
+    "localizer": {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+    "secondary capture": {"SOPClassUID": SecondaryCaptureImageStorage},
+    "secondary capture of the scanner": {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
+    "modality MR": {"Modality": "MR", "SOPClassUID": MRImageStorage},
+    "modality SEG": {"Modality": "SEG", "SOPClassUID": SegmentationStorage},
+    "no image of a CT series": {"SOPClassUID": EncapsulatedPDFStorage},
+}
+
+
+def test_series_in_a_tree_are_found_by_their_uid_wherever_their_files_lie(tmp_path):
+    first, second = make(4, SeriesDescription="first"), make(3, SeriesDescription="second", PatientID="another")
+    save(first[:2], tmp_path / "a")
+    save(first[2:] + second[:1], tmp_path / "b" / "deeper", "mixed")
+    save(second[1:], tmp_path)
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    (tmp_path / "ct.nii.gz").write_bytes(b"\x1f\x8b")
+
+    search = find_series(tmp_path)
+
+    assert search.left_out == ()
+    assert [series.uid for series in search.series] == sorted({first[0].SeriesInstanceUID, second[0].SeriesInstanceUID})
+    found = {series.uid: series for series in search.series}
+    one, other = found[first[0].SeriesInstanceUID], found[second[0].SeriesInstanceUID]
+    assert (len(one.files), one.description, one.modality) == (4, "first", "CT")
+    assert list(one.files) == sorted(one.files)
+    assert one.frame_of_reference_uid == first[0].FrameOfReferenceUID
+    assert one.patient_key != other.patient_key
+    assert not any(name in one.patient_key for name in ("Doe", "4711"))
+
+
+def test_one_patient_has_one_key(tmp_path):
+    save(make(), tmp_path / "a")
+    save(make(), tmp_path / "b")
+    assert len({series.patient_key for series in find_series(tmp_path).series}) == 1
+
+
+@pytest.mark.parametrize("kind", NO_SLICES)
+def test_what_is_no_slice_of_a_ct_is_left_out_with_its_reason(tmp_path, kind):
+    series = make()
+    save(series, tmp_path)
+    extra = save(make(1, **NO_SLICES[kind]), tmp_path, "extra")
+    search = find_series(tmp_path)
+    assert [found.uid for found in search.series] == [series[0].SeriesInstanceUID]
+    assert [path for path, _ in search.left_out] == extra
+    assert kind.startswith(search.left_out[0][1])
+    assert read_series(tmp_path).hu.shape == (3, 4, 5)
+
+
+def test_a_localizer_in_the_series_itself_is_left_out(tmp_path):
+    series = make()
+    localizer = make(1, **NO_SLICES["localizer"], SeriesInstanceUID=series[0].SeriesInstanceUID)
+    localizer[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    save(series, tmp_path)
+    save(localizer, tmp_path, "localizer")
+    assert read_series(tmp_path).hu.shape == (3, 4, 5)
+
+
+def test_a_folder_with_localizers_only_says_so(tmp_path):
+    save(make(2, **NO_SLICES["localizer"]), tmp_path)
+    with pytest.raises(InputError, match=r"no slices of a CT \(2 × localizer"):
+        read_series(tmp_path)
+
+
+def test_several_series_of_one_patient_are_listed(tmp_path):
+    save(make(3, SeriesDescription="arterial"), tmp_path, "a")
+    save(make(1, SeriesDescription="portal"), tmp_path, "b")
+    with pytest.raises(InputError, match=r"2 series \(.*arterial, CT, 3 files") as refusal:
+        read_series(tmp_path)
+    assert "portal, CT, 1 file" in str(refusal.value)
+    assert "patients" not in str(refusal.value)
+
+
+def test_series_of_two_patients_are_listed_without_their_names(tmp_path):
+    save(make(SeriesDescription="arterial"), tmp_path, "a")
+    save(make(SeriesDescription="portal", PatientName="Roe^Richard", PatientID="0815"), tmp_path, "b")
+    with pytest.raises(InputError, match=r"2 series of 2 patients .*(arterial.*portal|portal.*arterial)") as refusal:
+        read_series(tmp_path)
+    assert not any(name in str(refusal.value) for name in ("Doe", "Roe", "4711", "0815"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 128 + b"DICM" + b"\xff" * 40, b"no DICOM at all" * 20])
+def test_a_file_that_claims_to_be_dicom_but_cannot_be_read_is_named(tmp_path, content):
+    save(make(), tmp_path)
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(content)
+    search = find_series(tmp_path)
+    assert [(path, "cannot be read" in reason) for path, reason in search.left_out] == [(broken, True)]
+    assert len(search.series[0].files) == 3
+    with pytest.raises(InputError, match=r"broken\.dcm"):
+        read_series(tmp_path)
+
+
+def test_several_unreadable_files_are_counted(tmp_path):
+    for name in ("a.dcm", "b.dcm", "c.dcm"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.dcm \(and 2 more\)"):
+        read_series(tmp_path)
+
+
+def test_a_directory_of_a_medium_is_no_slice(tmp_path):
+    from pydicom.fileset import FileSet
+
+    FileSet().write(tmp_path)
+    assert (tmp_path / "DICOMDIR").exists()
+    save(make(), tmp_path)
+    assert [reason for _, reason in find_series(tmp_path).left_out] == ["no image of a CT series"]
+    assert read_series(tmp_path).hu.shape == (3, 4, 5)
+
+
+def test_companion_files_of_macos_are_passed_over(tmp_path):
+    save(make(), tmp_path)
+    (tmp_path / "._slice_001.dcm").write_bytes(b"\0\5\x16\7")
+    assert find_series(tmp_path).left_out == ()
+    assert read_series(tmp_path).hu.shape == (3, 4, 5)
+
+
+def test_a_file_without_a_series_is_left_out(tmp_path):
+    save(make(1, SeriesInstanceUID=""), tmp_path)
+    assert [reason for _, reason in find_series(tmp_path).left_out] == ["no image of a CT series"]
+
+
+def test_another_modality_is_read_when_forced_but_no_segmentation(tmp_path):
+    save(make(**NO_SLICES["modality MR"]), tmp_path)
+    save(make(1, **NO_SLICES["modality SEG"], SeriesInstanceUID=generate_uid()), tmp_path, "seg")
+    with pytest.raises(InputError, match="modality MR"):
+        read_series(tmp_path)
+    assert read_series(tmp_path, force=True).hu.shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize("read", [find_series, read_series])
+def test_a_folder_that_is_not_there_is_refused(tmp_path, read):
+    with pytest.raises(InputError, match="does not exist"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_tree_holds_up_nothing(tmp_path):
+    save(make(), tmp_path)
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert len(find_series(tmp_path).series) == 1
