@@ -38,6 +38,11 @@ def probabilities_from_margins(margins: Tensor) -> Tensor:
     return torch.stack((1 - either, either * (1 - tumour), either * tumour))
 
 
+def smoothing_reach(slice_spacing: float) -> int:
+    """How many slices on each side smoothing takes in."""
+    return math.ceil(2 * SMOOTHING_MM / slice_spacing)
+
+
 def smooth_through_slices(margins: Tensor, positions: Tensor, slice_spacing: float) -> Tensor:
     """Gaussian mean over neighbouring slices, of :data:`SMOOTHING_MM` standard deviation.
 
@@ -55,7 +60,7 @@ def smooth_through_slices(margins: Tensor, positions: Tensor, slice_spacing: flo
     Tensor of shape (n, n_odds, rows, columns), float32; beyond the first and last slice the outermost one is repeated.
     """
     last = len(margins) - 1
-    reach = min(last, math.ceil(2 * SMOOTHING_MM / slice_spacing))
+    reach = min(last, smoothing_reach(slice_spacing))
     first, end = max(0, int(positions.min()) - reach), min(last, int(positions.max()) + reach) + 1
     # Each slice as a weighted sum of those around: one matrix product reads every slice once.
     weights = torch.zeros(len(positions), end - first, device=margins.device)

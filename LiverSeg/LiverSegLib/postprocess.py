@@ -36,7 +36,7 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     :data:`KEPT_SHARE` of the largest one. Background becomes 1 where the liver encloses it on all sides (missed
     lesions), or within its slice if the hole there is smaller than :data:`SMALL_HOLE_MM2` (missed vessels).
     """
-    cleaned = np.zeros_like(labels)
+    cleaned = np.zeros(labels.shape, np.uint8)
     # Two boxes: a stray voxel far off would make the second step work on half the scan.
     box = box_of(labels)
     if not labels[box].size:

@@ -9,8 +9,9 @@ from nibabel import orientations
 from scipy import ndimage
 
 from . import messages
-from .boxes import box_of
+from .boxes import Box, box_of
 from .errors import InputError
+from .resample import corners
 from .volume import CTVolume
 
 # What scanners add to HU when they store unsigned numbers.
@@ -22,6 +23,9 @@ _SMALLEST_SPAN_HU = 50
 _THICKEST_SLICE_MM = 10.0
 _FEWEST_PIXELS = 64
 _FIELD_OF_VIEW_MM = (100.0, 1000.0)
+# Beyond these, a header lies: slices would be resampled to gigabytes, or to nothing. No scanner's bore is so wide, no
+# patient so tall, and no voxel of a clinical CT so small.
+_WIDEST_MM, _TALLEST_MM, _SMALLEST_VOXEL_MM = 2000.0, 3000.0, 1e-3
 # Resected livers and the largest of the reference data (3.2 l, with tumours) lie inside.
 _LIVER_VOLUME_ML = (500.0, 4000.0)
 # Smaller pieces beside the largest one are nothing that a user need look at.
@@ -45,8 +49,10 @@ def check_input(ct: CTVolume, force: bool = False) -> list[str]:
     Raises
     ------
     InputError
-        If the values cannot be HU, for example those of an MR image or of a CT stored without its offset.
+        If the values cannot be HU, for example those of an MR image or of a CT stored without its offset; with
+        ``force`` as well, if the image is larger than any patient or its voxels are too small for any scanner.
     """
+    _check_size(ct)
     error = _why_not_hu(ct)
     if error and not force:
         raise InputError(error)
@@ -67,11 +73,26 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
     -------
     Warnings, each a sentence for the user.
     """
-    liver = labels > 0
-    if not liver.any():
+    # On the box of the liver: a whole-body scan is a hundred times as large.
+    box = box_of(labels)
+    liver = labels[box] > 0
+    if not liver.size:
         return [messages.NO_LIVER]
-    cut = _warn_of_cut_liver(ct, liver)
+    cut = _warn_of_cut_liver(ct, box)
     return cut + _warn_of_volume(ct, liver, bool(cut)) + _warn_of_pieces(liver)
+
+
+def _check_size(ct: CTVolume) -> None:
+    outline = (ct.affine @ corners(ct.hu.shape, margin=0.5))[:3]
+    size = outline.max(axis=1) - outline.min(axis=1)
+    if np.any(size > (_WIDEST_MM, _WIDEST_MM, _TALLEST_MM)) or min(ct.spacing) < _SMALLEST_VOXEL_MM:
+        raise InputError(
+            messages.NO_PATIENTS_SIZE.format(
+                name=ct.name,
+                size=" × ".join(f"{mm:.3g}" for mm in size),
+                spacing=" × ".join(f"{mm:.3g}" for mm in ct.spacing[::-1]),
+            )
+        )
 
 
 def _why_not_hu(ct: CTVolume) -> str:
@@ -161,17 +182,14 @@ def _warn_of_geometry(ct: CTVolume) -> list[str]:
     return warnings
 
 
-def _warn_of_cut_liver(ct: CTVolume, liver: np.ndarray) -> list[str]:
+def _warn_of_cut_liver(ct: CTVolume, box: Box) -> list[str]:
     stack = _AxialStack.of(ct)
-    at_ends = stack.slices > 1 and _touches_end(liver, stack.axis)
-    at_side = any(_touches_end(liver, axis) for axis in range(3) if axis != stack.axis)
+    touching = [edges.start == 0 or edges.stop == size for edges, size in zip(box, ct.hu.shape, strict=True)]
+    at_ends = stack.slices > 1 and touching[stack.axis]
+    at_side = any(touches for axis, touches in enumerate(touching) if axis != stack.axis)
     if at_ends and at_side:
         return [messages.LIVER_CUT_AT_ENDS_AND_SIDE]
     return [messages.LIVER_CUT_AT_ENDS] * at_ends + [messages.LIVER_CUT_AT_SIDE] * at_side
-
-
-def _touches_end(liver: np.ndarray, axis: int) -> bool:
-    return bool(liver.take(0, axis).any() or liver.take(-1, axis).any())
 
 
 def _warn_of_volume(ct: CTVolume, liver: np.ndarray, cut: bool) -> list[str]:
@@ -184,7 +202,6 @@ def _warn_of_volume(ct: CTVolume, liver: np.ndarray, cut: bool) -> list[str]:
 
 
 def _warn_of_pieces(liver: np.ndarray) -> list[str]:
-    liver = liver[box_of(liver)]
     pieces, _ = ndimage.label(liver)
     sizes = np.bincount(pieces[liver])
     count = np.count_nonzero(sizes >= _PIECE_SHARE * sizes.max())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -14,29 +13,27 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import messages
+from .answer import Answer
 from .confidence import SelfAgreement, expected_dice
+from .course import Course, Progress
 from .devices import choose_device, half_precision
-from .errors import Cancelled, DeviceError
-from .grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
-from .margins import (
-    LARGEST_MARGIN,
-    class_margins,
-    labels_from_margins,
-    probabilities_from_margins,
-    smooth_through_slices,
-)
+from .errors import DeviceError
+from .grid import pad_to_multiple
+from .inference import FoundMargins, StackInference
+from .margins import LARGEST_MARGIN
 from .model import LiverModel, ModelCard
 from .network import ConvBlock, UNet
-from .postprocess import clean
 from .quality import check_input, check_result
-from .upright import interpolate_from_upright, is_oblique, to_upright
+from .search import batches, joined
+from .straighten import UprightMargins
+from .upright import is_oblique, to_upright
 from .volume import CTVolume
-
-Progress = Callable[[float, str], None]
-Keep = Callable[[int, Tensor], None]
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 8, "cuda": 32, "mps": 16}
+
+# Square, of what the network runs on before the first volume comes.
+WARM_UP_PIXELS = 96
 
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
@@ -77,6 +74,9 @@ class Segmenter:
         The network; the bundled one by default.
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.devices.choose_device`.
+    everywhere
+        Run the network over all slices and all of each, instead of looking first where the body and the liver are:
+        several times the work for nearly the same result, to measure against.
 
     Raises
     ------
@@ -86,8 +86,9 @@ class Segmenter:
         If the device does not exist.
     """
 
-    def __init__(self, model: LiverModel | None = None, device: str = "auto") -> None:
+    def __init__(self, model: LiverModel | None = None, device: str = "auto", everywhere: bool = False) -> None:
         started = perf_counter()
+        self.everywhere = everywhere
         self.model = model or LiverModel.load()
         self.device, self.device_warnings = choose_device(device)
         try:
@@ -137,8 +138,29 @@ class Segmenter:
             If even the CPU has too little memory.
         """
         pixel_sizes = AUGMENTED_PIXEL_SIZES if test_time_augmentation else (1.0,)
-        run = _Run(self, progress or _silent, cancel or threading.Event(), tumour, probabilities, pixel_sizes)
-        return run.segment(ct, force)
+        return _Run(self, Course(progress, cancel), tumour, probabilities, pixel_sizes).segment(ct, force)
+
+    def warm_up(self) -> None:
+        """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
+
+        Where that fails the network moves to the CPU, or the first volume tells what is wrong.
+        """
+        card = self.model.card
+        images = torch.full((1, len(card.offsets_mm), WARM_UP_PIXELS, WARM_UP_PIXELS), -1.0)
+        try:
+            with torch.inference_mode():
+                self.logits(images.to(self.device)).cpu()  # waits for a GPU
+        except RuntimeError as error:
+            if self.device.type != "cpu":
+                self.move_to_cpu(error)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the network answers to windowed images of any size; float32 (n, class, rows, columns)."""
+        rows, columns = images.shape[2:]
+        images = pad_to_multiple(images, -1.0).contiguous(memory_format=torch.channels_last)
+        with half_precision(images.device):
+            logits = self._network(images)
+        return logits[..., :rows, :columns].float()
 
     def move_to_cpu(self, error: Exception) -> None:
         """Continue on the CPU, after the GPU failed with this error; every further result says so."""
@@ -163,53 +185,44 @@ class Segmenter:
 
 @dataclass
 class _Run:
-    """One segmentation: what is wanted, its clock, its warnings, its way to report and to stop."""
+    """One segmentation: what is wanted, its course, its warnings."""
 
     segmenter: Segmenter
-    progress: Progress
-    cancel: threading.Event
+    course: Course
     tumour: bool
     probabilities: bool
     pixel_sizes: tuple[float, ...]
     warnings: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
     agreement: SelfAgreement = field(default_factory=SelfAgreement)
 
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
-        self._clock = perf_counter()
-        self.seconds["load"] = self.segmenter.take_load_seconds()
-        self._report(0.0, messages.PREPARING)
-        self.warnings += check_input(ct, force)
-        canonical = ct.canonical()
-        self._lap("preprocess")
-
-        labels, classes = self._label(canonical)
+        self.course.seconds["load"] = self.segmenter.take_load_seconds()
+        self.course.report(0.0, messages.PREPARING)
+        self.warnings += [*ct.warnings, *check_input(ct, force)]
+        answer = self._answer(ct)
         self.warnings[:0] = self.segmenter.device_warnings
-        self._report(0.92, messages.CLEANING_UP)
-        labels = clean(labels, canonical.spacing)
-        quality = self._quality(labels)
-        self.warnings += check_result(canonical, labels)
-        labels = ct.from_canonical(labels)
-        if classes is not None:
-            classes = np.stack([ct.from_canonical(probability) for probability in classes])
-        self._lap("postprocess")
-        self._report(1.0, messages.DONE)
+        self.course.report(0.92, messages.CLEANING_UP)
+        answer.clean_up()
+        quality = self._quality(answer)
+        self.warnings += check_result(answer.canonical, answer.labels)
+        self.course.lap("postprocess")
+        self.course.report(1.0, messages.DONE)
         return Segmentation(
-            labels,
+            answer.own_labels,
             ct.affine,
             tuple(self.warnings),
-            self.seconds,
+            self.course.seconds,
             str(self.segmenter.device),
             self.card,
-            classes,
+            answer.own_classes,
             self.agreement.value,
             quality,
         )
 
-    def _quality(self, labels: np.ndarray) -> float | None:
+    def _quality(self, answer: Answer) -> float | None:
         """Dice to be expected; a low one adds a warning."""
         calibration = self.card.calibration
-        if calibration is None or not labels.any():
+        if calibration is None or not answer.labels[answer.slices].any():
             return None
         quality = expected_dice(self.agreement.value, calibration["intercept"], calibration["slope"])
         if quality < calibration["check_below"]:
@@ -225,59 +238,12 @@ class _Run:
         """How many log-odds a voxel has: of liver, and of tumour where it matters."""
         return 2 if self.tumour or self.probabilities else 1
 
-    def _label(self, canonical: CTVolume) -> tuple[np.ndarray, np.ndarray | None]:
-        """Labels and, if wanted, class probabilities of the canonical stack, before clean-up."""
-        labels = np.empty(canonical.hu.shape, dtype=np.uint8)
-        classes = (
-            np.empty((len(self.card.classes), *canonical.hu.shape), dtype=np.float16) if self.probabilities else None
-        )
-
-        def keep(first: int, margins: Tensor) -> None:
-            last = first + len(margins)
-            labels[first:last] = labels_from_margins(margins if self.tumour else margins[:, :1]).cpu().numpy()
-            if classes is not None:
-                classes[:, first:last] = probabilities_from_margins(margins).half().cpu().numpy()
-
-        if is_oblique(canonical):
-            keep(0, self._margins_of_two_views(canonical))
-        else:
-            self._over_slices(canonical, keep, (0.05, 0.9))
-        return labels, classes
-
-    def _margins_of_two_views(self, canonical: CTVolume) -> Tensor:
-        """Mean log-odds (k, odds, j, i) of an oblique volume's own slices and of slices resampled axial to the patient.
-
-        The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
-        the upright view in the first case, the own in the second, and their mean serves both.
-        """
-        upright = to_upright(canonical, self.card.spacing_mm)
-        own = self._stored_margins(canonical, (0.05, 0.45))
-        other = self._stored_margins(upright, (0.45, 0.9))
-        own *= OWN_VIEW_WEIGHT
-        for kind in range(own.shape[1]):
-            own[:, kind] += (1 - OWN_VIEW_WEIGHT) * interpolate_from_upright(other[:, kind], upright, canonical)
-        self._lap("postprocess")
-        return torch.from_numpy(own)
-
-    def _stored_margins(self, stack: CTVolume, span: tuple[float, float]) -> np.ndarray:
-        margins_of_stack = np.empty((len(stack.hu), self.odds, *stack.hu.shape[1:]), dtype=np.float32)
-
-        def keep(first: int, margins: Tensor) -> None:
-            margins_of_stack[first : first + len(margins)] = margins.cpu().numpy()
-
-        self._over_slices(stack, keep, span)
-        return margins_of_stack
-
-    def _over_slices(self, stack: CTVolume, keep: Keep, span: tuple[float, float]) -> None:
-        """Run the network over all slices; with smaller batches when memory runs out, on the CPU if the GPU fails.
-
-        ``keep`` is given the index of a batch's first slice and its log-odds (n, odds, j, i); ``span`` is the part of
-        the progress that this takes.
-        """
+    def _answer(self, ct: CTVolume) -> Answer:
+        """The network's answer; with smaller batches when memory runs out, on the CPU if the GPU fails."""
         batch_size = BATCH_SIZE[self.segmenter.device.type]
         while True:
             try:
-                return self._in_batches(stack, batch_size, keep, span)
+                return self._answer_in_batches(ct, batch_size)
             except (RuntimeError, MemoryError) as error:
                 batch_size = self._batch_size_after(error, batch_size)
 
@@ -294,66 +260,54 @@ class _Run:
         raise error
 
     @torch.inference_mode()
-    def _in_batches(self, stack: CTVolume, batch_size: int, keep: Keep, span: tuple[float, float]) -> None:
-        views = [self._resampled(stack, self.card.spacing_mm * size, batch_size) for size in self.pixel_sizes]
-        self._lap("preprocess")
-        own = views[0]
-        # Half precision keeps a whole-body scan's log-odds in a few hundred megabytes.
-        margins = torch.empty(len(own), self.odds, *own.shape[1:], dtype=torch.float16, device=own.device)
-        batches = torch.arange(len(own), device=own.device).split(batch_size)
-        for positions in batches:
-            self._report(span[0] + (span[1] - span[0]) * int(positions[0]) / len(own), messages.FINDING_LIVER)
-            margins[positions] = self._mean_margins(views, positions, stack.spacing[0]).half()
-        self._lap("network")
-        for positions in batches:
-            self._report(span[1], messages.BACK_TO_SCAN)
-            smooth = smooth_through_slices(margins, positions, stack.spacing[0])
-            self.agreement.add(smooth[:, 0])
-            keep(int(positions[0]), to_input_size(smooth, stack.hu.shape[1:]))
-        self._lap("postprocess")
+    def _answer_in_batches(self, ct: CTVolume, batch_size: int) -> Answer:
+        self.agreement = SelfAgreement()
+        answer = Answer(ct, self.tumour, len(self.card.classes) if self.probabilities else 0)
+        if is_oblique(answer.canonical):
+            self._from_two_views(answer, batch_size)
+            return answer
+        found = self._found(answer.canonical, batch_size, (0.05, 0.9))
+        for positions in found.batches(batch_size):
+            smooth = self._smooth(found, positions)
+            # Only the box of the liver, unless somebody wants to know how sure the rest is background.
+            part = found.on_input(smooth) if self.probabilities else found.liver_on_input(smooth)
+            answer.write(positions, *part)
+        self.course.lap("postprocess")
+        return answer
 
-    def _mean_margins(self, views: list[Tensor], positions: Tensor, slice_spacing: float) -> Tensor:
-        """Mean log-odds of some slices over the views, on the first one's grid; float32 (n, odds, rows, columns)."""
-        rows, columns = views[0].shape[1:]
-        total = torch.zeros(len(positions), self.odds, rows, columns, device=views[0].device)
-        for slices in views:
-            self._stop_if_cancelled()
-            images = neighbour_stacks(slices, positions, slice_spacing, self.card.offsets_mm)
-            margins = class_margins(self._logits(images))[:, : self.odds].clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
-            total += to_input_size(margins, (rows, columns))
-        return total / len(views)
+    def _from_two_views(self, answer: Answer, batch_size: int) -> None:
+        """Mean log-odds of an oblique volume's own slices and of slices resampled axial to the patient.
 
-    def _resampled(self, stack: CTVolume, pixel_mm: float, batch_size: int) -> Tensor:
-        """All slices, windowed, with square pixels of ``pixel_mm``, on the device; float32 (k, rows, columns)."""
-        chunks = [
-            to_model_spacing(
-                window(torch.from_numpy(chunk).to(self.segmenter.device).float(), self.card.window_hu),
-                stack.spacing[1:],
-                pixel_mm,
-            )
-            for chunk in np.array_split(stack.hu, max(1, len(stack.hu) // batch_size))
-        ]
-        return torch.cat(chunks)
+        The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
+        the upright view in the first case, the own in the second, and their mean serves both.
+        """
+        canonical = answer.canonical
+        upright = to_upright(canonical, self.card.spacing_mm)
+        own = self._found(canonical, batch_size, (0.05, 0.45))
+        other = self._found(upright, batch_size, (0.45, 0.9))
+        smooth_of_other = [(positions, self._smooth(other, positions)) for positions in other.batches(batch_size)]
+        straightened = UprightMargins(other, smooth_of_other, self.odds, upright, canonical)
+        rows, columns = canonical.hu.shape[1:]
+        for positions in batches(joined([*own.ranges, *straightened.slices]), batch_size):
+            margins = torch.full((len(positions), self.odds, rows, columns), -LARGEST_MARGIN)
+            for both in own.overlap(positions):
+                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both))
+                first = both.start - positions.start
+                margins[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
+            margins.lerp_(straightened.on(positions), 1 - OWN_VIEW_WEIGHT)
+            answer.write(positions, margins, (slice(0, rows), slice(0, columns)))
+        self.course.lap("postprocess")
 
-    def _logits(self, images: Tensor) -> Tensor:
-        rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).contiguous(memory_format=torch.channels_last)
-        with half_precision(images.device):
-            logits = self.segmenter._network(images)
-        return logits[..., :rows, :columns].float()
+    def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> FoundMargins:
+        """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
+        return StackInference(self.segmenter, stack, self.odds, self.pixel_sizes, batch_size, self.course, span).find()
 
-    def _report(self, share: float, stage: str) -> None:
-        self._stop_if_cancelled()
-        self.progress(share, stage)
-
-    def _stop_if_cancelled(self) -> None:
-        if self.cancel.is_set():
-            raise Cancelled()
-
-    def _lap(self, stage: str) -> None:
-        now = perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._clock
-        self._clock = now
+    def _smooth(self, found: FoundMargins, positions: range) -> Tensor:
+        """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
+        self.course.report(0.0, messages.BACK_TO_SCAN)
+        smooth = found.smooth(positions)
+        self.agreement.add(smooth[:, 0])
+        return smooth
 
 
 def fold_batch_norm(network: UNet) -> UNet:
@@ -363,7 +317,7 @@ def fold_batch_norm(network: UNet) -> UNet:
         if isinstance(block, ConvBlock):
             for position in (0, 3):
                 convolution, normalisation = block[position], block[position + 1]
-                assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)
+                assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)  # nosec B101
                 block[position] = fuse_conv_bn_eval(convolution, normalisation)
                 block[position + 1] = nn.Identity()
     return folded
@@ -374,7 +328,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     return "out of memory" in str(error) or "allocate memory" in str(error)
-
-
-def _silent(share: float, stage: str) -> None:
-    """Progress that nobody watches."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from . import install, messages, mrml
-from .background import Function, Progress, Worker
+from .background import Function, Progress, Task, Worker
 from .errors import Cancelled, InputError
 from .metrics import compare
 from .report import SegmentationReport
@@ -97,6 +97,7 @@ class SceneSegmenter:
     history: mrml.History = field(default_factory=mrml.History)
     _worker: Worker = field(default_factory=Worker)
     _segmenters: dict[str, Segmenter] = field(default_factory=dict)
+    _warm_up: Task[None] | None = None
 
     def segment(
         self,
@@ -209,6 +210,24 @@ class SceneSegmenter:
 
         return (yield from self._in_worker(work, (0.0, 1.0)))
 
+    def warm_up(self, device: str = "auto") -> Steps[None]:
+        """Load the network and let it run once, so that the first segmentation need not; any other work ends it."""
+
+        def work(progress: Progress, cancel: threading.Event) -> None:
+            if device in self._segmenters or cancel.is_set():
+                return
+            segmenter = self._segmenter(device, progress)
+            if not cancel.is_set():
+                segmenter.warm_up()
+
+        self._warm_up = self._worker.start(work)
+        try:
+            while not self._warm_up.wait(WAIT_SECONDS):
+                yield 0.0, messages.LOADING_NETWORK
+            self._warm_up.result()
+        finally:
+            self._warm_up.cancel.set()
+
     def close(self) -> None:
         """Stop what runs and end the worker thread."""
         self._worker.close()
@@ -247,15 +266,21 @@ class SceneSegmenter:
         test_time_augmentation: bool,
     ) -> Any:
         """In the worker: the network on one CT."""
-        if device not in self._segmenters:
-            progress(0.0, messages.LOADING_NETWORK)
-            self._segmenters[device] = self.make_segmenter(device)
-        return self._segmenters[device].segment(
+        return self._segmenter(device, progress).segment(
             ct, progress=progress, cancel=cancel, tumour=tumour, test_time_augmentation=test_time_augmentation
         )
 
+    def _segmenter(self, device: str, progress: Progress) -> Segmenter:
+        """In the worker: the one for this device, loaded when it is first asked for."""
+        if device not in self._segmenters:
+            progress(0.0, messages.LOADING_NETWORK)
+            self._segmenters[device] = self.make_segmenter(device)
+        return self._segmenters[device]
+
     def _in_worker(self, function: Function[T], span: Span) -> Steps[T]:
         """Wait for a function in the worker thread, a few milliseconds a step; closing the generator cancels it."""
+        if self._warm_up is not None:
+            self._warm_up.cancel.set()
         task = self._worker.start(function)
         latest = _within(span, 0.0), messages.STARTING
         try:

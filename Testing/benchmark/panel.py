@@ -106,7 +106,8 @@ def stand_in_factory(ct, labels) -> Callable[[str], Any]:
     def make(device: str) -> Any:
         from LiverSegLib.segmenter import Segmenter
 
-        segmenter = Segmenter(device="cpu")
+        # The known answer is for one slice after the other, each as a whole.
+        segmenter = Segmenter(device="cpu", everywhere=True)
         pixel = segmenter.model.card.spacing_mm
         shape = tuple(max(1, round(n * mm / pixel)) for n, mm in zip(ct.hu.shape[1:], ct.spacing[1:], strict=True))
         segmenter._network = KnownAnswer(labels, shape)

@@ -35,7 +35,7 @@ def a_ct(a_phantom: Phantom) -> CTVolume:
 @pytest.fixture(autouse=True)
 def no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network's raw answer: cleaned up, an untrained network's might be one blob or nothing."""
-    monkeypatch.setattr("LiverSegLib.segmenter.clean", lambda labels, spacing: labels)
+    monkeypatch.setattr("LiverSegLib.answer.clean", lambda labels, spacing: labels)
 
 
 def turned(ct: CTVolume, order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -308,7 +308,7 @@ def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segme
         raise RuntimeError("a mistake of ours")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
-        patch.setattr("LiverSegLib.segmenter.neighbour_stacks", broken)
+        patch.setattr("LiverSegLib.inference.PreparedSlices.stacks", broken)
         a_segmenter_on_a_gpu.segment(a_ct)
 
 

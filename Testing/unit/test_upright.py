@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from LiverSegLib.metrics import dice
-from LiverSegLib.upright import interpolate_from_upright, is_oblique, to_upright
+from LiverSegLib.upright import interpolate_from_upright, is_oblique, slices_of_part, to_upright
 from LiverSegLib.volume import CTVolume
 
 SHAPE = (24, 40, 48)
@@ -46,8 +46,31 @@ def test_a_ball_goes_upright_and_back_to_its_place(angles: tuple[float, float, f
     upright = to_upright(oblique, 1.5)
     assert upright.obliquity_degrees == 0
     assert dice(upright.hu > 0, ball(upright.hu.shape, upright.affine, centre, 25.0)) > 0.97
-    back = interpolate_from_upright(upright.hu, upright, oblique)
+    back = interpolate_from_upright(upright.hu, (0, 0, 0), upright, oblique, range(SHAPE[0]), fill=-1000)
     assert dice(back > 0, truth) > 0.97
+
+
+def test_a_part_comes_back_to_its_place_on_the_slices_that_it_meets() -> None:
+    affine = tilted_affine((15, -10, 5))
+    oblique = CTVolume(np.random.default_rng(0).integers(-100, 100, SHAPE).astype(np.int16), affine)
+    upright = to_upright(oblique, 2.0)
+    whole = np.full(upright.hu.shape, -8.0, np.float32)
+    shape = (8, 12, 15)
+    middle, beside, before = (n // 2 for n in upright.hu.shape)
+    first = middle, beside - 10, before - 8
+    part = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    whole[tuple(slice(start, start + size) for start, size in zip(first, shape, strict=True))] = part
+    everywhere = interpolate_from_upright(whole, (0, 0, 0), upright, oblique, range(SHAPE[0]), fill=-8.0)
+    slices = slices_of_part(shape, first, upright, oblique)
+    assert 0 < slices.start < slices.stop < SHAPE[0]
+    found = interpolate_from_upright(part, first, upright, oblique, slices, fill=-8.0)
+    outside = np.delete(everywhere, list(slices), axis=0)
+    assert (outside == -8.0).all()
+    # At the faces of the part the one blends into what is around, the other ends.
+    inner = np.pad(np.ones([n - 2 for n in shape], np.float32), 1)
+    core = interpolate_from_upright(inner, first, upright, oblique, slices, fill=0) > 0.999
+    assert core.sum() > 30
+    assert np.allclose(found[core], everywhere[slices.start : slices.stop][core], atol=1e-4)
 
 
 def test_the_upright_grid_holds_every_corner() -> None:

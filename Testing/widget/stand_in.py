@@ -18,14 +18,15 @@ BODY_HU, LIVER_HU, TUMOUR_HU = -50, 110, 70
 class StandIn:
     """Segments as LiverSegLib.segmenter.Segmenter does, and is the factory that gives itself for every device.
 
-    ``devices`` lists what it was made for, ``calls`` the options of every run that began. ``error``, when set, is
-    raised by the next run in the middle of it, ``quality`` is that of every result. After :meth:`hold`, runs wait in the middle for :meth:`release` or for
-    their cancel; ``waiting`` is set while one does.
+    ``devices`` lists what it was made for, ``calls`` the options of every run that began, ``warm_ups`` counts them.
+    ``error``, when set, is raised by the next run in the middle of it, ``quality`` is that of every result. After
+    :meth:`hold`, runs wait in the middle for :meth:`release` or for their cancel; ``waiting`` is set while one does.
     """
 
     def __init__(self, warnings: Sequence[str] = ()) -> None:
         self.devices: list[str] = []
         self.calls: list[dict[str, Any]] = []
+        self.warm_ups = 0
         self.warnings = tuple(warnings)
         self.error: Exception | None = None
         self.quality: float | None = None
@@ -42,6 +43,9 @@ class StandIn:
 
     def release(self) -> None:
         self._released.set()
+
+    def warm_up(self) -> None:
+        self.warm_ups += 1
 
     def segment(self, ct: CTVolume, progress=None, cancel=None, tumour=False, test_time_augmentation=False) -> Any:
         self.calls.append({"tumour": tumour, "test_time_augmentation": test_time_augmentation})

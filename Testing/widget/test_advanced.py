@@ -46,7 +46,8 @@ def test_the_chosen_device_runs_the_network(application, quick_panel, stand_in, 
     open_advanced(application, quick_panel)
     application.choose(quick_panel.ui.deviceSelector, choice)
     segment(application, quick_panel)
-    assert stand_in.devices == [device]
+    # The panel may have warmed up the automatic choice before.
+    assert stand_in.devices[-1] == device
 
 
 def test_a_device_that_is_not_here_gives_way_to_the_automatic_choice(application, quick_panel, devices):
