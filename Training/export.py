@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from LiverSegLib import __version__
+from LiverSegLib.atomic import replacing
 
 from .fit import Settings
 from .protocols import IRCAD, LITS, Split, get_split
@@ -98,8 +99,10 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None, c
         "limits": LIMITS,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(content)
-    output.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    # Both are whole on the disk before either takes its place; weights beside the card of others are refused.
+    with replacing(output) as new_weights, replacing(output.with_suffix(".json")) as new_card:
+        new_weights.write_bytes(content)
+        new_card.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def training_data(split: Split, phantoms: bool) -> list[dict[str, str]]:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 from . import messages
 from .errors import OutputError
+from .paths import objection_to
+
+# In characters, of which one has up to four bytes; file systems take names of 255 bytes.
+LONGEST_END = 60
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=target, reason=error)) from error
+        raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=target, reason=error.strerror or error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -45,11 +49,21 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     OutputError
-        If the folder does not exist, no file can be made in it, or ``path`` is something other than a file.
+        If the folder does not exist, no file can be made in it, or ``path`` is something other than a file or a name
+        that cannot be used.
     """
     target = Path(path)
+    objection = objection_to(target)
+    if objection:
+        raise OutputError(objection)
     if not os.path.isdir(target.parent):
         raise OutputError(messages.NO_FOLDER.format(folder=target.parent))
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, say
+        raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=target, reason=error.strerror)) from error
     if os.path.exists(target) and not os.path.isfile(target):
         raise OutputError(messages.NOT_REPLACEABLE.format(path=target))
     # Only trying tells: permission bits say nothing of read-only disks, network shares or the superuser.
@@ -63,4 +77,5 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{secrets.token_hex(4)}-{target.name}")
+    """Hidden, with the end of the target's name: the whole of it might be too long with what comes before."""
+    return target.with_name(f".{secrets.token_hex(4)}-{target.name[-LONGEST_END:]}")

@@ -61,7 +61,7 @@ class Task(Generic[T]):
             self._reports.append((share, stage))
 
     def _run(self) -> None:
-        assert self._function is not None
+        assert self._function is not None  # nosec B101 # for mypy
         try:
             self._value = self._function(self._report, self.cancel)
         except BaseException as error:  # also SystemExit: the thread lives on, and result() tells

@@ -10,8 +10,9 @@ import numpy as np
 from . import headers, messages, nifti, segments
 from .atomic import replacing
 from .errors import InputError, OutputError
+from .paths import objection_to
 from .reference import label_values
-from .volume import CTVolume
+from .volume import CTVolume, check_position
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".mha")
@@ -29,7 +30,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
     InputError
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
-    path = Path(path)
+    path = _checked(path)
     if os.path.isdir(path):
         from . import dicom
 
@@ -54,11 +55,11 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     InputError
         If the file is missing, cannot be read, is not 3D, or holds labels other than these.
     """
-    path = Path(path)
+    path = _checked(path)
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     values, affine, fields = _read(path)
-    _check_invertible(affine, path)
+    check_position(affine, str(path))
     if "Segment0_LabelValue" in fields:
         layers = values if values.ndim == 4 else values[..., np.newaxis]
         try:
@@ -108,6 +109,13 @@ def check_output_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
+def _checked(path: str | os.PathLike[str]) -> Path:
+    objection = objection_to(path)
+    if objection:
+        raise InputError(objection)
+    return Path(path)
+
+
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
@@ -132,8 +140,3 @@ def _suffix(path: str | os.PathLike[str], known: tuple[str, ...]) -> str:
 
 def _one_of(suffixes: tuple[str, ...]) -> str:
     return messages.ONE_OF.format(others=", ".join(suffixes[:-1]), last=suffixes[-1])
-
-
-def _check_invertible(affine: np.ndarray, path: Path) -> None:
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine) < 4:
-        raise headers.without_position(path, messages.MISSING_INVERSE)

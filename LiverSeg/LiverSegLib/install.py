@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CalledProcessError
+from subprocess import CalledProcessError  # nosec B404 # the error of Slicer's pip, caught; nothing is run
 from typing import TYPE_CHECKING
 
 from . import messages

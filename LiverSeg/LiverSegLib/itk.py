@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import locale
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from . import headers, messages
-from .errors import InputError, OutputError
+from .errors import InputError
+from .itk_header import check_header
 
 # SimpleITK's axes run to left and posterior, ours to right and anterior.
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
 IMAGE_IO = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
+
+_language = threading.Lock()
 
 # What ITK has to say reaches the user as one sentence of ours, not as its own lines on stderr.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -38,19 +45,26 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, dict[str
     InputError
         If the file cannot be read, is shorter than its header promises, is not 3D, holds complex numbers, or (NRRD
         only) does not say how it lies in the patient.
+    MemoryError
+        If there is too little for the voxels.
     """
     path = Path(path)
+    check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     # Named, since ITK would not know an ending in capitals.
     reader.SetImageIO(IMAGE_IO[path.suffix.lower()])
     try:
-        reader.ReadImageInformation()
-        _check_header(reader, path)
-        image = reader.Execute()
+        with _decimal_points():
+            reader.ReadImageInformation()
+            _check_header(reader, path)
+            image = reader.Execute()
     except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise MemoryError(str(path)) from error
         raise headers.unreadable(path) from error
-    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    # A damaged key is no text that SimpleITK would take back.
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
     return (
         _only_three_axes(sitk.GetArrayFromImage(image), image.GetNumberOfComponentsPerPixel()),
         affine_of(image),
@@ -63,7 +77,7 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, 
 
     Raises
     ------
-    OutputError
+    OSError
         If SimpleITK cannot write the file.
     """
     lps = LPS_TO_RAS @ affine
@@ -76,9 +90,11 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, 
         image.SetMetaData(key, value)
     try:
         # The lowest level: labels shrink to a few percent at once, and higher levels only take longer.
-        sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+        with _decimal_points():
+            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
     except RuntimeError as error:
-        raise OutputError(messages.NOT_WRITTEN.format(path=path)) from error
+        # Its own words are many lines about its insides, and do not hold what the system said.
+        raise OSError(errno.EIO, os.strerror(errno.EIO)) from error
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:
@@ -89,6 +105,24 @@ def affine_of(image: sitk.Image) -> np.ndarray:
     lps[:3, :3] = direction * image.GetSpacing()[:3]
     lps[:3, 3] = image.GetOrigin()[:3]
     return LPS_TO_RAS @ lps
+
+
+@contextmanager
+def _decimal_points() -> Iterator[None]:
+    """Within it, ITK writes and reads numbers with points, also in a program that speaks a language with commas.
+
+    Such a language is the whole process's, not the thread's; of several threads, each has to wait for the others.
+    """
+    with _language:
+        before = locale.setlocale(locale.LC_NUMERIC)
+        if locale.localeconv()["decimal_point"] != ".":
+            locale.setlocale(locale.LC_NUMERIC, "C")
+            try:
+                yield
+            finally:
+                locale.setlocale(locale.LC_NUMERIC, before)
+            return
+    yield
 
 
 def _check_header(reader: sitk.ImageFileReader, path: Path) -> None:

@@ -32,7 +32,7 @@ MISSING_FORM = _("neither sform nor qform is set")
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 NO_FILE = _("{path} does not exist or may not be read; check the path.")
-NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; rename the file or folder and try again.")
+NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; choose another name for the file or folder.")
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")

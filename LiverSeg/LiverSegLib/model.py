@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import math
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,9 +14,19 @@ import torch
 from . import messages
 from .errors import ModelError
 from .network import UNet
+from .weights import read_tensors
 
 # Nothing that we ship is larger; a lying file is refused before it is read into memory.
 LARGEST_FILE_BYTES = 20_000_000
+LARGEST_CARD_BYTES = 1_000_000
+CALIBRATION = {"intercept", "slope", "check_below"}
+# At the bottom of ten levels a pixel covers as much as a slice has.
+MOST_LEVELS = 10
+# Kernels are stored in float16, all else in more.
+LEAST_BYTES_OF_A_VALUE = 2
+# With finer pixels, a card alone could ask for more memory than there is.
+SPACING_MM = (0.2, 20.0)
+FARTHEST_SLICE_MM = 100.0
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,41 @@ class ModelCard:
         Raises
         ------
         ModelError
-            If the card is missing, is not JSON, or lacks a field.
+            If the card is missing, is not JSON, lacks a field, or describes a network that cannot be.
         """
         try:
+            if path.stat().st_size > LARGEST_CARD_BYTES:
+                raise ValueError("it is larger than any of ours")
             content = json.loads(path.read_text(encoding="utf-8"))
             wanted = [field.name for field in fields(cls) if field.name in content or field.default is MISSING]
             card = {name: content[name] for name in wanted}
             for name in ("offsets_mm", "window_hu", "classes", "widths"):
                 card[name] = tuple(card[name])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(messages.BAD_MODEL_CARD.format(path=path, reason=repr(error))) from error
-        return cls(**card)
+            read = cls(**card)
+            read._check()
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ModelError(
+                messages.BAD_MODEL_CARD.format(path=path, reason=f"{type(error).__name__}: {error}")
+            ) from error
+        return read
+
+    def _check(self) -> None:
+        """Raise ValueError for what no network of ours can be, TypeError for what is no number where one has to be."""
+        numbers = (self.spacing_mm, *self.offsets_mm, *self.window_hu, *(self.calibration or {}).values())
+        fitting = {
+            "texts": all(isinstance(text, str) for text in (self.name, self.version, self.sha256)),
+            "numbers": all(math.isfinite(number) for number in numbers),
+            "spacing_mm": SPACING_MM[0] <= self.spacing_mm <= SPACING_MM[1],
+            "offsets_mm": len(self.offsets_mm) > 0 and all(abs(mm) <= FARTHEST_SLICE_MM for mm in self.offsets_mm),
+            "window_hu": len(self.window_hu) == 2 and self.window_hu[0] < self.window_hu[1],
+            "classes": len(self.classes) > 1 and all(isinstance(name, str) for name in self.classes),
+            "widths": 0 < len(self.widths) <= MOST_LEVELS and all(_is_count(width) for width in self.widths),
+            "patch": _is_count(self.patch),
+            "calibration": self.calibration is None or set(self.calibration) >= CALIBRATION,
+        }
+        for name, fits in fitting.items():
+            if not fits:
+                raise ValueError(f"{name} out of range")
 
 
 @dataclass(frozen=True)
@@ -92,10 +125,12 @@ class LiverModel:
         if hashlib.sha256(content).hexdigest() != card.sha256:
             raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
         try:
-            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
+            weights = read_tensors(content)
+            network = _network_without_values(card, len(content))
             network.load_state_dict(weights)
-        except (RuntimeError, UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever PyTorch raises for a file that is not ours
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
         return cls(network.eval(), card)
 
@@ -114,3 +149,22 @@ def _read_weights(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(messages.UNREADABLE_MODEL.format(path=path)) from error
+
+
+def _network_without_values(card: ModelCard, file_bytes: int) -> UNet:
+    """The network that a card describes, to be filled from a file of so many bytes.
+
+    Raises
+    ------
+    ValueError
+        If the file is too small for it; no memory has been taken by then.
+    """
+    with torch.device("meta"):  # shapes without memory
+        network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
+    if sum(values.numel() for values in network.state_dict().values()) * LEAST_BYTES_OF_A_VALUE > file_bytes:
+        raise ValueError("the card describes a larger network than the file holds")
+    return network.to_empty(device="cpu")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -9,17 +10,25 @@ from pathlib import Path
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.spatialimages import HeaderDataError
 
 from . import headers, messages
-from .errors import InputError
+from .errors import InputError, OutputError
+from .resample import same_grid
+
+# What nibabel says of strange headers reaches the user as one sentence of ours, not as its own lines on stderr.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+
+# Sizes are 16-bit numbers.
+LARGEST_SIZE = 32767
 
 # NIfTI's code 1: coordinates of the scanner.
 SCANNER_SPACE = 1
 
-# nibabel gives affines in the header's own unit, which in rare files is not the millimetre.
-MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
+# nibabel gives affines in the header's own unit, which in rare files is not the millimetre: NIfTI's codes of metre and
+# micrometre, in the lowest three bits of the field. The others are of time, and matter to nobody here.
+MILLIMETRES = {1: 1000.0, 3: 0.001}
+UNIT_OF_LENGTH = 0b111
 
 
 def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -40,11 +49,10 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     try:
-        with LoggingOutputSuppressor():
-            image = nibabel.load(path)
-            _check_header(image, path)
-            values = image.get_fdata(dtype=np.float32) if _is_scaled(image) else np.asarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        image = nibabel.load(path)
+        _check_header(image, path)
+        values = image.get_fdata(dtype=np.float32) if _is_scaled(image) else np.asarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise headers.unreadable(path) from error
     return values.reshape(values.shape[:3], order="F").transpose(2, 1, 0), _affine_in_mm(image)
 
@@ -53,12 +61,28 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) 
     """Write int16 HU or uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, and quickly.
 
     Both sform and qform are set, since some viewers look at the one and some at the other.
+
+    Raises
+    ------
+    OutputError
+        If the header's 16-bit sizes and 32-bit reals cannot hold the grid.
     """
+    if not _holds(values.shape, affine):
+        raise OutputError(messages.NO_GRID_FOR_NIFTI.format(path=path))
     image = nibabel.Nifti1Image(values.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, SCANNER_SPACE)
     image.set_qform(affine, SCANNER_SPACE)
     nibabel.save(image, path)
+
+
+def _holds(shape: tuple[int, ...], affine: np.ndarray) -> bool:
+    """Whether the voxels stay in their places when the affine is rounded as the header rounds it."""
+    with np.errstate(over="ignore"):
+        stored = affine.astype(np.float32).astype(np.float64)
+    if max(shape) > LARGEST_SIZE or not np.isfinite(stored).all() or not stored[:3, :3].any(axis=0).all():
+        return False
+    return same_grid(shape, stored, shape, affine)
 
 
 def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
@@ -80,5 +104,5 @@ def _is_scaled(image: nibabel.Nifti1Image) -> bool:
 
 
 def _affine_in_mm(image: nibabel.Nifti1Image) -> np.ndarray:
-    factor = MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    factor = MILLIMETRES.get(int(image.header["xyzt_units"]) & UNIT_OF_LENGTH, 1.0)
     return np.diag((factor, factor, factor, 1.0)) @ image.affine

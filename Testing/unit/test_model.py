@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
+import struct
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -60,6 +67,59 @@ def test_a_missing_card_is_refused(a_model_file: Path) -> None:
         LiverModel.load(a_model_file)
 
 
+IMPOSSIBLE = [
+    {"widths": [1_000_000] * 5},
+    {"widths": [1] * 100_000},
+    {"widths": [0, 4]},
+    {"widths": [4.0, 8.0]},
+    {"widths": []},
+    {"patch": 1_000_000},
+    {"patch": 0},
+    {"classes": ["liver"] * 100_000},
+    {"offsets_mm": [0.0] * 100_000},
+    {"offsets_mm": [1e300]},
+    {"offsets_mm": [10**400]},
+    {"spacing_mm": 1e-6},
+    {"spacing_mm": float("nan")},
+    {"window_hu": [240.0, -160.0]},
+    {"block": "unheard of"},
+    {"calibration": [1]},
+    {"sha256": None},
+]
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE, ids=lambda change: str(change)[:40])
+def test_a_card_of_an_impossible_network_is_refused_before_memory_is_taken(a_model_file: Path, change: dict) -> None:
+    card = json.loads(a_model_file.with_suffix(".json").read_text())
+    a_model_file.with_suffix(".json").write_text(json.dumps(card | change))
+    with pytest.raises(ModelError) as refused, memory_for_at_most(megabytes=300):
+        LiverModel.load(a_model_file)
+    assert "memory" not in str(refused.value.__cause__), "refused only because there was none"
+
+
+def test_a_card_nested_a_hundred_thousand_deep_is_refused(a_model_file: Path) -> None:
+    a_model_file.with_suffix(".json").write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="model card"):
+        LiverModel.load(a_model_file)
+
+
+@contextmanager
+def memory_for_at_most(megabytes: int) -> Iterator[None]:
+    """Lets larger demands fail, where the system can do that; nothing of that kind is a ModelError."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + megabytes * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 @pytest.mark.parametrize("weights", [{}, {"head.weight": torch.zeros(1)}, [1, 2], "text"])
 def test_weights_of_another_network_are_refused(a_model_file: Path, weights: object) -> None:
     torch.save(weights, a_model_file)
@@ -85,6 +145,54 @@ def test_a_file_that_carries_code_runs_none_of_it(a_model_file: Path, tmp_path: 
     with pytest.raises(ModelError, match="does not hold this network"):
         LiverModel.load(a_model_file)
     assert not (tmp_path / "executed").exists()
+
+
+class Greed:
+    """Takes a gigabyte when unpickled, with what PyTorch's weights_only lets through."""
+
+    def __reduce__(self) -> tuple:
+        return bytearray, (2**30,)
+
+
+def test_a_file_that_asks_for_memory_gets_none(a_model_file: Path) -> None:
+    torch.save({"head.weight": Greed()}, a_model_file)
+    resign(a_model_file)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="does not hold this network"):
+            LiverModel.load(a_model_file)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_whose_parts_unpack_to_more_than_itself_is_refused(a_model_file: Path) -> None:
+    packed = io.BytesIO()
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        archive.writestr("archive/data/0", bytes(100_000_000))
+    a_model_file.write_bytes(packed.getvalue())
+    resign(a_model_file)
+    with pytest.raises(ModelError, match="does not hold this network"), memory_for_at_most(megabytes=50):
+        LiverModel.load(a_model_file)
+
+
+@pytest.mark.parametrize("claims", ["storage", "shape"])
+def test_a_tensor_that_claims_more_than_it_has_is_refused(a_model_file: Path, claims: str) -> None:
+    """Of 1000 values it says that it has 500 million."""
+    saved = io.BytesIO()
+    torch.save({"head.weight": torch.zeros(1000)}, saved)
+    said, lie = b"M" + struct.pack("<H", 1000), b"J" + struct.pack("<i", 500_000_000)
+    with ZipFile(saved) as archive, ZipFile(a_model_file, "w") as lying:
+        for part in archive.infolist():
+            content = archive.read(part)
+            if part.filename.endswith("data.pkl"):
+                before, storage, rest = content.partition(said)
+                content = before + lie + rest if claims == "storage" else before + storage + rest.replace(said, lie)
+            lying.writestr(part.filename, content)
+    resign(a_model_file)
+    with pytest.raises(ModelError, match="does not hold this network"):
+        LiverModel.load(a_model_file)
 
 
 def test_a_file_larger_than_ours_is_refused_unread(a_model_file: Path) -> None:

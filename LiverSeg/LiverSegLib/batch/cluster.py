@@ -140,7 +140,7 @@ async def _until_stopped(stop: threading.Event, work: Coroutine[Any, Any, None])
         await asyncio.wait({task}, timeout=ANSWER_SECONDS)
         if stop.is_set():
             task.cancel()
-            await asyncio.wait({task})
+            await asyncio.gather(task, return_exceptions=True)
             raise Cancelled()
     task.result()
 

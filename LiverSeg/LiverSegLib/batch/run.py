@@ -151,7 +151,7 @@ class _Run:
             # Reading a whole input takes time, so it is left out where the record says enough.
             may_be_whole = record is not None and (record.status, record.options) == ("done", digest)
             if may_be_whole and is_current(record, _input_digest(case), model_sha256, digest, self.output):
-                assert record is not None
+                assert record is not None  # nosec B101 # for mypy
                 self.skipped += 1
                 self.finish(record, skipped=True)
             else:

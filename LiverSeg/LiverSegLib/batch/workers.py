@@ -117,7 +117,7 @@ class _Crew:
     def hear(self) -> None:
         """Wait a little for what workers have to say, and give them the next cases."""
         for connection in wait(list(self.workers), LOOK_SECONDS):
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection)  # nosec B101 # for mypy
             worker = self.workers[connection]
             try:
                 message = connection.recv()

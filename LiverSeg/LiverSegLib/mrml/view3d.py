@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec B404 # see where it is used
 import sys
 
 import numpy as np
@@ -74,7 +74,8 @@ def try_rendering() -> None:
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     trial = "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(1); w.Render()"
-    if subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False).returncode != 0:
+    finished = subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False)  # nosec B603 # our own words
+    if finished.returncode != 0:
         raise OutputError(messages.NO_RENDERING)
 
 
