@@ -70,8 +70,8 @@ UNKNOWN_COMPRESSION = _(
     "{path} in {series} is compressed in a way that cannot be read ({syntax}); export it uncompressed."
 )
 SERIES_WITHOUT_POSITION = _(
-    "{path} in {series} has no valid position in the patient (image position, orientation or pixel spacing is missing); "
-    "export the series again."
+    "{path} in {series} has no valid position in the patient (image position, orientation or pixel spacing is "
+    "missing); export the series again."
 )
 UNLIKE_SLICES = _(
     "The slices of the DICOM series {series} differ in size, pixel spacing or direction; "
@@ -92,7 +92,8 @@ TILTED_GANTRY = _(
 
 NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
 NOT_TO_BE_REFERRED_TO = _(
-    "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); choose .nii.gz or .seg.nrrd instead."
+    "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
+    "choose .nii.gz or .seg.nrrd instead."
 )
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
@@ -441,7 +442,8 @@ WORKER_SEES_NO_INPUT = _(
 )
 WORKER_NOT_READY = _("Check the worker {worker}: {problem}.")
 OTHER_WEIGHTS = _(
-    "It has other weights ({found}) than this computer ({wanted}); install the same version on both, or give one --model."
+    "It has other weights ({found}) than this computer ({wanted}); install the same version on both, "
+    "or give one --model."
 )
 WORKER_LEFT_OUT = _("Left out of the run: {problem}")
 WORKER_LOST = _(

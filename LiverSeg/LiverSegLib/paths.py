@@ -15,5 +15,10 @@ def objection_to(path: str | os.PathLike[str]) -> str | None:
     try:
         os.fspath(path).encode("utf-8")
     except UnicodeEncodeError:
-        return messages.NAME_IS_NO_TEXT.format(path=os.fsencode(path).decode("utf-8", "backslashreplace"))
+        return messages.NAME_IS_NO_TEXT.format(path=as_text(path))
     return None
+
+
+def as_text(path: str | os.PathLike[str]) -> str:
+    """A path as reports can hold it: what is no text in it as ``\\xfc``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -36,6 +36,15 @@ def test_images_of_all_formats_are_found_at_any_depth(tmp_path: Path) -> None:
     assert all(case.ct == tmp_path / case.source for case in cases)
 
 
+def test_a_name_that_is_no_text_is_a_failed_case_that_can_be_told(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz")
+    (tmp_path / os.fsdecode("Müller.nii.gz".encode("latin-1"))).write_bytes(b"")
+    failing, whole = find_cases(tmp_path)
+    assert (whole.name, whole.problem) == ("a", "")
+    assert failing.problem and failing.source == "M\\xfcller.nii.gz"
+    f"{failing.name} {failing.source} {failing.problem}".encode()
+
+
 def test_hidden_files_and_folders_are_no_cases(tmp_path: Path) -> None:
     made(tmp_path, "a.nii.gz", "._a.nii.gz", ".trash/b.nii.gz")
     assert [case.name for case in find_cases(tmp_path)] == ["a"]

@@ -11,6 +11,7 @@ from .. import messages
 from ..dicom import find_series
 from ..errors import InputError
 from ..files import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
+from ..paths import as_text, objection_to
 from .case_table import read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .matching import Address, is_named_as_reference_of, match_references
@@ -132,7 +133,7 @@ def _file_cases(images: Iterable[Path], root: Path) -> Iterator[Case]:
     paths = list(images)
     sources = [_below(path, root) for path in paths]
     for path, source, name in zip(paths, sources, case_names(sources), strict=True):
-        yield Case(name, path, source=source)
+        yield Case(name, path, problem=objection_to(path) or "", source=source)
 
 
 def _damaged_cases(paths: Iterable[Path], root: Path, patient_data: bool) -> Iterator[Case]:
@@ -202,11 +203,12 @@ def _addresses(case: Case, root: Path) -> list[Address]:
 
 
 def _below(path: Path, root: Path) -> str:
-    """A path relative to a folder, with "/"."""
+    """A path relative to a folder, with "/", as records and logs can hold it."""
     try:
-        return path.relative_to(root).as_posix()
+        below = path.relative_to(root)
     except ValueError:
-        return PurePath(os.path.relpath(path.absolute(), root.absolute())).as_posix()
+        below = Path(os.path.relpath(path.absolute(), root.absolute()))
+    return as_text(below.as_posix())
 
 
 def _is_below(path: Path, folder: Path) -> bool:
