@@ -30,7 +30,7 @@ from .augment import Augmentation, augment, default_augmentations, project_e_aug
 from .loss import LOSSES, TUMOUR_WEIGHT, make_loss
 from .protocols import get_split
 from .sample import PreparedScan, SliceSampler, draw_ahead, load_scans
-from .spec import BASE_WIDTH, CLASSES, DEPTH, MAX_WIDTH, OFFSETS_MM, SPACING_MM, WINDOW_HU
+from .spec import BASE_WIDTH, CLASSES, DEPTH, MAX_WIDTH, OFFSETS_MM, PATCH, SPACING_MM, WINDOW_HU
 
 # What may change when a run is resumed. All else makes another experiment: its record would be a lie.
 FREE_IN_A_RUN = (
@@ -105,8 +105,8 @@ class Settings:
     max_width: int = MAX_WIDTH
     depth: int = DEPTH
     block: str = "plain"
-    patch: int = 1
-    steps: int = 7000
+    patch: int = PATCH
+    steps: int = 9000
     batch: int = 12
     size: int = 224
     sampled_size: int = 288
@@ -116,14 +116,14 @@ class Settings:
     loss: str = "dice_cross_entropy"
     tumour_weight: float = TUMOUR_WEIGHT
     liver_share: float = 0.8
-    end_share: float = 0.0
-    tumour_share: float = 0.0
+    end_share: float = 0.15
+    tumour_share: float = 0.1
     phantom_share: float = 0.05
     tilted_share: float = 0.25
     augmentation: str = "default"
     augmentation_strength: float = 1.0
     random_window: bool = True
-    streak_probability: float = 0.0
+    streak_probability: float = 0.1
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0

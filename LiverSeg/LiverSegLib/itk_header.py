@@ -32,6 +32,7 @@ YES = ("T", "TRUE", "1")
 _FIELD = re.compile(r"\s*(\w{1,200})\s*[=:]\s*(.*?)\s*", re.ASCII)
 _LAST_FIELD = re.compile(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][^\r\n]*")
 _VECTORS_OF_NRRD = re.compile(rb"(?im)^space (?:directions|origin):([^\r\n]*)")
+_SIZES_OF_NRRD = re.compile(rb"(?im)^sizes:([^\r\n]*)")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}")
 
 
@@ -41,7 +42,7 @@ def check_header(path: Path) -> None:
     Raises
     ------
     InputError
-        If it is damaged, promises more voxels than the file can hold (.mha), or says that they are in another file.
+        If it is damaged, promises more voxels than the file can hold, or says that they are in another file.
     """
     with path.open("rb") as file:
         start = file.read(LARGEST_HEADER_BYTES)
@@ -58,6 +59,13 @@ def _check_nrrd(start: bytes, path: Path) -> None:
     header = re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0]
     if re.search(rb"(?im)^data ?file:", header):
         raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
+    # ITK keeps 32 bits of each size, so that four billion would be 0.
+    if sizes := _SIZES_OF_NRRD.search(header):
+        words = sizes[1].split()
+        if not all(word.isdigit() for word in words):
+            raise headers.unreadable(path)
+        is_raw = re.search(rb"(?im)^encoding: *raw *\r?$", header) is not None
+        headers.check_promise([int(word) for word in words], 1, not is_raw, path)
     for vectors in _VECTORS_OF_NRRD.findall(header):
         for word in re.findall(rb"[^\s(),]+", vectors):
             if word != b"none" and not _has_a_square(word):

@@ -19,7 +19,7 @@ from .weights import read_tensors
 # Nothing that we ship is larger; a lying file is refused before it is read into memory.
 LARGEST_FILE_BYTES = 20_000_000
 LARGEST_CARD_BYTES = 1_000_000
-CALIBRATION = {"intercept", "slope", "check_below"}
+CALIBRATION = ("intercept", "slope", "check_below")
 # At the bottom of ten levels a pixel covers as much as a slice has.
 MOST_LEVELS = 10
 # Kernels are stored in float16, all else in more.
@@ -86,7 +86,9 @@ class ModelCard:
 
     def _check(self) -> None:
         """Raise ValueError for what no network of ours can be, TypeError for what is no number where one has to be."""
-        numbers = (self.spacing_mm, *self.offsets_mm, *self.window_hu, *(self.calibration or {}).values())
+        # What else is in the calibration is for people.
+        calibration = () if self.calibration is None else (self.calibration[name] for name in CALIBRATION)
+        numbers = (self.spacing_mm, *self.offsets_mm, *self.window_hu, *calibration)
         fitting = {
             "texts": all(isinstance(text, str) for text in (self.name, self.version, self.sha256)),
             "numbers": all(math.isfinite(number) for number in numbers),
@@ -96,7 +98,6 @@ class ModelCard:
             "classes": len(self.classes) > 1 and all(isinstance(name, str) for name in self.classes),
             "widths": 0 < len(self.widths) <= MOST_LEVELS and all(_is_count(width) for width in self.widths),
             "patch": _is_count(self.patch),
-            "calibration": self.calibration is None or set(self.calibration) >= CALIBRATION,
         }
         for name, fits in fitting.items():
             if not fits:

@@ -16,7 +16,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import fold_batch_norm
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.export import export
-from Training.fit import Settings, command_of, fit, parse_settings
+from Training.fit import Settings, build_network, command_of, fit, parse_settings
 from Training.loss import LOSSES, boundary_band, make_loss
 from Training.prepare import LabelledScan, save_on_model_grid
 from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
@@ -24,11 +24,8 @@ from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
 CPU = torch.device("cpu")
 LABELLED = torch.tensor([True, True])
 
-# The settings of the program that made the bundled network: what its checkpoints hold.
-OLD_SETTINGS = (
-    "prepared run steps batch size sampled_size learning_rate weight_decay ema_decay liver_share phantom_share "
-    "tilted_share validate_every save_every seed devices accelerator"
-)
+# Settings that the program which made the bundled network did not have yet.
+NEWER_SETTINGS = ("num_nodes", "scans_in")
 
 
 def prepare_phantoms(folder: Path, spacing_mm: float = 2.5) -> Path:
@@ -99,6 +96,7 @@ def test_the_defaults_are_those_of_the_bundled_network() -> None:
     assert settings.offsets_mm == card.offsets_mm
     assert settings.spacing_mm == card.spacing_mm
     assert settings.block == card.block == "plain"
+    assert settings.patch == card.patch
     assert command_of(settings) == "python -m Training.fit"
 
 
@@ -125,10 +123,14 @@ def test_settings_that_do_not_fit_together_are_refused(words: str, capsys: pytes
 # Runs
 
 
+def older(settings: dict) -> dict:
+    return {name: value for name, value in settings.items() if name not in NEWER_SETTINGS}
+
+
 def as_an_older_program_wrote(checkpoint: Path) -> None:
-    """Leave only the settings that there were; the rest of a checkpoint has not changed."""
+    """Without the settings that came later; the rest of a checkpoint has not changed."""
     state = torch.load(checkpoint, weights_only=True)
-    state["settings"] = {name: state["settings"][name] for name in OLD_SETTINGS.split()}
+    state["settings"] = older(state["settings"])
     torch.save(state, checkpoint)
 
 
@@ -143,18 +145,10 @@ def stop_at_the_first_validation(settings: Settings, monkeypatch: pytest.MonkeyP
         fit(settings)
 
 
-def test_a_checkpoint_of_the_older_program_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(
-        prepared=str(prepare_phantoms(tmp_path / "prepared", spacing_mm=1.5)),
-        run=str(tmp_path / "run"),
-        steps=3,
-        batch=1,
-        size=32,
-        sampled_size=40,
-        validate_every=2,
-        save_every=1,
-        accelerator="cpu",
-    )
+def test_a_checkpoint_of_the_older_program_goes_on(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(settings, steps=3, validate_every=2, save_every=1)
     stop_at_the_first_validation(settings, monkeypatch)
     checkpoint = tmp_path / "run" / "last.ckpt"
     as_an_older_program_wrote(checkpoint)
@@ -194,10 +188,10 @@ def test_a_resumed_run_names_the_commits_that_made_it(settings: Settings, monkey
 
 
 def test_an_older_checkpoint_exports_as_the_defaults_say(tmp_path: Path) -> None:
-    network = UNet(5, 3, Settings().widths)
+    network = build_network(Settings())
     state = {
         "average": {f"module.{name}": value for name, value in network.state_dict().items()},
-        "settings": {name: asdict(Settings())[name] for name in OLD_SETTINGS.split()},
+        "settings": older(asdict(Settings())),
         "step": 7,
         "commit": "0123456",
     }
