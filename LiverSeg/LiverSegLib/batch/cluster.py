@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,12 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, messages
-from ..atomic import replacing
 from ..background import Worker
-from ..errors import Cancelled, ClusterError, InputError, InstallError
+from ..errors import Cancelled, ClusterError, InputError, InstallError, OutputError
 from .cases import Case
 from .cluster_ledger import Ledger
-from .cluster_worker import ClusterRun
+from .cluster_worker import STAGING_PREFIX, ClusterRun
 from .options import BatchOptions
 from .record import CaseRecord
 
@@ -78,7 +78,7 @@ def run_on_cluster(
     run = _run_of(cases, options, output)
     ledger = Ledger([_with_absolute_paths(case) for case in cases], run.output)
     thread = Worker("LiverSeg cluster")
-    with _probe(run):
+    with _staging(run):
         task = thread.start(lambda _, stop: asyncio.run(_until_stopped(stop, _work(ledger, run, scheduler))))
         try:
             while not task.wait(ANSWER_SECONDS):
@@ -124,14 +124,23 @@ def _absolute(path: Path) -> Path:
 
 
 @contextmanager
-def _probe(run: ClusterRun) -> Iterator[None]:
-    """The file by which a worker knows that it sees the run's output, for as long as workers may join."""
-    with replacing(run.probe) as temporary:
-        temporary.write_text(run.token, encoding="utf-8")
+def _staging(run: ClusterRun) -> Iterator[None]:
+    """The folder that workers write into; its probe tells them that they see the same one. Nothing of it stays."""
+    _clear_staging(run.output)  # of a run that was killed
+    try:
+        run.staging.mkdir()
+        run.probe.write_text(run.token, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(messages.FOLDER_NOT_WRITABLE.format(folder=run.output, reason=error.strerror)) from error
     try:
         yield
     finally:
-        run.probe.unlink(missing_ok=True)
+        _clear_staging(run.output)
+
+
+def _clear_staging(output: Path) -> None:
+    for folder in output.glob(f"{STAGING_PREFIX}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _until_stopped(stop: threading.Event, work: Coroutine[Any, Any, None]) -> None:

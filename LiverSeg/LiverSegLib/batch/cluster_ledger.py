@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,10 +14,10 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from .. import messages
-from ..errors import ClusterError
+from ..errors import ClusterError, OutputError
 from .cases import Case
-from .one_case import failed_record
-from .record import CaseRecord
+from .one_case import emptied_folder, failed_record
+from .record import RECORD_FILE, CaseRecord, case_folder
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Ledger:
     def __init__(self, cases: Sequence[Case], output: Path) -> None:
         self.finished = asyncio.Event()
         self._unfinished = len(cases)
+        self._attempts = 0
         self._output = output
         self._losses: Counter[str] = Counter()
         self._records: SimpleQueue[CaseRecord] = SimpleQueue()
@@ -61,10 +64,26 @@ class Ledger:
 
     def fail(self, case: Case, error: BaseException) -> None:
         """Record that a case failed; OutputError if not even that can be written."""
-        self.finish(failed_record(case, error, self._output))
+        self._finish(failed_record(case, error, self._output))
 
-    def finish(self, record: CaseRecord) -> None:
-        """Take the record of a case, which its worker has written."""
+    def accept(self, record: CaseRecord, written: Path) -> None:
+        """Put what an attempt has written into its place in the output; OutputError if that cannot be done."""
+        folder = emptied_folder(self._output, record.name)
+        names = [Path(path).name for path in record.files.values()]
+        try:
+            for name in (*names, RECORD_FILE):  # which makes the others whole
+                os.replace(case_folder(written, record.name) / name, folder / name)
+        except OSError as error:
+            raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=folder, reason=error)) from error
+        shutil.rmtree(written, ignore_errors=True)
+        self._finish(record)
+
+    def next_attempt(self) -> int:
+        """A number for each time that a case is given to a worker."""
+        self._attempts += 1
+        return self._attempts
+
+    def _finish(self, record: CaseRecord) -> None:
         self._records.put(record)
         self._unfinished -= 1
         if not self._unfinished:

@@ -148,16 +148,18 @@ class Session:
     async def _has_ended(self, case: Case, worker: str) -> bool:
         """Run a case and tell the ledger how it went; False if connection or worker is going."""
         announced = self._workers[worker]["resources"]
+        attempt = self._ledger.next_attempt()
         future = self._client.submit(
             run_case_on_worker,
             case,
             self._run,
+            attempt,
             workers=[worker],
             resources={"GPU": 1} if announced.get("GPU") else None,
             pure=False,
         )
         try:
-            self._ledger.finish(CaseRecord.from_dict(await future))
+            record = CaseRecord.from_dict(await future)
         except KilledWorker as error:  # by a case that it was given again and again under the same address
             self._ledger.lost(case, worker, error.allowed_failures + 1)
         except OutputError:
@@ -168,6 +170,8 @@ class Session:
             if future.status != "error":
                 return False
             self._ledger.fail(case, error)
+        else:
+            self._ledger.accept(record, self._run.attempt_folder(attempt))
         return True
 
     async def _take_back(self) -> None:

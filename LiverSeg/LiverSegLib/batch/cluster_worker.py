@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__, messages
 from ..atomic import check_writable
-from ..errors import InputError, LiverSegError
+from ..errors import InputError, LiverSegError, OutputError
 from .cases import Case
 from .options import BatchOptions
 
 if TYPE_CHECKING:
     from ..segmenter import Segmenter
     from .one_case import ResidentSegmenter
+
+STAGING_PREFIX = ".cluster-"
 
 # A worker with several threads does not run several cases: one takes them all, or the whole GPU.
 _one_at_a_time = threading.Lock()
@@ -52,9 +54,21 @@ class ClusterRun:
     an_input: Path | None
 
     @property
+    def staging(self) -> Path:
+        """Folder in the output for what is not yet accepted."""
+        return self.output / f"{STAGING_PREFIX}{self.token}"
+
+    @property
     def probe(self) -> Path:
         """A file that holds the token: whoever can read it sees the run's output, not a folder of the same name."""
-        return self.output / f".cluster-{self.token}"
+        return self.staging / "probe"
+
+    def attempt_folder(self, attempt: int) -> Path:
+        """What one attempt at one case writes into as if it were the output.
+
+        A worker that was thought lost may finish all the same, while another does its case: they never meet.
+        """
+        return self.staging / f"attempt-{attempt}"
 
 
 async def check_worker(run: ClusterRun, dask_worker: Any) -> None:
@@ -71,8 +85,10 @@ async def check_worker(run: ClusterRun, dask_worker: Any) -> None:
     await asyncio.to_thread(_check, run, dask_worker.address)
 
 
-def run_case_on_worker(case: Case, run: ClusterRun) -> dict[str, Any]:
+def run_case_on_worker(case: Case, run: ClusterRun, attempt: int) -> dict[str, Any]:
     """Run one case with the network that this process keeps, and return its record as a dictionary.
+
+    All is written into the attempt's folder.
 
     Raises
     ------
@@ -89,7 +105,12 @@ def run_case_on_worker(case: Case, run: ClusterRun) -> dict[str, Any]:
     with _one_at_a_time:
         # In the thread that computes: PyTorch counts for each of them.
         use_threads(run.options.threads or get_worker().state.nthreads)
-        return run_case(case, run.options, run.output, _network(run), _stop_of(run.token)).to_dict()
+        output = run.attempt_folder(attempt)
+        output.mkdir(parents=True, exist_ok=True)
+        try:
+            return run_case(case, run.options, output, _network(run), _stop_of(run.token)).to_dict()
+        except OutputError as error:  # the user knows the output, not the attempts
+            raise OutputError(str(error).replace(str(output), str(run.output))) from error
 
 
 def stop_run(token: str) -> None:

@@ -136,7 +136,7 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
     started = perf_counter()
     loaded, segmentation = found.loaded, found.segmentation
     case = loaded.case
-    folder = _emptied_folder(output, case.name)
+    folder = emptied_folder(output, case.name)
     targets = {"segmentation": folder / f"{SEGMENTATION}{options.suffix}", "report": folder / REPORT}
     if options.pictures:
         targets["picture"] = folder / PICTURE
@@ -194,7 +194,7 @@ def failed_record(case: Case, error: BaseException, output: Path) -> CaseRecord:
     kind = type(error).__name__
     record = CaseRecord(case.name, case.source or case.name, "failed", reason=" ".join(reason.split()), kind=kind)
     try:
-        _emptied_folder(output, case.name)
+        emptied_folder(output, case.name)
         write_record(output, record)
     except OutputError as another:
         if _is_disk_full(another, output):
@@ -271,7 +271,7 @@ def _patient(case: Case) -> dict[str, str]:
     return {"patient_id": str(header.get("PatientID", "")), "study_date": str(header.get("StudyDate", ""))}
 
 
-def _emptied_folder(output: Path, name: str) -> Path:
+def emptied_folder(output: Path, name: str) -> Path:
     """The case's folder, without the files that this library writes there: they are of an earlier run or half-done.
 
     The record goes first, so that none ever stands for files that are not its own.
