@@ -249,7 +249,9 @@ def read_results(path: Path) -> list[dict]:
 def _value_of(key: str, text: str) -> str | float | None:
     if key in TEXT_COLUMNS:
         return text
-    return float(text) if text else None
+    if not text:
+        return None
+    return int(text) if text.isdigit() else float(text)
 
 
 def _axial(ct: CTVolume, labels: np.ndarray) -> np.ndarray:

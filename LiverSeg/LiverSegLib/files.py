@@ -60,6 +60,8 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     values, affine, fields = _read(path)
     check_position(affine, str(path))
+    if not values.size:
+        raise InputError(messages.NO_VOXELS.format(name=path, shape=values.shape))
     if "Segment0_LabelValue" in fields:
         layers = values if values.ndim == 4 else values[..., np.newaxis]
         try:

@@ -31,7 +31,8 @@ YES = ("T", "TRUE", "1")
 
 _FIELD = re.compile(r"\s*(\w{1,200})\s*[=:]\s*(.*?)\s*", re.ASCII)
 _LAST_FIELD = re.compile(rb"(?m)^[ \t]*ElementDataFile[ \t]*[=:][^\r\n]*")
-_VECTORS_OF_NRRD = re.compile(rb"(?im)^space (?:directions|origin):([^\r\n]*)")
+_VECTORS_OF_NRRD = re.compile(rb"(?im)^space (directions|origin):([^\r\n]*)")
+_VECTOR = re.compile(rb"\(([^)]*)\)")
 _SIZES_OF_NRRD = re.compile(rb"(?im)^sizes:([^\r\n]*)")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}")
 
@@ -66,19 +67,18 @@ def _check_nrrd(start: bytes, path: Path) -> None:
             raise headers.unreadable(path)
         is_raw = re.search(rb"(?im)^encoding: *raw *\r?$", header) is not None
         headers.check_promise([int(word) for word in words], 1, not is_raw, path)
-    for vectors in _VECTORS_OF_NRRD.findall(header):
-        for word in re.findall(rb"[^\s(),]+", vectors):
-            if word != b"none" and not _has_a_square(word):
-                raise headers.unreadable(path)
+    for key, vectors in _VECTORS_OF_NRRD.findall(header):
+        if not all(_is_sound(vector, key.lower() == b"directions") for vector in _VECTOR.findall(vectors)):
+            raise headers.unreadable(path)
 
 
-def _has_a_square(word: bytes) -> bool:
-    """Whether it is a number whose square is neither infinite nor lost: ITK takes 1 mm for lengths that are."""
+def _is_sound(vector: bytes, is_direction: bool) -> bool:
+    """Whether the square of its length is neither infinite nor, of a direction, lost: then ITK would take 1 mm."""
     try:
-        number = abs(float(word))
+        numbers = [abs(float(word)) for word in vector.split(b",")]
     except ValueError:
         return False
-    return number == 0 or 1e-100 < number < 1e100
+    return all(number < 1e100 for number in numbers) and (max(numbers) > 1e-100 or not is_direction)
 
 
 def _check_metaimage(start: bytes, path: Path) -> None:

@@ -19,8 +19,10 @@ LARGEST_ANGLE_DEGREES = 5.0
 LARGEST_SLICE_SPACING_MM = 3.0
 # Finer ones would tell the network nothing.
 SMALLEST_SLICE_SPACING_MM = 0.5
-# Two gigabytes: no whole-body scan needs a third of it, but a header that lies would ask for any number.
+# Two gigabytes: no whole-body scan needs a third of it, but a header that lies would ask for any number. Nor does a
+# scan grow so much, unless it is small: a few voxels that claim to be metres apart would keep the network busy for hours.
 MOST_VOXELS = 10**9
+LARGEST_GROWTH, SMALL_VOXELS = 64, 2 * 10**7
 AIR_HU = -1000.0
 
 
@@ -35,14 +37,14 @@ def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
     Raises
     ------
     InputError
-        If this grid would have more than :data:`MOST_VOXELS`.
+        If this grid would have far more voxels than the volume has, or more than :data:`MOST_VOXELS`.
     """
     outline = (canonical.affine @ corners(canonical.hu.shape, margin=0.5))[:3]
     low, high = outline.min(axis=1), outline.max(axis=1)
     slice_mm = np.clip(canonical.spacing[0], SMALLEST_SLICE_SPACING_MM, LARGEST_SLICE_SPACING_MM)
     spacing = np.array((pixel_mm, pixel_mm, slice_mm))
     exact_size = np.maximum(1, np.ceil((high - low) / spacing))
-    if exact_size.prod() > MOST_VOXELS:
+    if exact_size.prod() > min(MOST_VOXELS, max(LARGEST_GROWTH * canonical.hu.size, SMALL_VOXELS)):
         raise InputError(messages.TOO_LARGE_UPRIGHT.format(name=canonical.name))
     size = exact_size.astype(int)
     # i runs to the left and j to posterior, against R and A: those start at their highest coordinate.
