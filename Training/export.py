@@ -46,8 +46,8 @@ PHANTOMS = {
 LIMITS = [
     "For research use; not a certified medical device.",
     "Adult abdominal CT. Not tested on children, after liver resection or transplantation, or on MR.",
-    "The tumour class is experimental: of the 18 lesions above 10 mm of test patient 19, six were missed; in validation "
-    "patient 16, eleven were false.",
+    "The tumour class is experimental: of the 18 lesions above 10 mm of test patient 19, six were missed; in "
+    "validation patient 16, eleven were false.",
     "Slices that show little of the liver, at the dome and at the lower tip, agree less with a reader than the whole.",
     "Vessels at the hilum are outside the liver, as in the training data.",
 ]
