@@ -20,7 +20,7 @@ LARGEST_SLICE_SPACING_MM = 3.0
 # Finer ones would tell the network nothing.
 SMALLEST_SLICE_SPACING_MM = 0.5
 # Two gigabytes: no whole-body scan needs a third of it, but a header that lies would ask for any number. Nor does a
-# scan grow so much, unless it is small: a few voxels that claim to be metres apart would keep the network busy for hours.
+# scan grow so much, unless it is small: a few voxels that claim to be metres apart would keep the network busy.
 MOST_VOXELS = 10**9
 LARGEST_GROWTH, SMALL_VOXELS = 64, 2 * 10**7
 AIR_HU = -1000.0

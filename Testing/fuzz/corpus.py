@@ -1,0 +1,216 @@
+"""Small sound files of every format that is read, as bytes: what the mutations start from.
+
+Nothing in them is left to chance, so that a seed gives the same mutation in every run and on every computer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+import torch
+from pydicom.dataset import FileDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
+
+from LiverSegLib import files
+from LiverSegLib.network import UNet
+from Testing.dicom_files import multi_frame_of, save, slices_of, stored_as
+
+SHAPE = (4, 9, 11)
+AFFINE = np.array([[-1.5, 0, 0, 20.25], [0, -1.25, 0, 30.5], [0, 0, 3, -100], [0, 0, 0, 1.0]])
+# About the patient's axis from left to right, by a slope that is exact in binary.
+OBLIQUE = np.array([[1.0, 0, 0, 0], [0, 0.8, -0.6, 0], [0, 0.6, 0.8, 0], [0, 0, 0, 1]]) @ AFFINE
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sound input.
+
+    Parameters
+    ----------
+    kind
+        What it is read as: "ct", "labels" or "model".
+    target
+        The file or, "." for all of them, the folder to read.
+    files
+        Content of each file by name.
+    """
+
+    kind: str
+    target: str
+    files: dict[str, bytes]
+
+
+def hu() -> np.ndarray:
+    """Noise that passes for tissue and fat, int16 (k, j, i)."""
+    return np.random.default_rng(0).integers(-150, 200, SHAPE).astype(np.int16)
+
+
+def labels() -> np.ndarray:
+    """A block of liver with a tumour, uint8 (k, j, i)."""
+    found = np.zeros(SHAPE, np.uint8)
+    found[1:3, 2:7, 2:8] = 1
+    found[1:3, 3:5, 4:6] = 2
+    return found
+
+
+# ---- NIfTI -----------------------------------------------------------------------------------------------------------
+
+
+def _nifti(folder: Path, name: str, affine: np.ndarray = AFFINE, scaled: bool = False) -> Sample:
+    image = nibabel.Nifti1Image(hu().transpose(2, 1, 0), affine)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    if scaled:
+        image.header.set_slope_inter(0.5, -24.0)
+    nibabel.save(image, folder / name)
+    if not name.endswith(".gz"):
+        return _sample("ct", name, folder)
+    # Compressed anew, since nibabel notes the time.
+    return Sample("ct", name, {name: files_gzip(nibabel.load(folder / name))})
+
+
+def files_gzip(image: nibabel.Nifti1Image) -> bytes:
+    import gzip
+
+    return gzip.compress(image.to_bytes(), mtime=0)
+
+
+# ---- NRRD and MetaImage ----------------------------------------------------------------------------------------------
+
+
+def _image(affine: np.ndarray = AFFINE) -> sitk.Image:
+    image = sitk.GetImageFromArray(hu())
+    lps = np.diag((-1.0, -1.0, 1.0, 1.0)) @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
+def _itk(folder: Path, name: str, compressed: bool, affine: np.ndarray = AFFINE) -> Sample:
+    sitk.WriteImage(_image(affine), str(folder / name), compressed)
+    return _sample("ct", name, folder)
+
+
+def _detached_nrrd(folder: Path) -> Sample:
+    whole = _itk(folder, "ct.nrrd", False).files["ct.nrrd"]
+    header, _, voxels = whole.partition(b"\n\n")
+    return Sample("ct", "ct.nrrd", {"ct.nrrd": header + b"\ndata file: ct.raw\n\n", "ct.raw": voxels})
+
+
+def _segments(folder: Path) -> Sample:
+    files.write_labels(folder / "labels.seg.nrrd", labels(), AFFINE)
+    return _sample("labels", "labels.seg.nrrd", folder)
+
+
+def _labels_of_nifti(folder: Path) -> Sample:
+    files.write_labels(folder / "labels.nii", labels(), AFFINE)
+    return _sample("labels", "labels.nii", folder)
+
+
+# ---- DICOM -----------------------------------------------------------------------------------------------------------
+
+
+def _uid(number: int) -> UID:
+    return UID(f"1.2.826.0.1.3680043.8.498.{number}")
+
+
+def _named(images: list[FileDataset]) -> list[FileDataset]:
+    """The same images with UIDs that do not change from run to run."""
+    for number, image in enumerate(images):
+        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = _uid(1), _uid(2), _uid(3)
+        image.SOPInstanceUID = _uid(10 + number)
+    return images
+
+
+def _series(folder: Path, syntax: UID = ExplicitVRLittleEndian) -> Sample:
+    images = _named(slices_of(hu(), AFFINE))
+    save([stored_as(image, syntax) for image in images], folder)
+    return _sample("ct", ".", folder)
+
+
+def _multi_frame(folder: Path) -> Sample:
+    save(_named([multi_frame_of(hu(), AFFINE, slopes=(1, 2, 1, 2))]), folder)
+    return _sample("ct", ".", folder)
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+OFFSETS, WIDTHS, CLASSES = (-3.0, 0.0, 3.0), (2, 3, 4), ("background", "liver", "tumour")
+
+
+def _model(folder: Path) -> Sample:
+    torch.manual_seed(0)
+    network = UNet(len(OFFSETS), len(CLASSES), WIDTHS)
+    buffer = io.BytesIO()
+    torch.save(network.state_dict(), buffer)
+    return Sample("model", "model.pt", {"model.pt": buffer.getvalue(), "model.json": card_of(buffer.getvalue())})
+
+
+def card_of(weights: bytes) -> bytes:
+    """The card of the small network, with the digest of some weights."""
+    card = {
+        "name": "untrained",
+        "version": "0",
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "spacing_mm": 1.5,
+        "offsets_mm": OFFSETS,
+        "window_hu": (-160.0, 240.0),
+        "classes": CLASSES,
+        "widths": WIDTHS,
+        "intended_use": "tests",
+        "training_data": [],
+        "licence": "Apache-2.0",
+        "training": {},
+        "accuracy": {},
+        "limits": [],
+        "block": "plain",
+        "patch": 1,
+        "calibration": {"intercept": 0.1, "slope": 0.9, "check_below": 0.8},
+    }
+    return json.dumps(card).encode()
+
+
+# ---- all of them -----------------------------------------------------------------------------------------------------
+
+
+def _sample(kind: str, target: str, folder: Path) -> Sample:
+    return Sample(kind, target, {path.name: path.read_bytes() for path in sorted(folder.iterdir())})
+
+
+_MAKERS: dict[str, Callable[[Path], Sample]] = {
+    "nii": lambda folder: _nifti(folder, "ct.nii"),
+    "nii oblique, scaled": lambda folder: _nifti(folder, "ct.nii", OBLIQUE, scaled=True),
+    "nii.gz": lambda folder: _nifti(folder, "ct.nii.gz"),
+    "nii labels": _labels_of_nifti,
+    "nrrd": lambda folder: _itk(folder, "ct.nrrd", False, OBLIQUE),
+    "nrrd gzip": lambda folder: _itk(folder, "ct.nrrd", True),
+    "nrrd detached": _detached_nrrd,
+    "seg.nrrd": _segments,
+    "mha": lambda folder: _itk(folder, "ct.mha", False, OBLIQUE),
+    "mha zlib": lambda folder: _itk(folder, "ct.mha", True),
+    "dicom": _series,
+    "dicom RLE": lambda folder: _series(folder, RLELossless),
+    "dicom JPEG": lambda folder: _series(folder, JPEGLosslessSV1),
+    "dicom JPEG-LS": lambda folder: _series(folder, JPEGLSLossless),
+    "dicom JPEG 2000": lambda folder: _series(folder, JPEG2000Lossless),
+    "dicom multi-frame": _multi_frame,
+    "model": _model,
+}
+FORMATS = tuple(_MAKERS)
+
+
+def sample_of(name: str) -> Sample:
+    """The sound input of one of :data:`FORMATS`."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _MAKERS[name](Path(folder))

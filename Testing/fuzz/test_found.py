@@ -1,0 +1,317 @@
+"""What damaged files and strange geometry brought to light, each built by hand: it stays mended."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import RLELossless
+
+from LiverSegLib import files
+from LiverSegLib.body import Body
+from LiverSegLib.dicom.codestream import check_codestream
+from LiverSegLib.errors import InputError, ModelError, OutputError
+from LiverSegLib.model import ModelCard
+from LiverSegLib.quality import check_input
+from LiverSegLib.upright import to_upright
+from LiverSegLib.volume import CTVolume
+from Testing.dicom_files import save, slices_of, stored_as
+from Testing.fuzz.attempt import in_use
+from Testing.fuzz.corpus import AFFINE, OBLIQUE, SHAPE, hu, sample_of
+from Testing.fuzz.mutate import _find, _with_element
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Write the sound file of a format with one piece of it replaced."""
+
+    def image(name, old, new):
+        sample = sample_of(name)
+        content = sample.files[sample.target]
+        assert content.count(old) >= 1
+        path = tmp_path / sample.target
+        path.write_bytes(content.replace(old, new, 1))
+        return path
+
+    return image
+
+
+# ---- MetaImage and NRRD ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [b"-1", b"0", b"11", b"1e308", b"2147483648", b"nan", b"", b"4"])
+def test_a_metaimage_with_strange_axes_is_refused_and_does_not_crash_itk(image, axes):
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_ct(image("mha", b"NDims = 3", b"NDims = " + axes))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Offset = -20.25 -30.5 -100", b"Offset = -20.25"),
+        (b"Offset = -20.25 -30.5 -100", b"Offset = -20.25 -30.5 1e999"),
+        (b"ElementSpacing = 1.5 1.25 3", b"ElementSpacing = 1.5 nan 3"),
+        (b"TransformMatrix = 1 0 0 0 1 0 0 0 1", b"TransformMatrix = 1 0 0 0 1"),
+        (b"DimSize = 11 9 4", b"DimSize = 11 9 -4"),
+        (b"DimSize = 11 9 4", b"DimSize = 11 9"),
+        (b"DimSize = 11 9 4", b"DimSize = 11 9 4\nDimSize = 9 11 4"),
+        (b"CompressedDataSize = 599", b"CompressedDataSize = 999999999999"),
+        (b"CompressedDataSize = 599", b"CompressedDataSize = -7"),
+        (b"BinaryData = True", b"BinaryData" + b"a" * 5000 + b" = True"),
+        (b"BinaryData = True", b"\xf0\xe1\xb0\xff = True"),
+        (b"ElementDataFile", b"ElementDataFail"),
+    ],
+)
+def test_a_metaimage_whose_header_is_damaged_is_refused(image, old, new):
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_ct(image("mha zlib", old, new))
+
+
+def test_a_metaimage_that_promises_more_than_it_holds_is_refused_before_memory_is_taken(image):
+    with pytest.raises(InputError, match="shorter than its header promises"):
+        files.read_ct(image("mha", b"DimSize = 11 9 4", b"DimSize = 1100 900 40"))
+
+
+@pytest.mark.parametrize("form", ["{}={}\r\n", "{} : {}\n", " {}  =  {} \n"])
+def test_a_metaimage_written_by_hand_is_read(tmp_path, form):
+    fields = {
+        "ObjectType": "Image",
+        "NDims": 3,
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "Comment": "caf\xe9 = 1",
+        "Offset": "1 2 3",
+        "ElementSpacing": "1 1 2",
+        "DimSize": "11 9 4",
+        "ElementType": "MET_SHORT",
+        "ElementDataFile": "LOCAL",
+    }
+    header = "".join(form.format(key, value) for key, value in fields.items())
+    (tmp_path / "ct.mha").write_bytes(header.rstrip("\r\n ").encode("latin-1") + b"\n" + hu().tobytes())
+    assert np.array_equal(files.read_ct(tmp_path / "ct.mha").hu, hu())
+
+
+def test_a_metaimage_of_numbers_in_words_is_read(tmp_path):
+    writer = "ObjectType = Image\nNDims = 3\nBinaryData = False\nDimSize = 2 2 2\nElementType = MET_DOUBLE\n"
+    (tmp_path / "ct.mha").write_text(writer + "ElementDataFile = LOCAL\n1 2 3 4 5 6 7 8\n")
+    assert files.read_ct(tmp_path / "ct.mha").hu.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("mha", b"ElementDataFile = LOCAL", b"ElementDataFile = /dev/zero"),
+        ("mha", b"ElementDataFile = LOCAL", b"ElementDataFile = LIST"),
+        ("nrrd", b"encoding: raw", b"encoding: raw\ndata file: /dev/zero"),
+        ("nrrd", b"encoding: raw", b"encoding: raw\ndatafile: ct.raw"),
+    ],
+)
+def test_a_header_opens_no_other_file(image, name, old, new):
+    with pytest.raises(InputError, match="in another file"):
+        files.read_ct(image(name, old, new))
+
+
+@pytest.mark.parametrize("length", [b"1e308", b"1e200", b"-1e999", b"nan", b"abc", b"1e-170"])
+def test_a_nrrd_with_lengths_that_itk_takes_for_a_millimetre_is_refused(image, length):
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_ct(image("nrrd gzip", b"(1.5,0,0)", b"(" + length + b",0,0)"))
+
+
+def test_a_nrrd_turned_by_next_to_nothing_is_read(image):
+    path = image("nrrd gzip", b"(1.5,0,0)", b"(1.5,1e-170,-1e-300)")
+    assert np.allclose(files.read_ct(path).affine, AFFINE)
+
+
+@pytest.mark.parametrize("size", [b"4294967296", b"4294967305", b"99999999999999999999", b"100000"])
+@pytest.mark.parametrize("name", ["nrrd", "nrrd gzip"])
+def test_a_nrrd_that_promises_more_than_it_holds_is_refused_before_memory_is_taken(image, name, size):
+    with pytest.raises(InputError, match="shorter than its header promises"):
+        files.read_ct(image(name, b"sizes: 11 9 4", b"sizes: 11 " + size + b" 4"))
+
+
+def test_a_nrrd_key_that_is_no_text_is_passed_over(image):
+    path = image("nrrd", b"\n\n", b"\n\xf0\xe1\xb0:=x\n\n")
+    assert np.array_equal(files.read_ct(path).hu, hu())
+
+
+# ---- NIfTI -----------------------------------------------------------------------------------------------------------
+
+
+def nifti(tmp_path, offset, code, value):
+    content = bytearray(sample_of("nii").files["ct.nii"])
+    struct.pack_into(code, content, offset, value)
+    (tmp_path / "ct.nii").write_bytes(content)
+    return tmp_path / "ct.nii"
+
+
+@pytest.mark.parametrize("voxels_at", [3e38, -3e38, float("inf"), float("nan"), 1e10])
+def test_voxels_that_begin_far_beyond_the_file_are_refused(tmp_path, voxels_at):
+    with pytest.raises(InputError, match=r"cannot be read|shorter"):
+        files.read_ct(nifti(tmp_path, 108, "<f", voxels_at))
+
+
+@pytest.mark.parametrize(("units", "factor"), [(7, 1), (2 | 56, 1), (1 | 40, 1000), (3 | 128, 0.001)])
+def test_strange_units_of_time_do_not_hide_those_of_length(tmp_path, units, factor):
+    affine = files.read_ct(nifti(tmp_path, 123, "<B", units)).affine
+    assert np.allclose(affine[:3], AFFINE[:3] * factor)
+
+
+def test_a_strange_header_makes_nibabel_say_nothing_of_its_own(tmp_path, capfd):
+    files.read_ct(nifti(tmp_path, 252, "<h", 99))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "place"), [((1, 1, 40000), 0), ((2, 2, 2), 123456789.0), ((2, 2, 2), 1e300), ((40000, 1, 1), 0)]
+)
+def test_a_grid_that_nifti_cannot_hold_is_not_written_but_nrrd_holds_it(tmp_path, shape, place):
+    affine = AFFINE.copy()
+    affine[0, 3] = place
+    (tmp_path / "labels.nii").write_text("what was there before")
+    with pytest.raises(OutputError, match=r"use \.nrrd"):
+        files.write_labels(tmp_path / "labels.nii", np.ones(shape, np.uint8), affine)
+    assert (tmp_path / "labels.nii").read_text() == "what was there before"
+    if place < 1e300:
+        files.write_labels(tmp_path / "labels.nrrd", np.ones(shape, np.uint8), affine)
+        assert np.allclose(files.read_labels(tmp_path / "labels.nrrd")[1], affine, rtol=1e-12)
+
+
+# ---- DICOM -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    for image in (images := slices_of(hu(), AFFINE)):
+        image.Rows = image.Columns = 65535
+    save(images, tmp_path)
+    taken = []
+    monkeypatch.setattr(np, "empty", lambda shape, *_, **__: taken.append(shape))
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_ct(tmp_path)
+    assert taken == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory by means of Linux")
+def test_an_element_that_says_it_is_gigabytes_long_takes_none(tmp_path):
+    import resource
+
+    for path in save(slices_of(hu(), AFFINE), tmp_path):
+        content = path.read_bytes()
+        at = _find(content, "PixelData", "OW")
+        path.write_bytes(content[: at + 8] + struct.pack("<I", 2**32 - 2) + content[at + 12 :])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (int((in_use("VmSize") + 1000) * 2**20), before[1]))
+    try:
+        assert np.array_equal(files.read_ct(tmp_path).hu, hu())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_a_run_length_encoded_series_that_promises_gigabytes_is_refused(tmp_path):
+    images = [stored_as(image, RLELossless) for image in slices_of(hu(), AFFINE)]
+    for image in images:
+        image.Rows, image.Columns = 65535, 30000
+    save(images, tmp_path)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        files.read_ct(tmp_path)
+    assert "run-length" in str(caught.value.__cause__)
+
+
+def test_a_frame_that_promises_gigabytes_is_not_given_to_gdcm():
+    content = sample_of("dicom JPEG 2000").files["slice_001.dcm"]
+    frame = content[content.index(b"\xff\x4f\xff\x51") :]
+    frame = frame[:8] + struct.pack(">IIII", 30000, 30000, 0, 0) + frame[24:]
+    with pytest.raises(ValueError, match="30000 × 30000"):
+        check_codestream(frame[: frame.index(b"\xff\xd9") + 2], 30000, 30000, 16)
+
+
+def test_an_element_replaced_by_hand_is_read(tmp_path):
+    [path, *_] = save(slices_of(hu()[:1], AFFINE), tmp_path)
+    path.write_bytes(_with_element(path.read_bytes(), "RescaleIntercept", "DS", b"-1000 "))
+    assert np.array_equal(files.read_ct(tmp_path).hu, hu()[:1] + 24)
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calibration", ["", [], {}, {"intercept": 1.0}, ["intercept", "slope", "check_below"]])
+def test_a_card_whose_calibration_is_none_is_refused(tmp_path, calibration):
+    card = json.loads(sample_of("model").files["model.json"])
+    (tmp_path / "model.json").write_text(json.dumps({**card, "calibration": calibration}))
+    with pytest.raises(ModelError, match="damaged"):
+        ModelCard.read(tmp_path / "model.json")
+
+
+def test_a_calibration_may_say_more_than_is_needed(tmp_path):
+    card = json.loads(sample_of("model").files["model.json"])
+    card["calibration"]["left_one_patient_out"] = {"flagged": 3, "of": [1, 2]}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert ModelCard.read(tmp_path / "model.json").calibration == card["calibration"]
+
+
+def test_a_card_that_is_no_text_is_not_quoted(tmp_path):
+    (tmp_path / "model.json").write_bytes(b"{" + b"\x88secret" * 100)
+    with pytest.raises(ModelError, match="damaged") as caught:
+        ModelCard.read(tmp_path / "model.json")
+    assert "secret" not in str(caught.value)
+
+
+# ---- numbers and geometry --------------------------------------------------------------------------------------------
+
+
+def test_half_precision_saturates_instead_of_turning_round():
+    ct = CTVolume.from_array(np.array([[[-40000, 40000, 32768, 5]]], np.float16), np.eye(4))
+    assert ct.hu.tolist() == [[[-32768, 32767, 32767, 5]]]
+
+
+def test_a_single_row_that_runs_backwards_has_a_body():
+    ct = CTVolume(np.array([[[40, 50, -1000]]], np.int16), np.diag((-1.0, 1.0, 1.0, 1.0)))
+    assert len(Body(ct.canonical_view(), (-160.0, 240.0)).outline([range(1)])) == 4
+
+
+@pytest.mark.parametrize("spacing", [(1e6, 1.0, 1.0), (1.0, 1e-6, 1.0), (1.0, 1.0, 1000.0), (300.0, 300.0, 1.0)])
+@pytest.mark.parametrize("force", [False, True])
+def test_an_image_that_no_patient_fits_is_refused(spacing, force):
+    with pytest.raises(InputError, match="no CT of a patient"):
+        check_input(CTVolume(hu(), np.diag((*spacing, 1.0)), "scan"), force)
+
+
+def test_the_largest_scans_are_not_refused():
+    whole_body = np.broadcast_to(hu()[:1, :8, :8].repeat(64, 1).repeat(64, 2), (2200, 512, 512))
+    check_input(CTVolume(whole_body, np.diag((-1.6, -1.6, 1.0, 1.0))), force=True)
+
+
+def test_an_oblique_stack_of_hair_thin_slices_is_not_resampled_as_thin():
+    thin = OBLIQUE @ np.diag((20.0, 20.0, 1e-3, 1.0))
+    upright = to_upright(CTVolume(hu(), thin), 1.5)
+    assert upright.spacing[0] == 0.5
+
+
+def test_an_oblique_volume_too_large_to_be_turned_is_refused():
+    broad = OBLIQUE @ np.diag((120.0, 120.0, 0.1, 1.0))
+    with pytest.raises(InputError, match="too large"):
+        to_upright(CTVolume(np.broadcast_to(hu()[:1], (9, *SHAPE[1:])), broad), 0.7)
+
+
+def test_a_few_voxels_that_claim_to_be_metres_apart_are_not_resampled_to_millions():
+    far = OBLIQUE @ np.diag((90.0, 90.0, 60.0, 1.0))
+    with pytest.raises(InputError, match="too large"):
+        to_upright(CTVolume(hu(), far), 1.5)
+
+
+def test_a_labelmap_without_voxels_is_refused(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((4, 0, 3), np.uint8), AFFINE)
+    nibabel.save(image, tmp_path / "labels.nii")
+    with pytest.raises(InputError, match="has no voxels"):
+        files.read_labels(tmp_path / "labels.nii")
+
+
+def test_labels_of_nibabel_and_simpleitk_agree_on_the_sound_files(tmp_path):
+    for name in ("nii", "mha"):
+        sample = sample_of(name)
+        (tmp_path / sample.target).write_bytes(sample.files[sample.target])
+    assert nibabel.load(tmp_path / "ct.nii").shape == sitk.ReadImage(tmp_path / "ct.mha").GetSize()
