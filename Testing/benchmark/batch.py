@@ -217,7 +217,8 @@ def killed_and_resumed(
     log = (output / "batch.log").read_text(encoding="utf-8")
     same = (output / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
     yield f"killed after {at} cases + {delay:.2f} s, exit code of the next run", code, code == 1
-    yield "cases that were whole and skipped", log.count(": skipped"), log.count(": skipped") == before
+    # A worker whose parent was killed may have ended its case after they were counted.
+    yield "cases that were whole and skipped", log.count(": skipped"), log.count(": skipped") >= before
     yield "the same table", same, same
     yield "temporary files left", len(leftovers(output)), not leftovers(output)
 
