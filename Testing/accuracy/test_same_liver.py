@@ -1,7 +1,7 @@
 """One patient, saved in many ways, has one liver: Dice of at least 0.98 between the results.
 
 The patient has 2 mm slices. On patient 19, whose slices are 4 mm thick, turning the grid by 20 degrees changes the
-image so much that 0.975 to 0.980 was measured.
+image so much that 0.975 to 0.980 was measured, with the first network.
 """
 
 from __future__ import annotations
