@@ -45,10 +45,9 @@ def crossvalidate(
     for run in runs:
         split, model = _exported(run)
         measured = run / f"{part}{'_augmented' if test_time_augmentation else ''}{'_degraded' if degradations else ''}"
-        segmenter = Segmenter(model, device)
         if _measured_model(measured) != model.card.sha256:
             cases = with_degradations(split_cases(data, split, part), degradations)
-            evaluate(cases, segmenter, measured, test_time_augmentation)
+            evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
         models[split] = model.card.sha256
         rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
     _check_each_once(rows)
