@@ -107,7 +107,7 @@ def run_together(*commands: list[str]) -> None:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "LiverSeg"))),
     }
     started = [
-        subprocess.Popen(command, env=environment, start_new_session=True, text=True, stderr=subprocess.PIPE)
+        subprocess.Popen(command, env=environment, start_new_session=True, encoding="utf-8", stderr=subprocess.PIPE)
         for command in commands
     ]
     try:
