@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -178,18 +179,25 @@ class StackInference:
         prepared = PreparedSlices(
             self._stack, self._pixels_mm[view], part, card.window_hu, card.offsets_mm, self._segmenter.device
         )
+        for batch, margins in _one_ahead(self._answers(prepared, positions, begin, length)):
+            if view == 0:
+                self._measure(batch, margins)
+            self._store(batch, view, margins, part, size)
+            self._course.lap("network")
+        self._share = begin + length
+
+    def _answers(
+        self, prepared: PreparedSlices, positions: Sequence[int], begin: float, length: float
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Some slices and the network's log-odds of them, batch by batch."""
         for first in range(0, len(positions), self._batch_size):
             self._course.report(begin + length * first / len(positions), messages.FINDING_LIVER)
             batch = positions[first : first + self._batch_size]
             images = prepared.stacks(batch)
             self._course.lap("preprocess")
             margins = class_margins(self._segmenter.logits(images))[:, : self._odds]
-            margins = margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
-            if view == 0:
-                self._measure(batch, margins)
-            self._store(batch, view, margins, part, size)
             self._course.lap("network")
-        self._share = begin + length
+            yield batch, margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
 
     def _measure(self, batch: Sequence[int], margins: Tensor) -> None:
         """Note the area in mm² of what may be liver."""
@@ -215,6 +223,16 @@ class StackInference:
     def _input_size(self) -> tuple[int, int]:
         rows, columns = self._stack.hu.shape[1:]
         return rows, columns
+
+
+def _one_ahead(batches: Iterator[tuple[Sequence[int], Tensor]]) -> Iterator[tuple[Sequence[int], Tensor]]:
+    """Each, when the next one is under way: a GPU works while the CPU prepares, and is waited for only then."""
+    waiting: deque[tuple[Sequence[int], Tensor]] = deque()
+    for batch in batches:
+        if waiting:
+            yield waiting.popleft()
+        waiting.append(batch)
+    yield from waiting
 
 
 def _extent(occupied: Tensor, edges: slice) -> slice:

@@ -67,7 +67,11 @@ class PreparedSlices:
         return [self._slices[position] for position in positions]
 
     def _prepare(self, positions: list[int]) -> Tensor:
-        hu = torch.from_numpy(np.ascontiguousarray(self._stack.hu[positions])).to(self._device)
+        hu = torch.from_numpy(np.ascontiguousarray(self._stack.hu[positions]))
+        if self._device.type == "cuda":
+            # From ordinary memory the copy would wait for the batch that the GPU still works on.
+            hu = hu.pin_memory()
+        hu = hu.to(self._device, non_blocking=True)
         slices = to_model_spacing(window(hu.float(), self._window_hu), self._stack.spacing[1:], self._pixel_mm)
         return slices[(slice(None), *self._crop)].contiguous()
 

@@ -1,4 +1,4 @@
-"""Where along the patient the liver may be: from slices looked at every centimetre to ranges worth a look at each.
+"""Where along the patient the liver may be: from a few slices looked at first to ranges worth a look at each.
 
 Numbers only: what is looked at, and with what, is the matter of :mod:`LiverSegLib.inference`.
 """
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Between two slices that are looked at first; the liver is many times as high.
-FIRST_LOOK_MM = 12.0
+# Between two slices that are looked at first; a liver is several times as high, and what lies beyond is looked at next.
+FIRST_LOOK_MM = 24.0
 # How far beyond the liver each slice is looked at.
 BEYOND_MM = 25.0
 # Slices without liver between two with it, that do not part them.
@@ -46,9 +46,9 @@ class Search:
         return self.step > 1 and self.count * self.spacing > SHORTEST_STACK_MM
 
     @property
-    def first_look(self) -> range:
-        """The slices to begin with."""
-        return range(min(self.step // 2, self.count - 1), self.count, self.step)
+    def first_look(self) -> list[int]:
+        """The slices to begin with, the outermost among them: a scan may hold the tip of a liver only."""
+        return sorted({*range(0, self.count, self.step), self.count - 1})
 
     @property
     def usual_count(self) -> int:

@@ -228,6 +228,7 @@ def a_segmenter_on_a_gpu(an_untrained_model: LiverModel, monkeypatch: pytest.Mon
         return self if torch.device("cuda:0") in arguments else to(self, *arguments, **options)
 
     monkeypatch.setattr(torch.Tensor, "to", stay)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
     monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
     return Segmenter(an_untrained_model, "cuda:0")
 
