@@ -56,6 +56,17 @@ EXPERIMENTS: dict[str, dict] = {
     "loss_weighted_cross_entropy": {**SCREENING, "loss": "weighted_cross_entropy"},
     "loss_weighted_dice": {**SCREENING, "loss": "weighted_dice"},
     "ema_0.99": {**SCREENING, "ema_decay": 0.99},
+    # As many slices, or as many pixels, as the baseline sees.
+    "batch_4": {**SCREENING, "batch": 4, "steps": 2400, "validate_every": 1200},
+    "size_160": {**SCREENING, "size": 160, "sampled_size": 208, "steps": 2400, "validate_every": 1200},
+    "size_160_batch_4": {
+        **SCREENING,
+        "batch": 4,
+        "size": 160,
+        "sampled_size": 208,
+        "steps": 4800,
+        "validate_every": 2400,
+    },
     **{f"crossval_{fold}": {**FOLD, "split": f"fold{fold}of4"} for fold in range(4)},
     "protocol_a": {**FOLD, "split": "protocol_a"},
     "protocol_b": {**FOLD, "split": "protocol_b"},
