@@ -13,7 +13,7 @@ SLICER ?= 5.13
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-package coverage lint lock audit format fuzz bench bench-batch bench-cluster figures package train evaluate system clean
+.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-batch bench-cluster bench-rivals figures package train evaluate system clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,8 +51,14 @@ format: .venv/installed-test  ## lay the code out as lint wants it
 fuzz: .venv/installed-test  ## thousands of damaged files: a result on the right grid or a clean error; Linux only
 	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
 
-bench: .venv/installed-test  ## time and memory of each stage, and what the panel adds
-	$(BIN)/python Testing/benchmark/stages.py $(BENCH_ARGS)
+soak: .venv/installed-test system  ## 500 segmentations, 50 clicks and cancels: nothing grows or changes; Linux only
+	$(BIN)/python -m Testing.soak.segmentations $(SOAK_ARGS)
+	$(BIN)/python -m Testing.soak.clicks $(CLICKS_ARGS)
+
+bench: .venv/installed-test  ## time and memory of each stage, beside the machine's own limit
+	$(BIN)/python -m Testing.benchmark.speed $(BENCH_ARGS)
+
+bench-panel: .venv/installed-test  ## what the panel adds, and how long the window stands still
 	$(BIN)/python -m Testing.benchmark.panel $(PANEL_ARGS)
 
 bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, resume, pace, two processes
@@ -60,6 +66,9 @@ bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, 
 
 bench-cluster: .venv/installed-test  ## throughput with one and two workers of a cluster, and a model of more
 	$(BIN)/python -m Testing.benchmark.cluster $(CLUSTER_ARGS)
+
+bench-rivals: .venv-rivals/installed  ## our segmenter beside nnU-Net, SegResNet, ONNX Runtime and OpenVINO, on one CT
+	.venv-rivals/bin/python -m Testing.benchmark.rivals $(RIVALS_ARGS)
 
 figures: .venv/installed-test system  ## plot the training curves and the results; draw the documentation's pictures
 	$(BIN)/python -m Training.plot
@@ -98,6 +107,15 @@ clean:  ## remove what demo and test left; keeps .venv, prepared data and traini
 .venv/installed-%: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@echo "Installing into .venv; the first time this downloads PyTorch and takes a few minutes."
 	$(BIN)/python -m pip install $(QUIETLY) --constraint $(CONSTRAINTS) --editable '.[$*]'
+	@touch $@
+
+# An environment of its own, so that what the rivals need changes nothing of ours; they run on the same PyTorch.
+.venv-rivals/installed: Testing/requirements-rivals.txt $(TORCH_LOCKS)
+	@echo "Installing into .venv-rivals; the first time this downloads PyTorch and takes a few minutes."
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install $(LOCKED) --requirement $(word 1,$(TORCH_LOCKS)) 2>/dev/null || \
+	  .venv-rivals/bin/python -m pip install $(LOCKED) --requirement $(word 2,$(TORCH_LOCKS))
+	.venv-rivals/bin/python -m pip install $(QUIETLY) --requirement Testing/requirements-rivals.txt
 	@touch $@
 
 $(BIN)/python:

@@ -1,4 +1,4 @@
-"""What the panel adds to the network, stage by stage, and how long the window stands still: ``make bench``.
+"""What the panel adds to the network, stage by stage, and how long the window stands still: ``make bench-panel``.
 
 A click on "Segment Liver" on the bench (Testing/bench), with a synthetic CT of 512×512×300 voxels; the surface is made
 and the slices are framed, as for a user. By default a stand-in answers in the place of the network, at once and as the

@@ -1,94 +1,98 @@
-"""Time and memory of one segmentation from the command line, stage by stage: ``make bench``.
-
-Each run is a process of its own, as a user's would be: Python and PyTorch are loaded, the file is read, the result is
-written. The CT is the native test patient where the shared data are at hand, else a phantom of the same size.
-"""
+"""A clock by which each moment belongs to one stage, so that the stages together are the whole time."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-ROOT = Path(__file__).parents[2]
-STAGES = ("load", "preprocess", "network", "postprocess", "write", "total")
+from Testing.benchmark.memory import PeakMemory
 
 
 @dataclass(frozen=True)
-class Run:
-    """Seconds of each stage as reported, and of the whole process; peak memory in GB."""
+class Moment:
+    """When something happened: in s by the computer's clock, and as an event in the GPU's queue if there is one."""
 
-    seconds: dict[str, float]
-    process_seconds: float
-    peak_gb: float
+    seconds: float
+    event: Any = None
 
-
-def native_size_ct(folder: Path) -> Path:
-    """The native test patient, or a phantom of 512×512×124 voxels written into ``folder``."""
-    data = Path(os.environ.get("LIVERSEG_DATA", ROOT.parent / "shared" / "data"))
-    native = data / "native" / "ircad_e19_ct.nii.gz"
-    if native.exists():
-        return native
-    import nibabel
-
-    from LiverSegLib.phantom import make_phantom
-
-    phantom = make_phantom(shape=(124, 512, 512), spacing=(2.0, 0.75, 0.75))
-    path = folder / "ct.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(phantom.ct.hu.T, phantom.ct.affine), path)
-    return path
+    def until(self, later: Moment) -> float:
+        """Seconds from this moment to a later one; by the GPU's clock where both are events there."""
+        if self.event is None or later.event is None:
+            return later.seconds - self.seconds
+        later.event.synchronize()
+        return self.event.elapsed_time(later.event) / 1000
 
 
-def run_once(ct: Path, folder: Path, device: str) -> Run:
-    """Segment in a fresh process, whose peak memory the operating system tells."""
-    report = folder / "report.json"
-    command = [sys.executable, "-m", "LiverSegLib.cli", "segment", str(ct), "-o", str(folder / "liver.nii.gz")]
-    command += ["--device", device, "--report", str(report)]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    elapsed = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{' '.join(command)} failed")
-    peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Run(json.loads(report.read_text())["seconds"], elapsed, peak_bytes / 1e9)
+class StageClock:
+    """Gives the time of the thread that makes it to stages; of stages within each other the innermost one counts.
 
+    What other threads do at the same time costs nobody's time, and is not counted.
 
-def table(runs: list[Run]) -> str:
-    """Median and range of each stage over the runs."""
-    rows = [(stage, [run.seconds[stage] for run in runs], "s") for stage in STAGES]
-    rows.append(("whole process", [run.process_seconds for run in runs], "s"))
-    rows.append(("peak memory", [run.peak_gb for run in runs], "GB"))
-    lines = [f"{'':<14} {'median':>9} {'min':>7} {'max':>7}"]
-    for name, values, unit in rows:
-        lines.append(f"{name:<14} {statistics.median(values):7.2f} {unit:<2} {min(values):6.2f} {max(values):7.2f}")
-    return "\n".join(lines)
+    Parameters
+    ----------
+    stage
+        What it begins with.
+    started
+        When that began, as perf_counter tells, which all processes of a computer share; now by default.
+    memory
+        Asked for the peak of each stage, if given.
+    """
 
+    def __init__(self, stage: str, started: float | None = None, memory: PeakMemory | None = None) -> None:
+        self.peak_gb: dict[str, dict[str, float]] = {}
+        self._thread = threading.get_ident()
+        self._stages = [stage]
+        self._memory = memory
+        self._new_event: Callable[[], Any] | None = None
+        self._spans: list[tuple[str, Moment, Moment]] = []
+        self._since = Moment(perf_counter() if started is None else started)
 
-def main() -> None:
-    """Run, print the table, and leave it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--ct", type=Path, help="a CT of your own")
-    parser.add_argument("--output", type=Path, default=Path("out/benchmark.json"))
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ct = options.ct or native_size_ct(folder)
-        print(f"{ct.name}, {os.cpu_count()} cores, {options.runs} runs, each a process of its own")
-        runs = [run_once(ct, folder, options.device) for _ in range(options.runs)]
-    print(table(runs))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps({"ct": ct.name, "runs": [vars(run) for run in runs]}, indent=2) + "\n")
+    def use_events(self, new_event: Callable[[], Any]) -> None:
+        """From now on note moments in a GPU's queue; ``new_event`` records one and returns it.
 
+        What runs on a GPU is only asked for when the computer's clock passes; the queue's own clock tells when it ran.
+        """
+        self._new_event = new_event
+        self._turn()
 
-if __name__ == "__main__":
-    main()
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What happens within belongs to this stage."""
+        if threading.get_ident() != self._thread:
+            yield
+            return
+        self._turn()
+        self._stages.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._stages.pop()
+
+    def go_on_as(self, name: str) -> None:
+        """What follows belongs to this stage, in the place of the present one."""
+        self._turn()
+        self._stages[-1] = name
+
+    def stop(self) -> dict[str, float]:
+        """Seconds of each stage until now."""
+        self._turn()
+        seconds: dict[str, float] = {}
+        for stage, begin, end in self._spans:
+            seconds[stage] = seconds.get(stage, 0.0) + begin.until(end)
+        return seconds
+
+    def _turn(self) -> None:
+        """One stage ends here and another begins."""
+        now = Moment(perf_counter(), self._new_event() if self._new_event else None)
+        stage = self._stages[-1]
+        self._spans.append((stage, self._since, now))
+        if self._memory is not None:
+            peaks = self.peak_gb.setdefault(stage, {})
+            for kind, gigabytes in self._memory.take().items():
+                peaks[kind] = max(peaks.get(kind, 0.0), gigabytes)
+        self._since = now
