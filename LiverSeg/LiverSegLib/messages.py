@@ -36,7 +36,7 @@ NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; choose another name fo
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
-UNREADABLE_FILE = _("{path} cannot be read, it may be truncated; copy or download it again.")
+UNREADABLE_FILE = _("{path} cannot be read, it may be damaged or truncated; copy or download it again.")
 NOT_NIFTI = _("{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
 FORMAT_NOT_WRITABLE = _("The format of {path} cannot be written; use {formats}.")
 NOT_WRITTEN = _("{path} could not be written; free some space or choose another place.")
@@ -109,6 +109,16 @@ SEG_NEEDS_DICOM = _(
 )
 MEASUREMENTS_NEED_SEG = _("The measurements {path} refer to a DICOM SEG; give -o a name that ends in .dcm as well.")
 NOT_A_DICOM_NAME = _("{path} is to be a DICOM file; choose a name that ends in .dcm.")
+
+# What a series may lack.
+LEFT_OUT_OF_SERIES = _(
+    "Files of this series were left out ({reasons}), and the result lacks what they hold; "
+    "export the series again if they are slices of it."
+)
+UNREADABLE_BESIDE_SERIES = _(
+    "DICOM files beside this series cannot be read ({count}), and the result lacks them if they are slices of it; "
+    "export the series again."
+)
 
 # Why a DICOM file is left out.
 LOCALIZER = _("localizer")
@@ -377,6 +387,9 @@ CASE_TABLE_UNREADABLE = _("{path} cannot be read as a table ({reason}); convert 
 CASE_TABLE_WITHOUT_CT = _('{path} has no column "ct"; name the columns ct, reference, name and series_uid.')
 CASE_TABLE_ROW_WITHOUT_CT = _("Line {line} of {path} names no CT; give its path in the column ct.")
 CASE_TABLE_NAME_TWICE = _("{path} names {name} for two cases; give each a name of its own.")
+SEVERAL_SERIES_IN_ROW = _(
+    "{folder} holds several CT series; choose one by its SeriesInstanceUID, in the column series_uid."
+)
 NO_SUCH_SERIES = _("{folder} holds no CT series {uid}; check the column series_uid.")
 
 SEVERAL_REFERENCES = _(

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from . import headers, messages
 from .errors import InputError, OutputError
+from .gunzip import GunzipStream
 from .resample import same_grid
 
 # What nibabel says of strange headers reaches the user as one sentence of ours, not as its own lines on stderr.
@@ -44,14 +46,14 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        If the file cannot be read, is shorter than its header promises, is not 3D, is a colour picture, or has
-        neither sform nor qform.
+        If the file cannot be read, is shorter than its header promises, does not fit its checksum, is not 3D, is a
+        colour picture, or has neither sform nor qform.
     """
     path = Path(path)
     try:
         image = nibabel.load(path)
         _check_header(image, path)
-        values = image.get_fdata(dtype=np.float32) if _is_scaled(image) else np.asarray(image.dataobj)
+        values = _unpacked(image, path) if _is_packed(path) else _values(image.dataobj)
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise headers.unreadable(path) from error
     return values.reshape(values.shape[:3], order="F").transpose(2, 1, 0), _affine_in_mm(image)
@@ -93,14 +95,29 @@ def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
     if image.get_data_dtype().kind == "c":
         raise InputError(messages.COMPLEX_NUMBERS.format(name=path))
     headers.check_dimensions(image.shape, path)
-    headers.check_promise(image.shape, image.get_data_dtype().itemsize, path.suffix.lower() == ".gz", path)
+    headers.check_promise(image.shape, image.get_data_dtype().itemsize, _is_packed(path), path)
     # nibabel would make up an affine from the spacing alone, and left and right would be a guess.
     if not image.header["sform_code"] and not image.header["qform_code"]:
         raise headers.without_position(path, messages.MISSING_FORM)
 
 
-def _is_scaled(image: nibabel.Nifti1Image) -> bool:
-    return (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _unpacked(image: nibabel.Nifti1Image, path: Path) -> np.ndarray:
+    """The voxels of a .nii.gz file; by itself nibabel stops after the last of them, and does not see the checksum."""
+    stored = image.dataobj
+    with GunzipStream(path) as stream:
+        layout = (stored.shape, stored.dtype, stored.offset, stored.slope, stored.inter)
+        values = _values(ArrayProxy(stream, layout, mmap=False))
+        stream.check_rest()
+    return values
+
+
+def _values(voxels: ArrayProxy) -> np.ndarray:
+    """Shape (i, j, k, ...), float32 where slope and intercept have to be applied."""
+    return np.asarray(voxels) if (voxels.slope, voxels.inter) == (1, 0) else np.asarray(voxels, dtype=np.float32)
 
 
 def _affine_in_mm(image: nibabel.Nifti1Image) -> np.ndarray:

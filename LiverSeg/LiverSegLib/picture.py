@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +10,7 @@ from scipy import ndimage
 
 from . import messages
 from .atomic import replacing
+from .boxes import box_of
 from .metrics import dice
 from .segments import LIVER, TUMOUR
 from .volume import CTVolume
@@ -20,6 +20,8 @@ WINDOW_HU = (-160.0, 240.0)
 # Warmer than this is the patient, cooler the air and most of the table.
 BODY_HU = -300.0
 TABLE_MM = 12.0
+# So many slices, spread over all, show as well as all where the body is.
+SLICES_OF_BODY = 32
 
 REFERENCE_COLOUR = (86, 180, 233)
 TEXT_COLOUR = (235, 235, 235)
@@ -58,8 +60,8 @@ def overlay(
     RGB picture, uint8 (row, column, 3). The patient's left is on the right, as radiologists view it. Without any liver
     the slices are spread over the whole image and the caption says so.
     """
-    hu, labels_turned = ct.canonical(), _turned(ct, labels)
-    reference_turned = None if reference is None else _turned(ct, reference)
+    hu, labels_turned = ct.canonical_view(), ct.to_canonical(labels)
+    reference_turned = None if reference is None else ct.to_canonical(reference)
     box = _body_box(hu)
     scale = _pixels_per_mm(hu, box)
     panels = []
@@ -79,11 +81,6 @@ def write_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=PNG_LEVEL)
 
 
-def _turned(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
-    """The labels on the image's canonical grid."""
-    return replace(ct, hu=labels).canonical().hu
-
-
 def _slices(labels: np.ndarray) -> list[int]:
     """Indices of the slices to show, the uppermost first; fewer than there are panels if the image has fewer."""
     shown = np.flatnonzero(labels.any(axis=(1, 2)))
@@ -97,7 +94,8 @@ def _slices(labels: np.ndarray) -> list[int]:
 def _body_box(ct: CTVolume) -> tuple[slice, slice]:
     """Rows and columns that hold the patient, on every slice; the whole picture where nothing is as warm as tissue."""
     # A tenth of the slices must agree, so that an arm or a tube on a few of them does not widen the view.
-    warm = (ct.hu > BODY_HU).mean(axis=0) > 0.1
+    some = ct.hu[:: max(1, len(ct.hu) // SLICES_OF_BODY)]
+    warm = (some > BODY_HU).mean(axis=0) > 0.1
     # The shell of the table is thin and the patient is not: opening removes the one and leaves the other.
     rows, columns = (max(1, round(TABLE_MM / mm)) for mm in ct.spacing[1:])
     parts, count = ndimage.label(ndimage.binary_opening(warm, np.ones((rows, columns))))
@@ -126,8 +124,10 @@ def _outline(panel: np.ndarray, mask: np.ndarray, box: tuple[slice, slice], colo
         return
     rows, columns = panel.shape[:2]
     smooth = Image.fromarray(mask[box].astype(np.uint8) * 255).resize((columns, rows), Image.Resampling.BILINEAR)
-    inside = np.array(smooth) > 127
-    panel[inside & ~ndimage.binary_erosion(inside, iterations=2)] = colour
+    drawn = np.array(smooth) > 127
+    _, *part = box_of(drawn[np.newaxis])
+    inside = drawn[*part]
+    panel[*part][inside & ~ndimage.binary_erosion(inside, iterations=2)] = colour
 
 
 def _numbered(panel: np.ndarray, k: int, count: int) -> np.ndarray:
@@ -168,19 +168,24 @@ def _caption(
 
 
 def _legend(ct: CTVolume, labels: np.ndarray, reference: np.ndarray | None) -> list[tuple[str, tuple[int, int, int]]]:
-    liver, tumour = labels > 0, labels == TUMOUR.label
+    box = box_of(labels if reference is None else labels | reference)
+    liver, tumour = labels[box] > 0, labels[box] == TUMOUR.label
     entries = []
     if liver.any():
-        entries.append((messages.PICTURE_LIVER.format(volume=liver.sum() * ct.voxel_volume_ml), LIVER.colour))
+        entries.append((messages.PICTURE_LIVER.format(volume=_millilitres(ct, liver)), LIVER.colour))
     else:
         entries.append((messages.PICTURE_NO_LIVER, LIVER.colour))
     if tumour.any():
-        entries.append((messages.PICTURE_TUMOUR.format(volume=tumour.sum() * ct.voxel_volume_ml), TUMOUR.colour))
+        entries.append((messages.PICTURE_TUMOUR.format(volume=_millilitres(ct, tumour)), TUMOUR.colour))
     if reference is not None:
-        volume = (reference > 0).sum() * ct.voxel_volume_ml
-        entries.append((messages.PICTURE_REFERENCE.format(volume=volume), REFERENCE_COLOUR))
-        entries.append((messages.PICTURE_DICE.format(dice=dice(liver, reference > 0)), TEXT_COLOUR))
+        expected = reference[box] > 0
+        entries.append((messages.PICTURE_REFERENCE.format(volume=_millilitres(ct, expected)), REFERENCE_COLOUR))
+        entries.append((messages.PICTURE_DICE.format(dice=dice(liver, expected)), TEXT_COLOUR))
     return entries
+
+
+def _millilitres(ct: CTVolume, mask: np.ndarray) -> float:
+    return np.count_nonzero(mask) * ct.voxel_volume_ml
 
 
 def _font(size: int = TEXT_SIZE) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -162,6 +162,19 @@ def test_each_dicom_series_is_a_case_and_the_patient_stays_out(run, dicom_series
     assert run("batch", dicom_series.parent, "-o", output).output.count("2 skipped") == 1
 
 
+def test_a_series_beside_unreadable_files_says_so_until_they_are_gone(run, dicom_series, tmp_path):
+    output = tmp_path / "out"
+    last = dicom_series / "last.dcm"
+    last.write_bytes(b"")
+    assert run("batch", dicom_series, "-o", output).exit_code == 1
+    rows = table(output)
+    assert [row["status"] for row in rows] == ["failed", "done", "done"]
+    assert all("cannot be read (1)" in row["warnings"] for row in rows if row["status"] == "done")
+    last.unlink()
+    assert "2 done, 0 failed, 0 skipped" in run("batch", dicom_series, "-o", output).output
+    assert not any("cannot be read" in row["warnings"] for row in table(output))
+
+
 def test_patient_data_are_in_the_table_when_they_are_asked_for(run, dicom_series, tmp_path):
     run("batch", dicom_series, "-o", tmp_path / "out", "--patient-data")
     assert {row["patient_id"] for row in table(tmp_path / "out")} == {"4711"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import locale
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -21,7 +24,18 @@ def hu():
 
 
 @pytest.fixture
-def write_series(tmp_path, hu):
+def same_language() -> Iterator[None]:
+    """SimpleITK's writer of DICOM sets the language of the whole process to "C" for tags like these, and leaves it so.
+
+    Later tests would then read what other processes say as ASCII.
+    """
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)
+
+
+@pytest.fixture
+def write_series(tmp_path, hu, same_language):
     """Write a series, one file a slice, the uppermost first, with HU + 1024 as stored values."""
 
     def write_series(series=1, modality="CT", skip=(), folder=tmp_path):

@@ -85,7 +85,42 @@ def test_a_localizer_in_the_series_itself_is_left_out(tmp_path):
     localizer[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
     save(series, tmp_path)
     save(localizer, tmp_path, "localizer")
-    assert read_series(tmp_path).hu.shape == (3, 4, 5)
+    ct = read_series(tmp_path)
+    assert ct.hu.shape == (3, 4, 5)
+    (warning,) = ct.warnings
+    assert "left out (1 × localizer)" in warning and "export the series again" in warning
+
+
+def test_a_series_tells_of_files_with_its_uid_that_were_left_out_and_of_no_others(tmp_path):
+    first, second = make(), make()
+    lost = make(2, **NO_SLICES["secondary capture"], SeriesInstanceUID=first[0].SeriesInstanceUID)
+    save(first, tmp_path / "first")
+    save(lost, tmp_path / "elsewhere")
+    save(second + make(1, **NO_SLICES["localizer"]), tmp_path / "second")
+    warnings = {series.uid: series.warnings for series in find_series(tmp_path).series}
+    assert warnings[second[0].SeriesInstanceUID] == ()
+    (warning,) = warnings[first[0].SeriesInstanceUID]
+    assert "2 × secondary capture" in warning
+
+
+def test_a_series_tells_of_unreadable_files_in_its_folders_which_may_be_slices_of_it(tmp_path):
+    first, second = make(), make()
+    save(first, tmp_path / "first")
+    save(second, tmp_path / "second")
+    (tmp_path / "first" / "last.dcm").write_bytes(b"")
+    warnings = {series.uid: series.warnings for series in find_series(tmp_path).series}
+    assert warnings[second[0].SeriesInstanceUID] == ()
+    (warning,) = warnings[first[0].SeriesInstanceUID]
+    assert "cannot be read (1)" in warning
+
+
+def test_a_slice_of_another_orientation_in_the_series_is_refused(tmp_path):
+    series = make()
+    scout = make(1, SeriesInstanceUID=series[0].SeriesInstanceUID)
+    scout[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    save(series + scout, tmp_path)
+    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+        read_series(tmp_path)
 
 
 def test_a_folder_with_localizers_only_says_so(tmp_path):

@@ -49,6 +49,7 @@ LAYERS = [
         "body",
         "boxes",
         "course",
+        "gunzip",
         "install",
     },
     {"errors", "messages", "i18n", "__init__"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
@@ -149,3 +151,23 @@ def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path):
 def test_real_voxels_are_those_that_nibabel_gives(shared_data):
     path = shared_data / "train" / "ircad_e10_ct.nii.gz"
     assert np.array_equal(files.read_ct(path).hu, nibabel.load(path).get_fdata().T)
+
+
+@pytest.mark.parametrize("scaling", [{}, {"scl_slope": 2.0, "scl_inter": -250.0}], ids=["plain", "scaled"])
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-4] + b"\1\2\3\4", lambda packed: packed[:-8]])
+def test_damage_behind_the_last_voxel_of_a_compressed_file_is_noticed(saved, hu, affine, scaling, damage):
+    path = saved(hu.T, affine, **scaling)
+    files.read_ct(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"cannot be read, it may be damaged or truncated"):
+        files.read_ct(path)
+
+
+def test_a_voxel_changed_within_a_compressed_file_is_noticed(saved, hu, affine):
+    """Stored blocks: everything can be unpacked, and only the checksum tells."""
+    path = saved(hu.T, affine, "ct.nii")
+    packed = bytearray(gzip.compress(path.read_bytes(), 0))
+    packed[len(packed) // 2] ^= 0x10
+    (damaged := path.with_suffix(".nii.gz")).write_bytes(packed)
+    with pytest.raises(InputError, match=r"cannot be read"):
+        files.read_ct(damaged)

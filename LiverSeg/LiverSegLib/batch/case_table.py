@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import messages
-from ..dicom import Series, find_series, one_series
+from ..dicom import Series, SeveralSeries, find_series, one_series
 from ..errors import InputError
 from .cases import Case, CaseSearch, series_cases
 from .names import case_names, series_name
@@ -94,7 +94,10 @@ def _case(row: _Row, path: Path) -> Case:
 
 def _series(folder: Path, uid: str) -> Series:
     if not uid:
-        return one_series(folder)
+        try:
+            return one_series(folder)
+        except SeveralSeries as error:  # its sentence is for whoever gave the folder, not for a table to be passed on
+            raise InputError(messages.SEVERAL_SERIES_IN_ROW.format(folder=folder)) from error
     for series in find_series(folder).series:
         if series.uid == uid:
             return series

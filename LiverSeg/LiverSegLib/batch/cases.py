@@ -32,6 +32,8 @@ class Case:
         What records call the input: the path relative to the run's input, or, of a DICOM series, the name.
     slices
         Files of a DICOM series, relative to ``ct``.
+    warnings
+        Sentences about the input, which are told with the result.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Case:
     problem: str = ""
     source: str = ""
     slices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -48,11 +51,16 @@ class Case:
         return tuple(self.ct / name for name in self.slices) or (self.ct,)
 
     def input_digest(self) -> str:
-        """SHA-256 of the image's and the reference's content, wherever they lie; raises OSError."""
+        """SHA-256 of what goes into the result: the content of image and reference, wherever they lie, and warnings.
+
+        Raises OSError.
+        """
         digest = hashlib.sha256()
         for path in (*self.files, self.reference):
             content = b"none" if path is None else _file_digest(path)
             digest.update(content + b"\n")
+        for warning in self.warnings:
+            digest.update(warning.encode())
         return digest.hexdigest()
 
     def without_paths(self, text: str) -> str:
@@ -81,7 +89,7 @@ def series_cases(series: Iterable[Series]) -> list[Case]:
         folder = Path(os.path.commonpath([path.parent for path in one.files]))
         slices = tuple(path.relative_to(folder).as_posix() for path in one.files)
         name = series_name(one.uid)
-        cases.append(Case(name, folder, series_uid=one.uid, source=name, slices=slices))
+        cases.append(Case(name, folder, series_uid=one.uid, source=name, slices=slices, warnings=one.warnings))
     return cases
 
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from .. import dicom, files, messages
 from ..atomic import replacing
-from ..errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError
+from ..boxes import box_of
+from ..errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from ..report import SegmentationReport
 from ..resample import reference_on_grid
 from ..volume import CTVolume
@@ -41,8 +42,8 @@ DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 class LoadedCase:
     """A case with its image in memory.
 
-    ``reference`` is uint8 (k, j, i) on the image's grid, None without one; ``warnings`` are about it. ``patient`` is as
-    in :class:`LiverSegLib.batch.record.CaseRecord`, ``seconds`` how long loading took.
+    ``reference`` is uint8 (k, j, i) on the image's grid, None without one; ``warnings`` are about both.
+    ``patient`` is as in :class:`LiverSegLib.batch.record.CaseRecord`, ``seconds`` how long loading took.
     """
 
     case: Case
@@ -108,7 +109,7 @@ def load_case(case: Case, options: BatchOptions) -> LoadedCase:
         reference, warnings = reference_on_grid(*files.read_labels(case.reference), ct.hu.shape, ct.affine)
     patient = _patient(case) if options.patient_data else {}
     digest = case.input_digest()
-    return LoadedCase(case, ct, digest, reference, tuple(warnings), patient, perf_counter() - started)
+    return LoadedCase(case, ct, digest, reference, (*case.warnings, *warnings), patient, perf_counter() - started)
 
 
 def segment_loaded(
@@ -149,12 +150,13 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
             drawn = picture.overlay(loaded.ct, segmentation.labels, loaded.reference)
             picture.write_png(places.enter_context(replacing(targets["picture"])), drawn)
         seconds = {**segmentation.seconds, "load": segmentation.seconds.get("load", 0.0) + loaded.seconds}
+        labels, reference = _on_their_box(segmentation.labels, loaded.reference)
         report = SegmentationReport.of(
-            replace(segmentation, seconds=seconds),
+            replace(segmentation, labels=labels, seconds=seconds),
             loaded.ct.spacing,
             input=case.source or case.name,
             output=written["segmentation"],
-            reference=loaded.reference,
+            reference=reference,
             tumour=options.tumour,
             extra_warnings=loaded.warnings,
             write_seconds=perf_counter() - started,
@@ -243,6 +245,14 @@ class ResidentSegmenter:
         return self._segmenter
 
 
+def _on_their_box(labels: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels and reference where either of them is: no measure changes, and the rest of a scan is not gone through."""
+    if reference is None:
+        return labels[box_of(labels)], None
+    box = box_of(labels | reference)
+    return labels[box], reference[box]
+
+
 def _read_ct(case: Case, force: bool) -> CTVolume:
     if case.series_uid is None:
         return files.read_ct(case.ct, force)
@@ -298,7 +308,7 @@ def _is_ours(name: str) -> bool:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, LiverSegError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return str(DeviceError(messages.OUT_OF_MEMORY))
     return messages.CASE_UNFORESEEN.format(kind=type(error).__name__, error=error)
 

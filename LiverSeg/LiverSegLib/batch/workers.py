@@ -1,8 +1,8 @@
 """Several processes on this computer: each runs one case at a time, and its death costs that case alone.
 
 The processes are started anew (spawned), so that they share nothing but a pipe each. Through it the parent sends
-cases, and the worker sends records back. When the parent is gone, however it went, the pipe breaks, and the worker
-stops as if it was cancelled.
+cases, or None when no more are wanted, and the worker sends records back. When the parent is gone, however it went, the
+pipe breaks, and the worker stops as if it was told to.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -134,16 +135,35 @@ class _Crew:
             self._give_next(worker)
 
     def dismiss(self) -> None:
-        """End all workers: they stop within a batch, since their pipes break, and are killed if they do not."""
+        """End all workers: they stop within a batch, since they are told, and are killed if they do not.
+
+        What they finish meanwhile counts: its record is on disk.
+        """
         for worker in self.workers.values():
-            worker.connection.close()
+            with suppress(OSError):
+                worker.connection.send(None)
         deadline = monotonic() + LAST_SECONDS
+        while self.workers and (left := deadline - monotonic()) > 0:
+            self._hear_the_last(left)
         for worker in self.workers.values():
-            worker.process.join(max(0.0, deadline - monotonic()))
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
+            worker.process.kill()
+            worker.process.join()
+            worker.connection.close()
         self.workers.clear()
+
+    def _hear_the_last(self, seconds: float) -> None:
+        """Wait for records of workers that were told to stop, and for their ends."""
+        for connection in wait(list(self.workers), seconds):
+            assert isinstance(connection, Connection)  # nosec B101 # for mypy
+            try:
+                message = connection.recv()
+            except (EOFError, OSError):
+                worker = self.workers.pop(connection)
+                connection.close()
+                worker.process.join(LAST_SECONDS)
+                continue
+            if isinstance(message, CaseRecord):
+                self._on_record(message)
 
     def _give_next(self, worker: _Worker) -> None:
         if self._cases:
@@ -218,10 +238,9 @@ def _work(connection: Connection, options: BatchOptions, output: Path) -> None:
 
 
 def _listen(connection: Connection, cases: SimpleQueue[Case | None], cancel: threading.Event) -> None:
-    """Take cases from the pipe as they come; when it breaks, stop the one that is being worked on."""
-    try:
-        while True:
-            cases.put(connection.recv())
-    except (EOFError, OSError):
-        cancel.set()
-        cases.put(None)
+    """Take cases from the pipe as they come; after the last, or when it breaks, stop what is being worked on."""
+    with suppress(EOFError, OSError):
+        while (case := connection.recv()) is not None:
+            cases.put(case)
+    cancel.set()
+    cases.put(None)

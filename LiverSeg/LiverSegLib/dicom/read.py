@@ -39,7 +39,9 @@ def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume
     InputError
         If the folder holds no series or several, another modality than CT, or what :func:`read_files` refuses.
     """
-    return replace(read_files(one_series(folder, force).files, force=force), name=Path(folder).resolve().name)
+    series = one_series(folder, force)
+    ct = read_files(series.files, force=force)
+    return replace(ct, name=Path(folder).resolve().name, warnings=(*series.warnings, *ct.warnings))
 
 
 def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CTVolume:

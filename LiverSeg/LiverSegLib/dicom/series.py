@@ -17,7 +17,8 @@ from .header import Header, read_header
 class Series:
     """One series and its files, sorted by path.
 
-    ``patient_key`` is a digest: equal for files of one patient, and it gives nobody's name away.
+    ``patient_key`` is a digest: equal for files of one patient, and it gives nobody's name away. ``warnings`` are
+    sentences about files that were left out and may be missing from the series.
     """
 
     uid: str
@@ -26,6 +27,7 @@ class Series:
     description: str
     frame_of_reference_uid: str
     patient_key: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class SeriesSearch:
     left_out: tuple[tuple[Path, str], ...]
 
 
+class SeveralSeries(InputError):
+    """A folder holds several series. The sentence lists their descriptions, in which a patient may be named."""
+
+
 def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
     """All CT series in a folder and the folders below it; files that are not DICOM are passed over.
 
@@ -49,7 +55,7 @@ def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
     """
     headers = list(_headers(_files_below(_checked(root))))
     return SeriesSearch(
-        tuple(_grouped(header for header in headers if not header.problem)),
+        tuple(_grouped(headers, [header for header in headers if not header.problem])),
         tuple((header.path, header.problem) for header in headers if header.problem),
     )
 
@@ -66,8 +72,10 @@ def one_series(folder: str | os.PathLike[str], force: bool = False) -> Series:
 
     Raises
     ------
+    SeveralSeries
+        If there are several.
     InputError
-        If there is no such series or several, or a file that may belong to it cannot be read.
+        If there is no such series, or a file that may belong to it cannot be read.
     """
     folder = _checked(folder)
     try:
@@ -78,10 +86,10 @@ def one_series(folder: str | os.PathLike[str], force: bool = False) -> Series:
     unreadable = [header.path for header in headers if header.is_unreadable]
     if unreadable:
         raise InputError(messages.UNREADABLE_SLICE.format(path=_and_more(unreadable)))
-    found = _grouped(header for header in headers if not header.problem or (force and header.is_other_image))
+    found = _grouped(headers, [one for one in headers if not one.problem or (force and one.is_other_image)])
     if len(found) == 1:
         return found[0]
-    raise InputError(_several(folder, found) if found else _none(folder, headers))
+    raise SeveralSeries(_several(folder, found)) if found else InputError(_none(folder, headers))
 
 
 def _checked(folder: str | os.PathLike[str]) -> Path:
@@ -105,17 +113,32 @@ def _headers(paths: Iterable[Path]) -> Iterator[Header]:
     return (header for header in map(read_header, paths) if header is not None)
 
 
-def _grouped(headers: Iterable[Header]) -> list[Series]:
+def _grouped(headers: list[Header], taken: list[Header]) -> list[Series]:
+    """The headers that were taken, by series; the others tell what a series may lack."""
     groups: dict[str, list[Header]] = {}
-    for header in headers:
+    for header in taken:
         groups.setdefault(header.series_uid, []).append(header)
-    return [_series(uid, groups[uid]) for uid in sorted(groups)]
+    kept = {header.path for header in taken}
+    others = [header for header in headers if header.path not in kept]
+    return [_series(uid, groups[uid], others) for uid in sorted(groups)]
 
 
-def _series(uid: str, headers: list[Header]) -> Series:
+def _series(uid: str, headers: list[Header], others: list[Header]) -> Series:
     first = headers[0]
     files = tuple(header.path for header in headers)
-    return Series(uid, files, first.modality, first.description, first.frame_of_reference_uid, first.patient_key)
+    warnings = tuple(_missing(uid, {path.parent for path in files}, others))
+    identity = (first.modality, first.description, first.frame_of_reference_uid, first.patient_key)
+    return Series(uid, files, *identity, warnings)
+
+
+def _missing(uid: str, folders: set[Path], others: list[Header]) -> Iterator[str]:
+    """What may be missing from a series: files that carry its UID, and those in its folders that tell no UID."""
+    reasons = Counter(header.problem for header in others if header.series_uid == uid)
+    if reasons:
+        yield messages.LEFT_OUT_OF_SERIES.format(reasons=_counted(reasons))
+    unreadable = sum(header.is_unreadable and header.path.parent in folders for header in others)
+    if unreadable:
+        yield messages.UNREADABLE_BESIDE_SERIES.format(count=unreadable)
 
 
 def _several(folder: Path, found: list[Series]) -> str:
@@ -139,7 +162,11 @@ def _none(folder: Path, headers: list[Header]) -> str:
         modality = ", ".join(name or messages.UNKNOWN for name in others)
         return messages.WRONG_MODALITY.format(folder=folder, modality=modality)
     reasons = Counter(header.problem for header in headers)
-    return messages.NO_CT_SLICES.format(folder=folder, reasons=", ".join(f"{n} × {why}" for why, n in reasons.items()))
+    return messages.NO_CT_SLICES.format(folder=folder, reasons=_counted(reasons))
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(f"{count} × {why}" for why, count in reasons.items())
 
 
 def _and_more(paths: list[Path]) -> str:
