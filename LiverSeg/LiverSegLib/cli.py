@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from . import __version__, messages
 from .atomic import check_writable, replacing
-from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError
+from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -364,7 +364,7 @@ def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
         traceback.print_exception(error, file=sys.stderr)
-    if isinstance(error, MemoryError):
+    if not isinstance(error, LiverSegError) and is_out_of_memory(error):
         error = DeviceError(messages.OUT_OF_MEMORY)
     if isinstance(error, LiverSegError):
         print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)

@@ -2,6 +2,10 @@
 
 from . import messages
 
+# What libraries say in words when memory runs out: CUDA and Apple, PyTorch's allocator for the CPU, and oneDNN, which
+# computes convolutions on the CPU and does not tell why it could not get ready for one.
+OUT_OF_MEMORY_WORDS = ("out of memory", "allocate memory", "could not create a primitive")
+
 
 class LiverSegError(Exception):
     """Base of all errors that a user can meet; ``str(error)`` is one sentence fit to be shown as it is.
@@ -55,3 +59,8 @@ class Cancelled(LiverSegError):
 
     def __init__(self, message: str = messages.CANCELLED) -> None:
         super().__init__(message)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the computer or of a GPU, whoever says so."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY_WORDS)

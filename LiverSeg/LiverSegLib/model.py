@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from . import messages
-from .errors import ModelError
+from .errors import ModelError, is_out_of_memory
 from .network import UNet
 from .weights import read_tensors
 
@@ -129,9 +129,9 @@ class LiverModel:
             weights = read_tensors(content)
             network = _network_without_values(card, len(content))
             network.load_state_dict(weights)
-        except MemoryError:
-            raise
         except Exception as error:  # whatever PyTorch raises for a file that is not ours
+            if is_out_of_memory(error):
+                raise
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
         return cls(network.eval(), card)
 

@@ -17,7 +17,7 @@ from .answer import Answer
 from .confidence import SelfAgreement, expected_dice
 from .course import Course, Progress
 from .devices import choose_device, half_precision
-from .errors import DeviceError
+from .errors import DeviceError, is_out_of_memory
 from .grid import pad_to_multiple
 from .inference import FoundMargins, StackInference
 from .margins import LARGEST_MARGIN
@@ -83,7 +83,7 @@ class Segmenter:
     ModelError
         If the bundled model is damaged.
     DeviceError
-        If the device does not exist.
+        If the device does not exist, or the CPU has too little memory.
     """
 
     def __init__(self, model: LiverModel | None = None, device: str = "auto", everywhere: bool = False) -> None:
@@ -93,10 +93,13 @@ class Segmenter:
         self.device, self.device_warnings = choose_device(device)
         try:
             self._network = self._network_on(self.device)
-        except RuntimeError as error:
-            if self.device.type == "cpu":
+        except (RuntimeError, MemoryError) as error:
+            if self.device.type != "cpu":
+                self.move_to_cpu(error)
+            elif is_out_of_memory(error):
+                raise DeviceError(messages.OUT_OF_MEMORY) from error
+            else:
                 raise
-            self.move_to_cpu(error)
         self._load_seconds = perf_counter() - started
 
     def segment(
@@ -164,7 +167,7 @@ class Segmenter:
 
     def move_to_cpu(self, error: Exception) -> None:
         """Continue on the CPU, after the GPU failed with this error; every further result says so."""
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
         else:
             warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
@@ -248,7 +251,7 @@ class _Run:
                 batch_size = self._batch_size_after(error, batch_size)
 
     def _batch_size_after(self, error: Exception, batch_size: int) -> int:
-        out_of_memory = _is_out_of_memory(error)
+        out_of_memory = is_out_of_memory(error)
         if out_of_memory and batch_size > 1:
             return batch_size // 2
         if self.segmenter.device.type != "cpu":
@@ -321,10 +324,3 @@ def fold_batch_norm(network: UNet) -> UNet:
                 block[position] = fuse_conv_bn_eval(convolution, normalisation)
                 block[position + 1] = nn.Identity()
     return folded
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # CUDA has a class of its own; the CPU's and Apple's allocators raise RuntimeError and say it in words.
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    return "out of memory" in str(error) or "allocate memory" in str(error)

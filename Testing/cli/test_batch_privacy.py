@@ -118,6 +118,18 @@ def test_no_file_and_no_line_of_a_batch_tells_who_the_patients_are(run: Run, exp
     assert {name: secrets for name, secrets in told.items() if secrets} == {}
 
 
+def test_a_row_whose_folder_holds_several_series_says_how_to_choose_and_names_nobody(
+    run: Run, a_slab: Phantom, tmp_path: Path
+) -> None:
+    for part in ("a", "b"):
+        save(a_series(a_slab, PATIENTS[1]), tmp_path / "Üxküll", part)
+    (tmp_path / "cases.csv").write_text("name,ct\nfirst,Üxküll\n", encoding="utf-8")
+    outcome = run("batch", tmp_path / "cases.csv", "-o", tmp_path / "out")
+    assert "first holds several CT series; choose one by its SeriesInstanceUID" in outcome.output
+    told = {name: found_in(content, SECRETS) for name, content in contents(tmp_path / "out")}
+    assert {name: secrets for name, secrets in told.items() if secrets} == {}
+
+
 def test_debugging_a_batch_tells_no_more(run: Run, export: Path, tmp_path: Path) -> None:
     outcome = run("batch", export, "-o", tmp_path / "out", "--threads", 1, "--no-pictures", "--debug")
     assert found_in(said(outcome), (*SECRETS, *STUDY_DATES)) == set()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from LiverSegLib.errors import LiverSegError
 from Testing.faults.processes import OLD
-from Testing.faults.writers import WRITERS
+from Testing.faults.writers import ALL_WRITERS
 
 HALF = 200
 
@@ -60,7 +60,7 @@ def stop(kind: str, moment: str, folder: Path) -> dict[str, int | str]:
     if process == 0:
         MOMENTS[moment]()
         try:
-            WRITERS[kind](target)
+            ALL_WRITERS[kind](target)
             os.write(said, b"written")
         except LiverSegError as error:
             os.write(said, str(error).encode())
@@ -73,10 +73,10 @@ def stop(kind: str, moment: str, folder: Path) -> dict[str, int | str]:
 
 def main(folder: Path) -> None:
     """Every kind at every moment."""
-    for kind, write in WRITERS.items():  # whole ones as well: what a first write needs is loaded then
+    for kind, write in ALL_WRITERS.items():  # whole ones as well: what a first write needs is loaded then
         (folder / "whole" / kind).parent.mkdir(parents=True, exist_ok=True)
         write(folder / "whole" / kind)
-    print(json.dumps({f"{kind} {moment}": stop(kind, moment, folder) for kind in WRITERS for moment in MOMENTS}))
+    print(json.dumps({f"{kind} {moment}": stop(kind, moment, folder) for kind in ALL_WRITERS for moment in MOMENTS}))
 
 
 if __name__ == "__main__":

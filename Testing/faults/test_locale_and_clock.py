@@ -15,12 +15,13 @@ from LiverSegLib.cli import main
 from Testing.faults.processes import python
 from Testing.faults.writers import WRITERS
 
-# Writes each kind of file, and proves first that the language was really taken.
+# Writes each kind of file, and proves first that the language was really taken, and at last that it was left alone.
 SCRIPT = """
 import locale, sys
 from pathlib import Path
 locale.setlocale(locale.LC_ALL, "")
 assert locale.localeconv()["decimal_point"] == sys.argv[1], locale.localeconv()["decimal_point"]
+language = locale.setlocale(locale.LC_ALL)
 from LiverSegLib import files
 from Testing.faults.writers import AFFINE, LABELS, WRITERS
 import numpy
@@ -31,7 +32,9 @@ for kind, write in WRITERS.items():
         labels, affine = files.read_labels(path)
         assert (labels == LABELS).all() and numpy.allclose(affine, AFFINE), kind
 from LiverSegLib.cli import main
-sys.exit(main(["segment", sys.argv[3], "-o", str(Path(sys.argv[2]) / "Größe.seg.nrrd")]))
+code = main(["segment", sys.argv[3], "-o", str(Path(sys.argv[2]) / "Größe.seg.nrrd")])
+assert locale.setlocale(locale.LC_ALL) == language, "the language of the process was changed"
+sys.exit(code)
 """
 
 
@@ -89,3 +92,50 @@ def test_a_clock_that_runs_backwards_changes_no_timing(
     seconds = json.loads(report.read_text(encoding="utf-8"))["seconds"]
     assert all(0 <= took < 600 for took in seconds.values())
     assert seconds["total"] >= max(seconds.values())
+
+
+# As scanners and archives send them: uncompressed, and compressed in ways that GDCM reads.
+DICOM_SCRIPT = """
+import locale, sys
+from pathlib import Path
+locale.setlocale(locale.LC_ALL, "")
+import numpy
+from LiverSegLib import files
+from Testing.dicom_files import WRITTEN_BY_GDCM, ExplicitVRLittleEndian, save, slices_of, stored_as
+from Testing.faults.writers import AFFINE, MORE_WRITERS
+hu = numpy.random.default_rng(0).integers(-1000, 1000, (3, 16, 16)).astype(numpy.int16)
+language = locale.setlocale(locale.LC_ALL)
+for syntax in (ExplicitVRLittleEndian, *WRITTEN_BY_GDCM):
+    folder = Path(sys.argv[1]) / syntax.name
+    save([stored_as(image, syntax) for image in slices_of(hu, AFFINE)], folder)
+    locale.setlocale(locale.LC_ALL, language)
+    ct = files.read_ct(folder)
+    assert numpy.allclose(ct.spacing, (2.5, 0.75, 0.75)), ct.spacing
+    assert locale.setlocale(locale.LC_ALL) == language, syntax.name
+for kind, write in MORE_WRITERS.items():
+    write(Path(sys.argv[1]) / kind)
+    assert locale.setlocale(locale.LC_ALL) == language, kind
+"""
+
+
+def test_dicom_is_read_and_written_in_any_language_and_leaves_it_alone(german: dict[str, str], tmp_path: Path) -> None:
+    """SimpleITK's writer of DICOM does not; see Testing/unit/test_dicom.py."""
+    finished = python("-W", "ignore", "-c", DICOM_SCRIPT, tmp_path, **german)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_in_a_batch_a_clock_that_runs_backwards_changes_no_timing_and_does_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, a_ct_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backwards = itertools.count(1.8e9, -3600.0)
+    monkeypatch.setattr(time, "time", lambda: next(backwards))
+    monkeypatch.setattr(time, "time_ns", lambda: int(next(backwards) * 1e9))
+    command = ["batch", str(a_ct_file.parent), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    [record] = (tmp_path / "out").glob("cases/*/record.json")
+    first = record.read_bytes()
+    content = json.loads(first)
+    assert 0 <= content["seconds"] < 600
+    assert all(0 <= took < 600 for took in content["report"]["seconds"].values())
+    assert main(command) == 0
+    assert record.read_bytes() == first

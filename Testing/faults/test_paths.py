@@ -13,7 +13,7 @@ import pytest
 from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import LiverSegError, OutputError
-from Testing.faults.writers import AFFINE, LABELS, WRITERS
+from Testing.faults.writers import AFFINE, ALL_WRITERS, LABELS
 
 LONG = "x" * 100
 FOLDERS = {
@@ -32,9 +32,9 @@ def a_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_every_kind_of_file_is_written(a_folder: Path, kind: str) -> None:
-    WRITERS[kind](a_folder / kind)
+    ALL_WRITERS[kind](a_folder / kind)
     assert (a_folder / kind).stat().st_size > 400
 
 
@@ -80,13 +80,13 @@ def test_an_input_whose_name_is_too_long_is_refused(tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system whose names are bytes, such as Linux")
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_a_name_that_is_no_utf_8_is_written_or_refused_in_a_sentence(tmp_path: Path, kind: str) -> None:
     """As old archives have them, in Latin-1."""
     folder = tmp_path / os.fsdecode("Müller".encode("latin-1"))
     folder.mkdir()
     try:
-        WRITERS[kind](folder / kind)
+        ALL_WRITERS[kind](folder / kind)
     except LiverSegError:
         assert os.listdir(folder) == []
     else:

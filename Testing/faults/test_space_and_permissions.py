@@ -13,7 +13,7 @@ from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import OutputError
 from Testing.faults.processes import OLD
-from Testing.faults.writers import WRITERS
+from Testing.faults.writers import ALL_WRITERS
 
 
 def fill(folder: Path) -> None:
@@ -23,13 +23,13 @@ def fill(folder: Path) -> None:
             file.write(bytes(512))
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_on_a_full_disk_a_write_says_so_and_leaves_the_old_file(a_small_disk: Path, kind: str) -> None:
     target = a_small_disk / kind
     target.write_bytes(OLD)
     fill(a_small_disk)
     with pytest.raises(OutputError, match="free some space"):
-        WRITERS[kind](target)
+        ALL_WRITERS[kind](target)
     assert target.read_bytes() == OLD
     assert set(os.listdir(a_small_disk)) == {kind, "filler"}
 
@@ -61,10 +61,10 @@ def test_a_segmentation_on_a_full_disk_ends_with_code_2_and_all_old_results(
     }
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_on_a_read_only_disk_a_write_says_so(a_read_only_disk: Path, kind: str) -> None:
     with pytest.raises(OutputError, match="Read-only file system"):
-        WRITERS[kind](a_read_only_disk / kind)
+        ALL_WRITERS[kind](a_read_only_disk / kind)
 
 
 COMMANDS: dict[str, Callable[[Path, Path], list[object]]] = {

@@ -10,14 +10,14 @@ import pytest
 from LiverSegLib.batch.find import find_cases
 from Testing.faults.processes import OLD, Ending
 from Testing.faults.stopped import MOMENTS
-from Testing.faults.writers import WRITERS
+from Testing.faults.writers import ALL_WRITERS
 
 KILLED = [moment for moment in MOMENTS if moment.startswith("killed")]
 Endings = dict[tuple[str, str], Ending]
 
 
 @pytest.mark.parametrize("moment", KILLED)
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_a_killed_write_leaves_the_old_file_whole(endings: Endings, kind: str, moment: str) -> None:
     ending = endings[kind, moment]
     assert ending.signal in (signal.SIGXFSZ, signal.SIGKILL)
@@ -25,7 +25,7 @@ def test_a_killed_write_leaves_the_old_file_whole(endings: Endings, kind: str, m
 
 
 @pytest.mark.parametrize("moment", KILLED)
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_what_a_killed_write_leaves_is_hidden_and_named_as_the_docs_say(
     endings: Endings, kind: str, moment: str
 ) -> None:
@@ -33,14 +33,14 @@ def test_what_a_killed_write_leaves_is_hidden_and_named_as_the_docs_say(
     assert leftovers and all(re.fullmatch(r"\.[0-9a-f]{8}-\w+(\.\w+)+", name) for name in leftovers)
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_a_write_goes_through_where_another_was_killed(endings: Endings, kind: str) -> None:
     target = endings[kind, "killed_in_the_middle"].target.with_name(f"again.{kind.partition('.')[2]}")
-    WRITERS[kind](target)
+    ALL_WRITERS[kind](target)
     assert target.stat().st_size > 400
 
 
-@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("kind", ALL_WRITERS)
 def test_a_write_out_of_space_says_so_and_leaves_nothing_but_the_old_file(endings: Endings, kind: str) -> None:
     ending = endings[kind, "out_of_space"]
     start = ending.target.parent / ending.target.name.partition(".")[0]

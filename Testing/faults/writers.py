@@ -15,14 +15,21 @@ import numpy as np
 import torch
 
 from LiverSegLib import files, picture
+from LiverSegLib.batch.page import write_page
+from LiverSegLib.batch.record import CaseRecord
+from LiverSegLib.dicom.measurements import write_measurements
+from LiverSegLib.dicom.segmentation import write_segmentation
 from LiverSegLib.metrics import compare
+from LiverSegLib.model import ModelCard, bundled_model_path
 from LiverSegLib.report import SegmentationReport
 from LiverSegLib.volume import CTVolume
+from Testing.dicom_files import save, slices_of
 from Training.export import export
 from Training.fit import Settings
 
 LABELS = np.random.default_rng(0).integers(0, 3, (12, 40, 40), dtype=np.uint8)
 AFFINE = np.diag((0.75, 0.75, 2.5, 1.0))
+CARD = ModelCard.read(bundled_model_path().with_suffix(".json"))
 REPORT = SegmentationReport(
     input="ct.nii.gz",
     output="liver.nii.gz",
@@ -78,3 +85,47 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "overlay.png": overlay,
     "model.pt": model,
 }
+
+
+def segmentation(path: Path) -> None:
+    """A DICOM SEG."""
+    write_segmentation(path, LABELS, a_series(), CARD)
+
+
+def measurements(path: Path) -> None:
+    """A DICOM report, of a DICOM SEG that is there."""
+    write_measurements(path, a_dicom_seg(), a_series(), CARD, 1234.5, 5.0)
+
+
+def page(path: Path) -> None:
+    """What a browser shows of a batch."""
+    write_page(path, [CaseRecord("ct", "ct.nii.gz", "done", report=REPORT.to_dict())], "Livers")
+
+
+@cache
+def a_series() -> tuple[Path, ...]:
+    """The files of a CT of the size of the labels."""
+    return tuple(save(slices_of(LABELS.astype(np.int16), AFFINE), Path(a_dicom_folder().name, "series")))
+
+
+@cache
+def a_dicom_seg() -> Path:
+    """A DICOM SEG of that CT."""
+    path = Path(a_dicom_folder().name, "seg.dcm")
+    segmentation(path)
+    return path
+
+
+@cache
+def a_dicom_folder() -> TemporaryDirectory:
+    """Removed when the process ends."""
+    return TemporaryDirectory()
+
+
+# These hold a time or an identifier of their own, or cannot be read as labels or an image: no two of them are equal.
+MORE_WRITERS: dict[str, Callable[[Path], None]] = {
+    "segmentation.dcm": segmentation,
+    "measurements.dcm": measurements,
+    "index.html": page,
+}
+ALL_WRITERS = WRITERS | MORE_WRITERS

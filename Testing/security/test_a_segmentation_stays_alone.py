@@ -12,6 +12,7 @@ import pytest
 
 from LiverSegLib import files
 from LiverSegLib.phantom import make_phantom
+from Testing.dicom_files import save, slices_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +67,10 @@ def test_a_batch_stays_alone(tmp_path: Path) -> None:
 
 def test_a_socket_would_be_noticed() -> None:
     assert asked_of_the_system("connect") == (0, ["socket.__new__"])
+
+
+def test_a_dicom_series_and_its_dicom_seg_stay_alone(tmp_path: Path) -> None:
+    phantom = make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0))
+    save(slices_of(phantom.ct.hu, phantom.ct.affine), tmp_path / "series")
+    outputs = ["-o", tmp_path / "liver.dcm", "--measurements", tmp_path / "sr.dcm"]
+    assert asked_of_the_system("segment", tmp_path / "series", *outputs) == (0, [])

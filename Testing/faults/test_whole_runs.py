@@ -1,0 +1,88 @@
+"""A whole run that is killed between its files, runs short of memory, or is not the only one with its output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from LiverSegLib import files, messages
+from Testing.faults.processes import OLD, python
+from Testing.faults.whole_runs import FAULTS, MEGABYTES, OUTPUTS, TOGETHER
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs a system with a limit for memory, such as Linux")
+
+KILLED = [name for name in FAULTS if name.startswith("killed")]
+Endings = dict[str, dict[str, Any]]
+# A sentence of one line, with the next step.
+TOO_LITTLE_MEMORY = f"liverseg: error: {messages.OUT_OF_MEMORY}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def endings(folder: Path, a_ct_file: Path) -> Endings:
+    finished = python("-m", "Testing.faults.whole_runs", a_ct_file, folder)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def assert_old_or_whole(folder: Path) -> int:
+    """How many of the files are new."""
+    new = {name for name in OUTPUTS if (folder / name).read_bytes() != OLD}
+    if "liver.nii.gz" in new:
+        assert files.read_labels(folder / "liver.nii.gz")[0].any()
+    if "report.json" in new:
+        assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["liver_volume_ml"] > 0
+    if "overlay.png" in new:
+        with Image.open(folder / "overlay.png") as drawn:
+            drawn.load()  # complains of a truncated file
+    return len(new)
+
+
+@pytest.mark.parametrize("fault", KILLED)
+def test_a_run_that_is_killed_leaves_each_file_old_or_whole(endings: Endings, folder: Path, fault: str) -> None:
+    assert endings[fault]["signal"] == signal.SIGKILL
+    new = assert_old_or_whole(folder / fault)
+    assert new == max(0, KILLED.index(fault) - len(OUTPUTS))
+    leftovers = set(os.listdir(folder / fault)) - set(OUTPUTS)
+    assert all(re.fullmatch(r"\.[0-9a-f]{8}-.+", name) for name in leftovers)
+
+
+@pytest.mark.parametrize("megabytes", MEGABYTES)
+def test_with_too_little_memory_a_run_ends_in_a_sentence_with_the_old_files(
+    endings: Endings, folder: Path, megabytes: int
+) -> None:
+    ending = endings[f"{megabytes} MB"]
+    new = assert_old_or_whole(folder / f"{megabytes} MB")
+    assert set(os.listdir(folder / f"{megabytes} MB")) == set(OUTPUTS)
+    if ending["code"] == 0:
+        assert new == len(OUTPUTS)
+    elif ending["signal"] == signal.SIGSEGV:
+        # At some limits oneDNN, which computes the convolutions, gets no memory for its own use and does not look.
+        assert new == 0
+    else:
+        assert (ending["signal"], ending["code"], ending["said"], new) == (0, 2, TOO_LITTLE_MEMORY, 0)
+
+
+def test_most_of_the_limits_that_are_too_narrow_end_in_the_sentence(endings: Endings) -> None:
+    ended = [endings[f"{megabytes} MB"] for megabytes in MEGABYTES]
+    assert ended[-1]["code"] == 0
+    failed = [ending for ending in ended if ending["code"] != 0]
+    assert sum(ending["said"] == TOO_LITTLE_MEMORY for ending in failed) > len(failed) / 2
+
+
+def test_several_runs_with_one_output_leave_the_whole_result_of_one_of_them(endings: Endings, folder: Path) -> None:
+    assert [endings[f"together {number}"]["code"] for number in range(TOGETHER)] == [0] * TOGETHER
+    assert assert_old_or_whole(folder / "together") == len(OUTPUTS)
+    assert set(os.listdir(folder / "together")) == set(OUTPUTS)
