@@ -14,6 +14,8 @@ from .volume import CTVolume
 # Slices are looked at this far from one to the next, in blocks of pixels of this size.
 SLICE_STEP_MM = 12.0
 BLOCK_MM = 5.0
+# Of a block, one pixel so far from the next tells enough.
+PIXEL_STEP_MM = 2.0
 # Above the darkest value, which is air, clipped or not; fat and lungs' vessels lie above it, foam of tables does not.
 ABOVE_AIR_HU = 20.0
 # Kept around the body. The network sees further, but what it sees there is air or nothing.
@@ -39,12 +41,14 @@ class Body:
 
     def __init__(self, stack: CTVolume, window_hu: tuple[float, float]) -> None:
         self._step = max(1, int(SLICE_STEP_MM / stack.spacing[0]))
-        sampled = stack.hu[:: self._step]
-        block_mm = max(BLOCK_MM, *stack.spacing[1:])
+        row_step, column_step = (max(1, int(PIXEL_STEP_MM / mm)) for mm in stack.spacing[1:])
+        sampled = stack.hu[:: self._step, ::row_step, ::column_step]
+        spacing = stack.spacing[1] * row_step, stack.spacing[2] * column_step
+        block_mm = max(BLOCK_MM, *spacing)
         air_hu = float(max(window_hu[0], min(int(hu.min()) for hu in sampled)))
         # Windowed, so that neither metal nor padding weighs more than what the network sees of it.
         threshold = float(window(torch.tensor(air_hu + ABOVE_AIR_HU), window_hu))
-        blocks = [_blocks(hu, stack.spacing[1:], block_mm, window_hu) > threshold for hu in sampled]
+        blocks = [_blocks(hu, spacing, block_mm, window_hu) > threshold for hu in sampled]
         body = ndimage.binary_opening(np.stack(blocks), _OPENING)
         self._rows, self._columns = body.any(axis=2), body.any(axis=1)
         self._around = int(np.ceil(AROUND_MM / block_mm))

@@ -128,12 +128,14 @@ class LiverModel:
         try:
             weights = read_tensors(content)
             network = _network_without_values(card, len(content))
-            network.load_state_dict(weights)
+            # Takes the tensors themselves: memory made ready for a copy would cost as long as all the rest, since
+            # PyTorch then imports its symbolic mathematics.
+            network.load_state_dict(weights, assign=True)
         except Exception as error:  # whatever PyTorch raises for a file that is not ours
             if is_out_of_memory(error):
                 raise
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
-        return cls(network.eval(), card)
+        return cls(network.float().eval(), card)
 
 
 def bundled_model_path() -> Path:
@@ -153,7 +155,7 @@ def _read_weights(path: Path) -> bytes:
 
 
 def _network_without_values(card: ModelCard, file_bytes: int) -> UNet:
-    """The network that a card describes, to be filled from a file of so many bytes.
+    """The network that a card describes, to be given the tensors of a file of so many bytes.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def _network_without_values(card: ModelCard, file_bytes: int) -> UNet:
         network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
     if sum(values.numel() for values in network.state_dict().values()) * LEAST_BYTES_OF_A_VALUE > file_bytes:
         raise ValueError("the card describes a larger network than the file holds")
-    return network.to_empty(device="cpu")
+    return network
 
 
 def _is_count(value: object) -> bool:

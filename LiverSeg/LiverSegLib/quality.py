@@ -53,10 +53,11 @@ def check_input(ct: CTVolume, force: bool = False) -> list[str]:
         ``force`` as well, if the image is larger than any patient or its voxels are too small for any scanner.
     """
     _check_size(ct)
-    error = _why_not_hu(ct)
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    error = _why_not_hu(ct, lowest, highest)
     if error and not force:
         raise InputError(error)
-    return [error] * bool(error) + _warn_of_picture(ct) + _warn_of_geometry(ct)
+    return [error] * bool(error) + _warn_of_picture(ct, lowest, highest) + _warn_of_geometry(ct)
 
 
 def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
@@ -95,14 +96,13 @@ def _check_size(ct: CTVolume) -> None:
         )
 
 
-def _why_not_hu(ct: CTVolume) -> str:
+def _why_not_hu(ct: CTVolume, lowest: int, highest: int) -> str:
     """One sentence if the values cannot be HU, else an empty one."""
-    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
     values = {"name": ct.name, "lowest": lowest, "highest": highest}
     if highest - lowest < _SMALLEST_SPAN_HU:
         return messages.SPAN_TOO_SMALL.format(**values)
     sample = _sample(ct.hu)
-    if _can_be_hu(sample) or _is_8_bit(ct):
+    if _can_be_hu(sample) or _is_8_bit(lowest, highest):
         return ""
     if _can_be_hu_stored_with_offset(sample):
         return messages.STORED_WITH_OFFSET.format(**values, offset=STORED_OFFSET_HU)
@@ -129,8 +129,8 @@ def _can_be_hu_stored_with_offset(sample: np.ndarray) -> bool:
     return _can_be_hu(hu) and bool(tissue > between_lung_and_fat)
 
 
-def _is_8_bit(ct: CTVolume) -> bool:
-    return bool(ct.hu.min() >= 0 and ct.hu.max() <= 255)
+def _is_8_bit(lowest: int, highest: int) -> bool:
+    return lowest >= 0 and highest <= 255
 
 
 def _sample(hu: np.ndarray) -> np.ndarray:
@@ -140,8 +140,8 @@ def _sample(hu: np.ndarray) -> np.ndarray:
     return hu[tuple(slice(None, None, min(step, max(1, n // 8))) for n in hu.shape)].astype(np.int32)
 
 
-def _warn_of_picture(ct: CTVolume) -> list[str]:
-    if not _is_8_bit(ct) or ct.hu.max() - ct.hu.min() < _SMALLEST_SPAN_HU:
+def _warn_of_picture(ct: CTVolume, lowest: int, highest: int) -> list[str]:
+    if not _is_8_bit(lowest, highest) or highest - lowest < _SMALLEST_SPAN_HU:
         return []
     return [messages.EIGHT_BIT.format(name=ct.name)]
 
