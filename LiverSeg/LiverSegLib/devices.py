@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 
 from . import messages
@@ -46,20 +44,13 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def autocast_dtype(device: torch.device) -> torch.dtype | None:
-    """The half-precision type that this device computes fast in, or None for float32."""
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The type in which this device runs a network fastest: one of half precision where it has the instructions."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "cpu" and _cpu_has_bfloat16():
         return torch.bfloat16
-    return None
-
-
-def half_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Within it, the network computes in the half-precision type of the device, if that is faster there."""
-    dtype = autocast_dtype(device)
-    # Some devices know no autocast at all, not even one that is switched off.
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+    return torch.float32
 
 
 def _named_device(name: str) -> torch.device:
@@ -84,9 +75,9 @@ def _kernel_failure(device: torch.device) -> str | None:
     if device.type == "cpu":
         return None
     try:
-        image = torch.ones(1, 1, 8, 8, device=device)
-        with half_precision(device):
-            answer = torch.nn.functional.conv2d(image, torch.ones(1, 1, 3, 3, device=device))
+        image, kernel = (torch.ones(1, 1, size, size, device=device) for size in (8, 3))
+        dtype = fast_dtype(device)
+        answer = torch.nn.functional.conv2d(image.to(dtype), kernel.to(dtype))
         total = answer.float().sum().item()  # waits for the kernel: only now is a failure known
     except (RuntimeError, AssertionError, torch.cuda.DeferredCudaCallError) as error:
         return str(error).splitlines()[0]

@@ -17,7 +17,7 @@ from .course import Course
 from .grid import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
 from .margins import LARGEST_MARGIN, class_margins, smooth_through_slices, smoothing_reach
 from .prepared import PreparedSlices, size_of
-from .search import Search, batches
+from .search import Search, batches, even_batches
 from .volume import CTVolume
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ class StackInference:
             return [range(self._search.count)]
         first_look = self._search.first_look
         left = len(first_look) + self._search.usual_count * len(self._views)
-        for first in range(0, len(first_look), self._batch_size):
-            batch = first_look[first : first + self._batch_size]
+        for batch in even_batches(first_look, self._batch_size):
             # Each with the body that is there: legs and neck are narrow.
             self._look_at(batch, 0, [range(batch[0], batch[-1] + 1)], len(batch) / left)
             left -= len(batch)
@@ -190,9 +189,10 @@ class StackInference:
         self, prepared: PreparedSlices, positions: Sequence[int], begin: float, length: float
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Some slices and the network's log-odds of them, batch by batch."""
-        for first in range(0, len(positions), self._batch_size):
-            self._course.report(begin + length * first / len(positions), messages.FINDING_LIVER)
-            batch = positions[first : first + self._batch_size]
+        done = 0
+        for batch in even_batches(positions, self._batch_size):
+            self._course.report(begin + length * done / len(positions), messages.FINDING_LIVER)
+            done += len(batch)
             images = prepared.stacks(batch)
             self._course.lap("preprocess")
             margins = class_margins(self._segmenter.logits(images))[:, : self._odds]

@@ -6,7 +6,7 @@ Numbers only: what is looked at, and with what, is the matter of :mod:`LiverSegL
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -110,3 +110,10 @@ def batches(ranges: Iterable[range], size: int) -> Iterator[range]:
     for found in ranges:
         for first in range(found.start, found.stop, size):
             yield range(first, min(first + size, found.stop))
+
+
+def even_batches(positions: Sequence[int], largest: int) -> Iterator[Sequence[int]]:
+    """Slices in as few batches as may be, of about the same size: what each batch costs by itself is paid rarely."""
+    count = math.ceil(len(positions) / largest)
+    for number in range(count):
+        yield positions[len(positions) * number // count : len(positions) * (number + 1) // count]

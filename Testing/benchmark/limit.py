@@ -21,10 +21,10 @@ def measure(device: str = "auto", seconds: float = 0.5) -> dict[str, Any]:
     """
     import torch
 
-    from LiverSegLib.devices import autocast_dtype, choose_device
+    from LiverSegLib.devices import choose_device, fast_dtype
 
     chosen, _ = choose_device(device)
-    used = autocast_dtype(chosen) or torch.float32
+    used = fast_dtype(chosen)
     dtypes = {torch.float32: None, (torch.bfloat16 if used is torch.float32 else used): None}
     convolutions = [
         {"precision": _name(dtype), "channels": channels, "pixels": pixels, "gflops": rate}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from LiverSegLib.cli import main
+from LiverSegLib.devices import fast_dtype
 from LiverSegLib.errors import is_out_of_memory
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import Segmenter
@@ -31,6 +32,7 @@ def a_segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
 
     monkeypatch.setattr(torch.Tensor, "to", stay)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(torch.device("cpu")))
     monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
     return Segmenter(device="cuda:0")
 

@@ -92,7 +92,7 @@ def test_no_failure_of_a_gpu_gets_through(
 def test_a_gpu_that_computes_nonsense_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     ones = torch.ones
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr("LiverSegLib.devices.autocast_dtype", lambda device: None)
+    monkeypatch.setattr("LiverSegLib.devices.fast_dtype", lambda device: torch.float32)
     monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))  # a GPU made of the CPU
     assert usable_devices() == ["cpu", "cuda:0"]
     monkeypatch.setattr(torch, "ones", lambda *size, device: torch.zeros(*size))

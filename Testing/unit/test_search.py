@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.search import BEYOND_MM, LEAST_AREA_MM2, NEAR_END_MM, Search, batches, joined
+from LiverSegLib.search import BEYOND_MM, LEAST_AREA_MM2, NEAR_END_MM, Search, batches, even_batches, joined
 
 LIVER_MM2 = 15_000.0
 
@@ -117,3 +117,12 @@ def test_joined_ranges_and_their_batches_hold_the_same_slices_once_and_in_order(
     parts = list(batches(joined(ranges), size))
     assert [position for part in parts for position in part] == expected
     assert all(1 <= len(part) <= size for part in parts)
+
+
+@given(st.lists(st.integers(0, 1000), max_size=60), st.integers(1, 13))
+def test_even_batches_hold_all_slices_in_order_and_differ_by_one_at_most(positions: list[int], largest: int) -> None:
+    parts = list(even_batches(positions, largest))
+    assert [position for part in parts for position in part] == positions
+    sizes = {len(part) for part in parts}
+    assert not sizes or (1 <= max(sizes) <= largest and max(sizes) - min(sizes) <= 1)
+    assert len(parts) == -(-len(positions) // largest)

@@ -120,7 +120,7 @@ def test_no_slice_is_given_to_the_network_twice(model: LiverModel, trunk: CTVolu
     seen: list[bytes] = []
 
     def network(images: torch.Tensor) -> torch.Tensor:
-        seen.extend(image[image > 0.6].numpy().tobytes() for image in images[:, images.shape[1] // 2])
+        seen.extend(image[image > 0.6].float().numpy().tobytes() for image in images[:, images.shape[1] // 2])
         return counter(images)
 
     segmenter._network = network

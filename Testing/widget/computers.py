@@ -17,6 +17,7 @@ def segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch, change: Callable) -> Cal
     """Factory of real segmenters that believe the CPU to be cuda:0; ``change`` is given the network and replaces it."""
     import torch
 
+    from LiverSegLib.devices import fast_dtype
     from LiverSegLib.segmenter import BATCH_SIZE, Segmenter
 
     to = torch.Tensor.to
@@ -30,6 +31,8 @@ def segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch, change: Callable) -> Cal
         return segmenter
 
     monkeypatch.setattr(torch.Tensor, "to", stay)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(torch.device("cpu")))
     monkeypatch.setitem(BATCH_SIZE, "cuda", 4)
     monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
     return make

@@ -8,10 +8,9 @@ from statistics import median_low
 from time import perf_counter
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from LiverSegLib.devices import autocast_dtype
+from LiverSegLib.devices import fast_dtype
 from LiverSegLib.files import read_ct
 from LiverSegLib.segmenter import Segmentation, Segmenter
 from LiverSegLib.volume import CTVolume
@@ -49,7 +48,7 @@ class TimedSegmenter(Segmenter):
     @property
     def precision(self) -> str:
         """What the network computes in."""
-        return str(autocast_dtype(self.device) or torch.float32).removeprefix("torch.")
+        return str(fast_dtype(self.device)).removeprefix("torch.")
 
 
 def measure(make: Callable[[], TimedSegmenter], ct_path: str, runs: int) -> Measurement:
