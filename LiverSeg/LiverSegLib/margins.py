@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # A network that sees slice by slice flickers from one to the next. On the validation scans, smoothing by 3 mm changed
 # the mean Dice by less than 0.001 and brought results on different grids of one patient closer together.
@@ -21,7 +22,9 @@ def class_margins(logits: Tensor) -> Tensor:
     their sum still counts.
     """
     background, liver, tumour = logits.unbind(1)
-    return torch.stack((torch.logaddexp(liver, tumour) - background, tumour - liver), dim=1)
+    tumour_odds = tumour - liver
+    # softplus(t - l) + l is the logarithm of the sum of both exponentials, and much faster than logaddexp.
+    return torch.stack((functional.softplus(tumour_odds) + liver - background, tumour_odds), dim=1)
 
 
 def labels_from_margins(margins: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ _FACES = ndimage.generate_binary_structure(3, 1)
 _IN_SLICE = _FACES.copy()
 _IN_SLICE[[0, 2]] = False
 
+# What a pixel of a slice is.
+_LIVER, _OUTSIDE, _SMALL_HOLE, _LARGE_HOLE = range(4)
+
 
 def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Keep the liver's large pieces and fill their holes.
@@ -58,18 +61,24 @@ def _large_pieces(liver: np.ndarray) -> np.ndarray:
 
 def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:
     """Background that the liver encloses in 3D, or in its slice if the hole there is small; bool (k, j, i)."""
-    background = np.pad(~liver, 1, constant_values=True)
-    # The small ones first: without a narrow way out, what lies behind it is enclosed, too.
-    rooms, _ = ndimage.label(background & ~_small_holes_in_slices(background, pixel_mm2), _FACES)
-    outside = rooms == rooms[0, 0, 0]
-    return (background & ~outside)[1:-1, 1:-1, 1:-1]
+    # All around each slice there is background that is no hole.
+    rooms, _ = ndimage.label(np.pad(~liver, 1, constant_values=True), _IN_SLICE)
+    kind = np.full(rooms.max() + 1, _LARGE_HOLE, dtype=np.uint8)
+    kind[np.bincount(rooms.ravel()) * pixel_mm2 < SMALL_HOLE_MM2] = _SMALL_HOLE
+    kind[rooms[:, 0, 0]] = _OUTSIDE
+    kind[0] = _LIVER
+    kinds = kind[rooms]
+    holes = kinds == _SMALL_HOLE
+    if _LARGE_HOLE in kind:
+        # Without the small ones: what lies behind a narrow way out is enclosed, too.
+        holes |= _enclosed(kinds == _LARGE_HOLE, kinds == _OUTSIDE)
+    return holes[1:-1, 1:-1, 1:-1]
 
 
-def _small_holes_in_slices(background: np.ndarray, pixel_mm2: float) -> np.ndarray:
-    """Holes smaller than :data:`SMALL_HOLE_MM2`; all around each slice there is background that is not a hole."""
-    rooms, _ = ndimage.label(background, _IN_SLICE)
-    small = np.bincount(rooms.ravel()) * pixel_mm2 < SMALL_HOLE_MM2
-    outside_of_slices = rooms[:, 0, 0]
-    small[outside_of_slices] = False
-    small[0] = False
-    return small[rooms]
+def _enclosed(holes: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Those holes of slices from which no way leads outside through the slices above or below; bool (k, j, i)."""
+    pieces, count = ndimage.label(holes, _FACES)
+    enclosed = np.ones(count + 1, dtype=bool)
+    enclosed[0] = False
+    enclosed[pieces[1:][outside[:-1]]] = enclosed[pieces[:-1][outside[1:]]] = False
+    return enclosed[pieces]

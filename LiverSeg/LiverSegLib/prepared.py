@@ -55,7 +55,7 @@ class PreparedSlices:
         needed = torch.cat((below, above)).unique()
         slices = torch.stack(self._prepared(needed.tolist()))
         below, above = (torch.searchsorted(needed, wanted).to(self._device) for wanted in (below, above))
-        return torch.lerp(slices[below], slices[above], weight.to(self._device)[..., None, None])
+        return slices[below].lerp_(slices[above], weight.to(self._device)[..., None, None])
 
     def _prepared(self, positions: list[int]) -> list[Tensor]:
         missing = [position for position in positions if position not in self._slices]
@@ -72,8 +72,10 @@ class PreparedSlices:
             # From ordinary memory the copy would wait for the batch that the GPU still works on.
             hu = hu.pin_memory()
         hu = hu.to(self._device, non_blocking=True)
-        slices = to_model_spacing(window(hu.float(), self._window_hu), self._stack.spacing[1:], self._pixel_mm)
-        return slices[(slice(None), *self._crop)].contiguous()
+        # Clipped on the input's pixels, as in training, but scaled on the few that are left.
+        clipped = hu.float().clamp_(*self._window_hu)
+        slices = to_model_spacing(clipped, self._stack.spacing[1:], self._pixel_mm)
+        return window(slices[(slice(None), *self._crop)], self._window_hu)
 
 
 def size_of(stack: CTVolume, pixel_mm: float) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -280,6 +281,27 @@ def test_the_next_case_is_read_while_the_network_works(run, monkeypatch: pytest.
     monkeypatch.setattr(pipeline, "load_case", load_and_tell)
     monkeypatch.setattr(pipeline, "segment_loaded", segment_after)
     assert run().done == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority for each thread")
+def test_reading_and_writing_let_the_network_go_first(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    niceness: dict[str, int] = {}
+
+    def noted(stage: str) -> Callable:
+        work = getattr(pipeline, stage)
+
+        def note(*arguments):
+            niceness[stage] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            return work(*arguments)
+
+        return note
+
+    for stage in ("load_case", "segment_loaded", "write_case"):
+        monkeypatch.setattr(pipeline, stage, noted(stage))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert run().done == 5
+    behind = min(19, own + 10)
+    assert niceness == {"load_case": behind, "segment_loaded": own, "write_case": behind}
 
 
 def test_without_cases_there_is_an_empty_table(run) -> None:
