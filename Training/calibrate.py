@@ -61,7 +61,7 @@ def calibrate(rows: list[dict]) -> dict:
         "intercept": round(intercept, 4),
         "slope": round(slope, 4),
         "check_below": round(check_below, 4),
-        "left_one_patient_out": _judged(expected, dice, check_below),
+        "left_one_patient_out": {"patients": len(np.unique(patients)), **_judged(expected, dice, check_below)},
     }
 
 

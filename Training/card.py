@@ -43,7 +43,7 @@ PROTOCOLS = {
 
 def model_card(card: ModelCard, record: Path = RECORD) -> str:
     """The whole card in Markdown."""
-    held_out = _read(record / "evaluation.json")
+    held_out, joined = _read(record / "evaluation.json"), _read(record / "crossvalidation.json")
     sections = [
         _head(card),
         _data(card),
@@ -55,11 +55,12 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         "## Under degradation",
         _degradations(held_out),
         "## Cross-validation in groups of patients",
-        *_groups(_read(record / "crossvalidation.json"), ("crossvalidation",)),
+        *_folds(card, joined),
+        *_groups(joined, ("crossvalidation",)),
         "## The earlier projects' protocols",
         _protocols(_read(record / "protocols.json")),
         "## Tumours (experimental)",
-        _lesions(held_out, _read(record / "crossvalidation.json")),
+        _lesions(held_out, joined),
         "## Expected Dice",
         _calibration(card),
         "## Known failures",
@@ -158,6 +159,15 @@ def _protocol_row(ours: dict) -> tuple[str, ...]:
     return (*means, tumour, str(ours["steps"]))
 
 
+def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
+    """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
+    if joined is not None:
+        settings = card.training["settings"]
+        bundled = f"{settings['steps']} steps of {settings['batch']} slices"
+        folds = (f"{name} {run['steps']} of {run['batch']}" for name, run in sorted(joined["training"].items()))
+        yield f"A network for each fold, trained in steps of slices: {', '.join(folds)}. The bundled one had {bundled}."
+
+
 def _lesions(held_out: dict | None, crossvalidation: dict | None) -> str:
     rows = []
     for summary in (held_out, crossvalidation):
@@ -178,11 +188,13 @@ def _calibration(card: ModelCard) -> str:
     judged: Any = card.calibration["left_one_patient_out"]
     error, correlation = judged["mean_absolute_error"], judged["rank_correlation"]
     worst = "was" if judged["worst_flagged"] else "was not"
-    return f"""From the network's own log-odds, calibrated on {judged["results"]} results of patients that it had not
-seen, and judged with each patient left out of the fit: mean error {error:.3f} Dice, rank correlation {correlation:.2f}.
-Below {card.calibration["check_below"]:.3f} report and panel ask to check the result. So {judged["poor_flagged"]} of
-{judged["poor"]} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and {judged["others_flagged"]} of the
-others; the worst {worst} among them."""
+    flagged = f"{judged['poor_flagged']} of {judged['poor']}"
+    below = card.calibration["check_below"]
+    return f"""From the network's own log-odds, calibrated on {judged["results"]} results of {judged["patients"]}
+persons, clean and degraded, that the networks of the cross-validation had not seen, and judged with each left out of
+the fit: mean error {error:.3f} Dice, rank correlation {correlation:.2f}. Below {below:.3f} report and panel ask to
+check the result. So {flagged} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and
+{judged["others_flagged"]} of the others; the worst {worst} among them."""
 
 
 def _failures(card: ModelCard) -> str:

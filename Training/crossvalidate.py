@@ -41,29 +41,31 @@ def crossvalidate(
     ValueError
         If a patient was held back by two of the runs, or a run has not finished.
     """
-    rows, models = [], {}
+    rows, models, training = [], {}, {}
     for run in runs:
-        split, model = _exported(run)
+        settings, model = _exported(run)
+        split = settings.split
         measured = run / f"{part}{'_augmented' if test_time_augmentation else ''}{'_degraded' if degradations else ''}"
         if _measured_model(measured) != model.card.sha256:
             cases = with_degradations(split_cases(data, split, part), degradations)
             evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
         models[split] = model.card.sha256
+        training[split] = {"steps": settings.steps, "batch": settings.batch}
         rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
     _check_each_once(rows)
-    about = {"models": models, "part": part, "test_time_augmentation": test_time_augmentation}
+    about = {"models": models, "training": training, "part": part, "test_time_augmentation": test_time_augmentation}
     return write_results(rows, about, output)
 
 
-def _exported(run: Path) -> tuple[str, LiverModel]:
-    """The split of a finished run, and its network."""
+def _exported(run: Path) -> tuple[Settings, LiverModel]:
+    """The settings of a finished run, and its network."""
     checkpoint, weights = run / "last.ckpt", run / "liver_unet.pt"
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.from_checkpoint(state["settings"])
     if state["step"] < settings.steps:
         raise ValueError(f"{run} stands at step {state['step']} of {settings.steps}: let Training.fit finish it first.")
     export(checkpoint, weights, run.name, None)
-    return settings.split, LiverModel.load(weights)
+    return settings, LiverModel.load(weights)
 
 
 def _measured_model(measured: Path) -> str | None:

@@ -322,7 +322,7 @@ RESEARCH_USE = _("For research use; not a certified medical device.")
 RESEARCH_USE_SHORT = _("For research use")
 SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
 SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
-SUMMARY_QUALITY = _("Expected Dice: {quality:.2f}")
+SUMMARY_QUALITY = _("Quality: {quality:.2f}, the Dice to be expected")
 SUMMARY_COMPARISON = _(
     "Dice: {dice:.3f} (IoU {iou:.3f}, HD95 {hd95_mm:.1f} mm, ASSD {assd_mm:.1f} mm, "
     "volume {volume_difference_percent:+.1f} %)"

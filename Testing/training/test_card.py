@@ -18,6 +18,7 @@ CALIBRATION = {
     "slope": 1.1,
     "check_below": 0.92,
     "left_one_patient_out": {
+        "patients": 29,
         "results": 272,
         "mean_absolute_error": 0.0123,
         "rank_correlation": 0.77,
@@ -52,18 +53,20 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     rows = [a_row("ircad_e19", 0.9512), a_row("ircad_e20", 0.9734), a_row("ircad_e20", 0.9534, "streaks")]
     (tmp_path / "evaluation.json").write_text(json.dumps(summarise(rows)))
     joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
+    joined["training"] = {"fold0of4": {"steps": 1234, "batch": 6}}
     (tmp_path / "crossvalidation.json").write_text(json.dumps(joined))
     steps = {"steps": 2000, **summarise([a_row("ircad_e14", 0.8912)])["test"]}
     (tmp_path / "protocols.json").write_text(json.dumps({"protocol_b": steps}))
     text = model_card(card, tmp_path)
-    for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", "lits_004 0.911", "near 0.87 | 0.891"):
+    folds = "lits_004 0.911", "fold0of4 1234 of 6"
+    for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", *folds, "near 0.87 | 0.891"):
         assert shown in text
     assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
 
 
 def test_the_calibration_is_judged_on_patients_left_out(card: ModelCard, tmp_path: Path) -> None:
     text = model_card(replace(card, calibration=CALIBRATION), tmp_path)
-    assert "8 of\n9 results with a Dice under 0.90" in text
+    assert "8 of 9 results with a Dice under 0.90 were flagged" in text
 
 
 def test_licences_and_the_digest_of_the_weights_are_there(card: ModelCard, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_every_patient_is_measured_by_the_network_that_never_saw_them(data: Path
     }
     assert len(rows) == 4 and summary["crossvalidation"]["cases"] == 2
     assert summary["by_degradation"]["noise_doubled"]["crossvalidation"]["cases"] == 2
+    assert summary["training"]["fold1of4"] == {"steps": 4, "batch": Settings.batch}
     assert summary["models"]["fold0of4"] == LiverModel.load(runs[0] / "liver_unet.pt").card.sha256
 
 
