@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from LiverSegLib.cli import main
-from LiverSegLib.devices import fast_dtype
 from LiverSegLib.errors import is_out_of_memory
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
+from Testing.gpu import believe_in_a_gpu
 
 
 @pytest.fixture
@@ -24,16 +24,8 @@ def a_ct() -> CTVolume:
 
 @pytest.fixture
 def a_segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
-    """The bundled network; it believes its device to be a GPU, and what it sends there stays on the CPU."""
-    to = torch.Tensor.to
-
-    def stay(self: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
-        return self if torch.device("cuda:0") in arguments else to(self, *arguments, **options)
-
-    monkeypatch.setattr(torch.Tensor, "to", stay)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(torch.device("cpu")))
-    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
+    """The bundled network."""
+    believe_in_a_gpu(monkeypatch)
     return Segmenter(device="cuda:0")
 
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from LiverSegLib import messages
-from LiverSegLib.devices import fast_dtype
 from LiverSegLib.errors import Cancelled, DeviceError, InputError
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import Phantom
 from LiverSegLib.segmenter import BATCH_SIZE, Segmentation, Segmenter
 from LiverSegLib.volume import CTVolume
+from Testing.gpu import believe_in_a_gpu
 
 
 @pytest.fixture
@@ -222,16 +222,7 @@ def test_too_little_memory_for_one_slice_is_said_in_a_sentence(
 
 @pytest.fixture
 def a_segmenter_on_a_gpu(an_untrained_model: LiverModel, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
-    """A segmenter that believes its device to be a GPU; what it sends there stays on the CPU."""
-    to = torch.Tensor.to
-
-    def stay(self: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
-        return self if torch.device("cuda:0") in arguments else to(self, *arguments, **options)
-
-    monkeypatch.setattr(torch.Tensor, "to", stay)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(torch.device("cpu")))
-    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
+    believe_in_a_gpu(monkeypatch)
     return Segmenter(an_untrained_model, "cuda:0")
 
 

@@ -12,29 +12,20 @@ from pathlib import Path
 import pytest
 import slicer
 
+from Testing.gpu import believe_in_a_gpu
+
 
 def segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch, change: Callable) -> Callable:
     """Factory of real segmenters that believe the CPU to be cuda:0; ``change`` is given the network and replaces it."""
-    import torch
-
-    from LiverSegLib.devices import fast_dtype
     from LiverSegLib.segmenter import BATCH_SIZE, Segmenter
-
-    to = torch.Tensor.to
-
-    def stay(self, *arguments, **options):
-        return self if torch.device("cuda:0") in arguments else to(self, *arguments, **options)
 
     def make(device: str) -> Segmenter:
         segmenter = Segmenter(device="cuda:0")
         segmenter._network = change(segmenter._network)
         return segmenter
 
-    monkeypatch.setattr(torch.Tensor, "to", stay)
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(torch.device("cpu")))
+    believe_in_a_gpu(monkeypatch)
     monkeypatch.setitem(BATCH_SIZE, "cuda", 4)
-    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
     return make
 
 
