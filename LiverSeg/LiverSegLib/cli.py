@@ -15,19 +15,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from . import __version__, messages
 from .atomic import check_writable, replacing
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
-
-if TYPE_CHECKING:
-    from .segmenter import Segmenter
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -55,16 +51,14 @@ def segment(options: argparse.Namespace) -> None:
     started = perf_counter()
     _check_outputs(options)
     from . import files
-
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        # PyTorch takes as long to import as a scan to read.
-        network = aside.submit(_load_network, options)
-        slices = _slices_to_refer_to(options)
-        ct = files.read_ct(options.ct, options.force)
-        reference, warnings = _reference(options.reference, ct.hu.shape, ct.affine)
-        segmenter = network.result()
+    from .model import LiverModel
     from .report import SegmentationReport
+    from .segmenter import Segmenter
 
+    slices = _slices_to_refer_to(options)
+    ct = files.read_ct(options.ct, options.force)
+    reference, warnings = _reference(options.reference, ct.hu.shape, ct.affine)
+    segmenter = Segmenter(LiverModel.load(options.model), options.device)
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
         found = segmenter.segment(
@@ -262,13 +256,6 @@ def _add_phantom(commands: Any) -> argparse.ArgumentParser:
     command.set_defaults(run=phantom)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder, made if missing")
     return command
-
-
-def _load_network(options: argparse.Namespace) -> Segmenter:
-    from .model import LiverModel
-    from .segmenter import Segmenter
-
-    return Segmenter(LiverModel.load(options.model), options.device)
 
 
 def _outputs(options: argparse.Namespace) -> list[Path]:
