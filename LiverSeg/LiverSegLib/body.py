@@ -12,7 +12,7 @@ from .grid import to_model_spacing, window
 from .volume import CTVolume
 
 # Slices are looked at this far from one to the next, in blocks of pixels of this size.
-SLICE_STEP_MM = 12.0
+SLICE_STEP_MM = 24.0
 BLOCK_MM = 5.0
 # Of a block, one pixel so far from the next tells enough.
 PIXEL_STEP_MM = 2.0
