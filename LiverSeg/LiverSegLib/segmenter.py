@@ -160,7 +160,7 @@ class Segmenter:
     def logits(self, images: Tensor) -> Tensor:
         """What the network answers to windowed images of any size; float32 (n, class, rows, columns)."""
         rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(self._dtype, memory_format=torch.channels_last)
+        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
         return self._network(images)[..., :rows, :columns].float()
 
     def move_to_cpu(self, error: Exception) -> None:
@@ -175,10 +175,9 @@ class Segmenter:
 
     def _network_on(self, device: torch.device) -> UNet:
         """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        # Weights of half precision once and for all: autocast would make them anew for each batch.
-        self._dtype = fast_dtype(device)
         network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network.to(self._dtype).to(device)
+        # Weights of half precision once and for all: autocast would make them anew for each batch.
+        return network.to(fast_dtype(device)).to(device)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
