@@ -10,7 +10,6 @@ may still be ending in its thread, and must find the liver that an undisturbed r
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -27,7 +26,7 @@ from LiverSegLib import messages, mrml
 from LiverSegLib.volume import CTVolume
 from Testing.bench import Application, slicer_application
 from Testing.mrml.snapshot import snapshot
-from Testing.soak.process import growth, holdings
+from Testing.soak.process import growth, holdings, leave
 from Testing.widget.actions import liver_in, segment, wait_for_the_end
 
 # Beyond the usual time of a run, so that some cancels come too late.
@@ -191,10 +190,7 @@ def main() -> int:
         found = soak(
             application, small_ct(), options.count, options.seed, lambda text: print(text, file=sys.stderr, flush=True)
         )
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(verdict(found))
-    return 0 if found["passed"] else 1
+    return leave(found, verdict(found), options.output)
 
 
 if __name__ == "__main__":

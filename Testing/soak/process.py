@@ -1,14 +1,16 @@
-"""What this process holds: memory, threads, open files and tensors, as Linux and Python tell."""
+"""What this process holds: memory, threads, open files and tensors, as Linux and Python tell; and the end of a soak."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 # Allocators never give back all.
 MOST_MEGABYTES = 20.0
@@ -55,6 +57,14 @@ def growth(before: Holdings, after: Holdings, megabytes: float = MOST_MEGABYTES)
         old, new = getattr(before, name), getattr(after, name)
         if new > old:
             yield f"{name} grew from {old} to {new}"
+
+
+def leave(found: Mapping[str, Any], words: str, output: Path) -> int:
+    """Write what was found as JSON and print it for people; the exit code, 0 if it passed."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    print(words)
+    return 0 if found["passed"] else 1
 
 
 def _resident_megabytes() -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import math
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from LiverSegLib import files, itk
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
-from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings
+from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings, leave
 
 WARM_UP_ROUNDS = 2
 
@@ -161,10 +160,7 @@ def main() -> int:
             options.count, Road(segmenter), scans, results, lambda text: print(text, file=sys.stderr, flush=True)
         )
     found = summary(course, time.perf_counter() - started, str(segmenter.device))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(verdict(found))
-    return 0 if found["passed"] else 1
+    return leave(found, verdict(found), options.output)
 
 
 if __name__ == "__main__":
