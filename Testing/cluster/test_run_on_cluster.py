@@ -12,6 +12,7 @@ import dask
 import numpy as np
 import pytest
 import torch
+from distributed import SchedulerPlugin
 
 from LiverSegLib import files
 from LiverSegLib.batch import BatchOptions, Case, CaseRecord
@@ -87,13 +88,37 @@ def test_the_network_stays_in_a_worker_from_run_to_run(
 def test_each_worker_has_one_case_at_a_time_which_asks_for_its_gpu(
     two_workers: Cluster, run_cases: RunCases, some_cases: list[Case]
 ) -> None:
-    def asked_for(dask_scheduler: Any) -> list[dict[str, float]]:
-        return [dict(task.resource_restrictions or {}) for task in dask_scheduler.tasks.values()]
+    # Local, so that it travels to the scheduler whole: the scheduler's process cannot import the tests.
+    class Watch(SchedulerPlugin):
+        """Keeps what each case asked for, and the most cases a worker had, at every moment a case was given to one."""
 
-    seen: list[list[dict[str, float]]] = []
-    run_cases(two_workers, some_cases, on_record=lambda _: seen.append(two_workers.client.run_on_scheduler(asked_for)))
-    assert 1 <= max(map(len, seen)) <= 2
-    assert all(resources == {"GPU": 1} for tasks in seen for resources in tasks)
+        name = "watch"
+
+        def __init__(self) -> None:
+            self.asked_for: list[dict[str, float]] = []
+            self.most_at_once = 0
+
+        async def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+            if finish == "processing":
+                self.asked_for.append(dict(self.scheduler.tasks[key].resource_restrictions or {}))
+                cases_of = [len(worker.processing) for worker in self.scheduler.workers.values()]
+                self.most_at_once = max(self.most_at_once, *cases_of)
+
+    def seen(dask_scheduler: Any) -> tuple[list[dict[str, float]], int]:
+        watch = dask_scheduler.plugins["watch"]
+        return watch.asked_for, watch.most_at_once
+
+    two_workers.client.register_plugin(Watch())
+    try:
+        run_cases(two_workers, some_cases)
+        asked_for, most_at_once = two_workers.client.run_on_scheduler(seen)
+    finally:
+        two_workers.client.unregister_scheduler_plugin("watch")
+    assert asked_for == [{"GPU": 1}] * len(some_cases)
+    assert most_at_once == 1
 
 
 def test_a_case_that_is_done_twice_at_once_is_whole(

@@ -18,7 +18,7 @@ MOST_MEGABYTES = 20.0
 
 @dataclass(frozen=True)
 class Holdings:
-    """At one moment, after everything that is free was given back: resident memory in megabytes, and counts."""
+    """At one moment, after everything that is free was given back: memory of its own in megabytes, and counts."""
 
     megabytes: float
     threads: int
@@ -68,8 +68,10 @@ def leave(found: Mapping[str, Any], words: str, output: Path) -> int:
 
 
 def _resident_megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """Of its own, in memory or swapped out: pages of files come and go as the system likes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    kilobytes = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines) if value.strip()}
+    return (int(kilobytes["RssAnon"]) + int(kilobytes["VmSwap"])) * 1024 / 1e6
 
 
 def _open_files() -> int:
