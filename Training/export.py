@@ -19,7 +19,7 @@ import torch
 from LiverSegLib import __version__
 from LiverSegLib.atomic import replacing
 
-from .fit import Settings
+from .fit import Settings, averaged_weights
 from .protocols import IRCAD, LITS, Split, get_split
 from .spec import CLASSES, WINDOW_HU
 
@@ -60,14 +60,9 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None, c
     and what batch normalisation holds stay float32.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    prefix = "module."
     settings = Settings.from_checkpoint(state["settings"])
     split = get_split(settings.split)
-    weights = {
-        key.removeprefix(prefix): value.half() if value.ndim == 4 else value
-        for key, value in state["average"].items()
-        if key.startswith(prefix)
-    }
+    weights = {name: value.half() if value.ndim == 4 else value for name, value in averaged_weights(state).items()}
     buffer = io.BytesIO()
     torch.save(weights, buffer)
     content = buffer.getvalue()
@@ -90,11 +85,8 @@ def export(checkpoint: Path, output: Path, name: str, evaluation: Path | None, c
         "training": {
             "command": "make train",
             "record": "Training/README.md and Training/record",
-            "settings": asdict(settings),
-            "steps_done": state["step"],
-            "code_commit": state["commit"],
-            "validation_scans": split.validation,
-            "log": _last_row(checkpoint.with_name("log.csv")),
+            **_run(checkpoint),
+            "earlier_runs": _earlier_runs(settings),
         },
         "accuracy": json.loads(evaluation.read_text()) if evaluation else {},
         "calibration": json.loads(calibration.read_text()) if calibration else None,
@@ -122,6 +114,26 @@ def training_data(split: Split, phantoms: bool) -> list[dict[str, str]]:
             described = {key: value for key, value in data_set.items() if key != "scans"}
             entries.append({**described, "patients": patients})
     return [*entries, PHANTOMS] if phantoms else entries
+
+
+def _run(checkpoint: Path) -> dict[str, Any]:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    settings = Settings.from_checkpoint(state["settings"])
+    return {
+        "settings": asdict(settings),
+        "steps_done": state["step"],
+        "code_commit": state["commit"],
+        "validation_scans": get_split(settings.split).validation,
+        "log": _last_row(checkpoint.with_name("log.csv")),
+    }
+
+
+def _earlier_runs(settings: Settings) -> list[dict[str, Any]]:
+    """The runs whose weights this one began with, the first first."""
+    if not settings.start_from:
+        return []
+    run = _run(Path(settings.start_from))
+    return [*_earlier_runs(Settings(**run["settings"])), run]
 
 
 def _last_row(log: Path) -> dict[str, Any]:

@@ -62,6 +62,8 @@ class Settings:
     ----------
     prepared, run
         Folders of the prepared scans and of this run's checkpoint and log.
+    start_from
+        Checkpoint of another run, whose averaged weights this one begins with; none: random ones.
     split
         Who trains and who validates: a name of :mod:`Training.protocols`.
     spacing_mm, offsets_mm
@@ -98,6 +100,7 @@ class Settings:
 
     prepared: str = "prepared"
     run: str = "runs/bundled"
+    start_from: str = ""
     split: str = "bundled"
     spacing_mm: float = SPACING_MM
     offsets_mm: tuple[float, ...] = OFFSETS_MM
@@ -171,6 +174,40 @@ def build_network(settings: Settings) -> UNet:
     return UNet(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block, settings.patch)
 
 
+def first_network(settings: Settings) -> UNet:
+    """The network that a run begins with: a fresh one, or what another run has learnt.
+
+    Raises
+    ------
+    ValueError
+        If that run is not there, its network is built otherwise, or it has seen a scan that this one holds back.
+    """
+    network = build_network(settings)
+    if not settings.start_from:
+        return network
+    path = Path(settings.start_from)
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint {path}: train that run first, or leave --start-from out.")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    before = Settings.from_checkpoint(state["settings"])
+    for name in ("offsets_mm", "base_width", "max_width", "depth", "block", "patch"):
+        wanted, found = getattr(settings, name), getattr(before, name)
+        if wanted != found:
+            raise ValueError(f"The run of {path} has {name} {found}, not {wanted}: give that, or start from another.")
+    split = get_split(settings.split)
+    seen = sorted({*split.validation, *split.test}.intersection(get_split(before.split).training))
+    if seen:
+        raise ValueError(f"The run of {path} has trained on {', '.join(seen)}, which this one holds back.")
+    network.load_state_dict(averaged_weights(state))
+    return network
+
+
+def averaged_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """The moving average of the weights, as the network names them; it is what is validated and exported."""
+    prefix = "module."
+    return {key.removeprefix(prefix): value for key, value in checkpoint["average"].items() if key.startswith(prefix)}
+
+
 def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
     """Settings that differ, as (saved, wanted), where a run may go on with other ones.
 
@@ -233,7 +270,7 @@ def fit(settings: Settings) -> Path:
     run.mkdir(parents=True, exist_ok=True)
 
     fabric.seed_everything(settings.seed, verbose=False)
-    network = build_network(settings).to(memory_format=torch.channels_last)
+    network = first_network(settings).to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import fold_batch_norm
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.export import export
-from Training.fit import Settings, build_network, command_of, fit, parse_settings
+from Training.fit import Settings, averaged_weights, build_network, command_of, first_network, fit, parse_settings
 from Training.loss import LOSSES, boundary_band, make_loss
 from Training.prepare import LabelledScan, save_on_model_grid
 from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
@@ -25,7 +26,7 @@ CPU = torch.device("cpu")
 LABELLED = torch.tensor([True, True])
 
 # Settings that the program which made the bundled network did not have yet.
-NEWER_SETTINGS = ("num_nodes", "scans_in")
+NEWER_SETTINGS = ("num_nodes", "scans_in", "start_from")
 
 
 def prepare_phantoms(folder: Path, spacing_mm: float = 2.5) -> Path:
@@ -178,6 +179,34 @@ def test_a_split_without_validation_trains_and_logs_its_loss(settings: Settings,
     training = LiverModel.load(tmp_path / "model.pt").card.training
     assert training["validation_scans"] == []
     assert float(training["log"]["loss"]) > 0
+
+
+def test_a_run_begins_with_what_another_has_learnt_and_its_card_names_both(settings: Settings, tmp_path: Path) -> None:
+    first = fit(settings)
+    second = replace(settings, start_from=str(first), run=str(tmp_path / "second"), split="final", learning_rate=1e-9)
+    learnt = averaged_weights(torch.load(first, weights_only=True))
+    found = first_network(second).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in learnt.items())
+    export(fit(second), tmp_path / "model.pt", "test", None)
+    training = LiverModel.load(tmp_path / "model.pt").card.training
+    assert training["settings"]["start_from"] == str(first)
+    assert [run["settings"]["run"] for run in training["earlier_runs"]] == [settings.run]
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"start_from": "nowhere/last.ckpt"}, "There is no checkpoint nowhere/last.ckpt: train that run first"),
+        ({"block": "residual"}, "has block plain, not residual"),
+        ({"split": "fold0of4"}, "has trained on ircad_e04, ircad_e08"),
+    ],
+)
+def test_a_run_cannot_begin_with_what_does_not_fit_it_or_has_seen_what_it_holds_back(
+    settings: Settings, tmp_path: Path, change: dict, sentence: str
+) -> None:
+    second = replace(settings, start_from=str(fit(settings)), run=str(tmp_path / "second"))
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        fit(replace(second, **change))
 
 
 def test_a_resumed_run_names_the_commits_that_made_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
