@@ -42,7 +42,7 @@ lock: .venv/installed-audit  ## choose the packages of the tests anew, with thei
 	$(BIN)/python Testing/lock.py
 
 audit: .venv/installed-audit  ## ask PyPI which of the packages of the tests are known to be vulnerable; needs the internet
-	$(BIN)/pip-audit --require-hashes --disable-pip $(addprefix --requirement ,$(LOCK) $(word 2,$(TORCH_LOCKS)))
+	$(BIN)/python Testing/audit.py $(AUDIT_ARGS)
 
 format: .venv/installed-test  ## lay the code out as lint wants it
 	$(BIN)/ruff check --fix .
