@@ -19,9 +19,6 @@ _FACES = ndimage.generate_binary_structure(3, 1)
 _IN_SLICE = _FACES.copy()
 _IN_SLICE[[0, 2]] = False
 
-# What a pixel of a slice is.
-_LIVER, _OUTSIDE, _SMALL_HOLE, _LARGE_HOLE = range(4)
-
 
 def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Keep the liver's large pieces and fill their holes.
@@ -63,15 +60,19 @@ def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:
     """Background that the liver encloses in 3D, or in its slice if the hole there is small; bool (k, j, i)."""
     # All around each slice there is background that is no hole.
     rooms, _ = ndimage.label(np.pad(~liver, 1, constant_values=True), _IN_SLICE)
-    kind = np.full(rooms.max() + 1, _LARGE_HOLE, dtype=np.uint8)
-    kind[np.bincount(rooms.ravel()) * pixel_mm2 < SMALL_HOLE_MM2] = _SMALL_HOLE
-    kind[rooms[:, 0, 0]] = _OUTSIDE
-    kind[0] = _LIVER
-    kinds = kind[rooms]
-    holes = kinds == _SMALL_HOLE
-    if _LARGE_HOLE in kind:
+    outside = rooms == rooms[:, :1, :1]
+    holes = (rooms > 0) & ~outside
+    # Of the few pixels in holes only, since outside lies most of each slice.
+    room_of_pixel = rooms[holes]
+    small = np.bincount(room_of_pixel) * pixel_mm2 < SMALL_HOLE_MM2
+    if not small[room_of_pixel].all():
         # Without the small ones: what lies behind a narrow way out is enclosed, too.
-        holes |= _enclosed(kinds == _LARGE_HOLE, kinds == _OUTSIDE)
+        large = holes.copy()
+        large[holes] = ~small[room_of_pixel]
+        slices, rows, columns = box_of(large)
+        # The slices around it hold the ways out; there are some, as the outermost ones hold no liver.
+        box = slice(slices.start - 1, slices.stop + 1), rows, columns
+        holes[box] &= ~large[box] | _enclosed(large[box], outside[box])
     return holes[1:-1, 1:-1, 1:-1]
 
 

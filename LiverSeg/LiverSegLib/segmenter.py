@@ -16,7 +16,7 @@ from . import messages
 from .answer import Answer
 from .confidence import SelfAgreement, expected_dice
 from .course import Course, Progress
-from .devices import choose_device, fast_dtype
+from .devices import choose_device, fast_dtype, keep_freed_memory
 from .errors import DeviceError, is_out_of_memory
 from .grid import pad_to_multiple
 from .inference import FoundMargins, StackInference
@@ -92,6 +92,7 @@ class Segmenter:
         self.model = model or LiverModel.load()
         self.device, self.device_warnings = choose_device(device)
         try:
+            keep_freed_memory()
             self._network = self._network_on(self.device)
         except (RuntimeError, MemoryError) as error:
             if self.device.type != "cpu":
