@@ -44,23 +44,25 @@ PROTOCOLS = {
 def model_card(card: ModelCard, record: Path = RECORD) -> str:
     """The whole card in Markdown."""
     held_out, joined = _read(record / "evaluation.json"), _read(record / "crossvalidation.json")
+    before = _read(record / "before_final.json")
     sections = [
         _head(card),
         _data(card),
         _training(card, _read(record / "compute.json")),
         "## Results on patients that it never saw",
         *_groups(held_out, ("test", "native", "validation", "phantom")),
+        *_before_final(card, before),
         "## With test-time augmentation",
         *_groups(_read(record / "augmented.json"), ("test", "native", "validation")),
         "## Under degradation",
-        _degradations(held_out),
+        _degradations(before, held_out),
         "## Cross-validation in groups of patients",
         *_folds(card, joined),
         *_groups(joined, ("crossvalidation",)),
         "## The earlier projects' protocols",
         _protocols(_read(record / "protocols.json")),
         "## Tumours (experimental)",
-        _lesions(held_out, joined),
+        _lesions(held_out, before, joined),
         "## Expected Dice",
         _calibration(card),
         "## Known failures",
@@ -78,8 +80,15 @@ def _head(card: ModelCard) -> str:
 
 A 2D U-Net that sees {len(card.offsets_mm)} slices, {offsets} mm about the one that it segments, in a window of
 {card.window_hu[0]:g} to {card.window_hu[1]:g} HU. Pixels of {card.spacing_mm:g} mm in squares of {card.patch}; {widths}
-channels; {card.block} blocks; {settings["steps"]} steps, seed {settings["seed"]}. Weights:
+channels; {card.block} blocks; {_stages(card)}, seed {settings["seed"]}. Weights:
 `LiverSeg/Resources/Models/liver_unet.pt`, SHA-256 `{card.sha256}`."""
+
+
+def _stages(card: ModelCard) -> str:
+    """Of what length the runs were that one after the other made the network."""
+    runs = (*card.training.get("earlier_runs", ()), card.training)
+    settings = (run["settings"] for run in runs)
+    return ", then ".join(f"{one['steps']} steps of {one['batch']} slices" for one in settings)
 
 
 def _data(card: ModelCard) -> str:
@@ -128,14 +137,26 @@ def _group(name: str, statistics: dict) -> str:
     return f"### {name.capitalize()}\n\n{table}\n\nDice of each: {per_case}."
 
 
-def _degradations(summary: dict | None) -> str:
-    if not summary or "by_degradation" not in summary:
+def _before_final(card: ModelCard, before: dict | None) -> Iterator[str]:
+    """The validation scans, where the last stage of training has seen them: only the network before can be measured."""
+    if before is not None:
+        yield f"""### Validation, before the last stage
+
+The last stage trained on the validation scans, too. This is the network as it was before, which had not seen them,
+SHA-256 `{before["model_sha256"]}`."""
+        yield from _groups(before, ("validation",))
+
+
+def _degradations(*summaries: dict | None) -> str:
+    """Of a group that several have, the last one counts."""
+    by_name: dict[str, dict] = {}
+    for summary in summaries:
+        for name, members in (summary or {}).get("by_degradation", {}).items():
+            by_name.setdefault(name, {}).update(members)
+    if not by_name:
         return NOT_MEASURED
-    groups = sorted({group for members in summary["by_degradation"].values() for group in members})
-    rows = [
-        (name, *(_change(members.get(group)) for group in groups))
-        for name, members in summary["by_degradation"].items()
-    ]
+    groups = sorted({group for members in by_name.values() for group in members})
+    rows = [(name, *(_change(members.get(group)) for group in groups)) for name, members in by_name.items()]
     return "Mean Dice, and its change against the same scans as they are.\n\n" + _table(("", *groups), rows)
 
 
@@ -162,21 +183,19 @@ def _protocol_row(ours: dict) -> tuple[str, ...]:
 def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
     """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
     if joined is not None:
-        settings = card.training["settings"]
-        bundled = f"{settings['steps']} steps of {settings['batch']} slices"
         folds = (f"{name} {run['steps']} of {run['batch']}" for name, run in sorted(joined["training"].items()))
-        yield f"A network for each fold, trained in steps of slices: {', '.join(folds)}. The bundled one had {bundled}."
+        each = ", ".join(folds)
+        yield f"A network for each fold, trained in steps of slices: {each}. The bundled one had {_stages(card)}."
 
 
-def _lesions(held_out: dict | None, crossvalidation: dict | None) -> str:
+def _lesions(held_out: dict | None, before: dict | None, joined: dict | None) -> str:
     rows = []
-    for summary in (held_out, crossvalidation):
-        for group in ("test", "validation", "crossvalidation"):
-            if summary and group in summary and (lesions := summary[group].get("lesions")):
-                for title, suffix in (("any size", ""), ("above 10 mm", "_above_10mm")):
-                    names = ("lesions", "lesions_found", "lesions_missed", "lesions_false")
-                    counts = [str(lesions[name + suffix]) for name in names]
-                    rows.append((group, title, *counts, _number(lesions["false_per_case" + suffix])))
+    for summary, group in ((held_out, "test"), (before or held_out, "validation"), (joined, "crossvalidation")):
+        if summary and group in summary and (lesions := summary[group].get("lesions")):
+            for title, suffix in (("any size", ""), ("above 10 mm", "_above_10mm")):
+                names = ("lesions", "lesions_found", "lesions_missed", "lesions_false")
+                counts = [str(lesions[name + suffix]) for name in names]
+                rows.append((group, title, *counts, _number(lesions["false_per_case" + suffix])))
     if not rows:
         return NOT_MEASURED
     return _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows)

@@ -1,7 +1,7 @@
 """Measure the bundled model, or another, on labelled scans: ``python -m Training.evaluate``.
 
-By default the scans that training never saw: the two test patients, at both resolutions, the validation scans, and
-phantoms.
+By default the scans that training never saw: the two test patients, one at both resolutions, the scans that the model's
+card names for validation, and phantoms.
 ``--folder`` takes any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz`` instead, ``--split`` what a split of
 ``protocols.py`` holds back.
 ``--degradations all`` repeats each case under every degradation of ``degrade.py``.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -62,10 +62,10 @@ class Case:
     degradation: str = NONE
 
 
-def held_out_cases(data: Path) -> Iterator[Case]:
-    """The test patients, the validation scans and the phantoms, read one at a time."""
+def held_out_cases(data: Path, validation: Collection[str] = VALIDATION) -> Iterator[Case]:
+    """The test patients, the scans that the network validated on, if any, and the phantoms, read one at a time."""
     for entry in read_catalogue(data):
-        group = "test" if entry["split"] == "test" else "validation" if entry["id"] in VALIDATION else None
+        group = "test" if entry["split"] == "test" else "validation" if entry["id"] in validation else None
         if group:
             name, dataset = entry["id"], entry["id"].partition("_")[0]
             yield _read_case(group, name, data / "train", bool(entry["tumour_labelled"]), dataset)
@@ -277,12 +277,12 @@ def degradation_names(text: str) -> list[str]:
     return names
 
 
-def _chosen_cases(options: argparse.Namespace) -> Iterator[Case]:
+def _chosen_cases(options: argparse.Namespace, model: LiverModel) -> Iterator[Case]:
     if options.folder:
         return folder_cases(options.folder)
     if options.split:
         return split_cases(options.data, options.split, options.part)
-    return held_out_cases(options.data)
+    return held_out_cases(options.data, model.card.training.get("validation_scans", ()))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -304,8 +304,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
     options = parser.parse_args(argv)
-    cases = with_degradations(_chosen_cases(options), options.degradations)
-    segmenter = Segmenter(LiverModel.load(options.model), options.device)
+    model = LiverModel.load(options.model)
+    cases = with_degradations(_chosen_cases(options, model), options.degradations)
+    segmenter = Segmenter(model, options.device)
     summary = evaluate(cases, segmenter, options.output, options.test_time_augmentation)
     print(json.dumps(summary, indent=2))
 

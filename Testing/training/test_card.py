@@ -64,6 +64,23 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
 
 
+def test_scans_that_only_the_last_stage_has_seen_show_what_the_network_was_before(
+    card: ModelCard, tmp_path: Path
+) -> None:
+    after = summarise([a_row("ircad_e19", 0.9612), a_row("ircad_e19", 0.9512, "streaks")])
+    rows = [a_row("ircad_e19", 0.9412), a_row("ircad_e19", 0.9312, "streaks")]
+    rows += [
+        a_row(name, 0.9712, degradation, "validation") for name in ("e10", "e16") for degradation in ("none", "streaks")
+    ]
+    (tmp_path / "evaluation.json").write_text(json.dumps(after))
+    (tmp_path / "before_final.json").write_text(json.dumps({"model_sha256": "0123abcd", **summarise(rows)}))
+    text = model_card(card, tmp_path)
+    assert "Validation, before the last stage" in text and "0123abcd" in text and "e10 0.971, e16 0.971" in text
+    assert "| streaks | 0.951 (-0.010) | 0.971 (+0.000) |" in text
+    assert "| validation | any size | 6 |" in text
+    assert "0.941" not in text
+
+
 def test_the_calibration_is_judged_on_patients_left_out(card: ModelCard, tmp_path: Path) -> None:
     text = model_card(replace(card, calibration=CALIBRATION), tmp_path)
     assert "8 of 9 results with a Dice under 0.90 were flagged" in text

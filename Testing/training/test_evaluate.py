@@ -261,3 +261,7 @@ def test_the_held_out_scans_are_test_validation_native_and_phantoms(shared_data:
     assert ("test", "ircad_e19", "ircad") in cases and ("test", "ircad_e20", "ircad") in cases
     assert {group for group, _, _ in cases} == {"test", "validation", "native", "phantom"}
     assert ("native", "ircad_e19", "native") in cases
+
+
+def test_what_a_network_has_trained_on_validates_nothing(shared_data: Path) -> None:
+    assert "validation" not in {case.group for case in held_out_cases(shared_data, validation=())}
