@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
+from .recipe import STAGES
 from .summary import NONE
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+RECORD = Path(__file__).parent / "record"
 WINDOW_HU = (-160, 240)
 # The worst slices shown: four columns of them fit a page.
 GALLERY, GALLERY_COLUMNS = 12, 4
@@ -27,24 +31,35 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def plot_training(log: Path, output: Path) -> None:
-    """Loss and validation Dice over the steps."""
-    rows = read_rows(log)
-    steps = [int(row["step"]) for row in rows]
+def plot_training(logs: Sequence[Path], output: Path) -> None:
+    """Loss and validation Dice over the steps of one run, or of several that followed each other."""
+    rows = [{**row, "step": start + int(row["step"])} for start, log in _starts(logs) for row in read_rows(log)]
+    steps = [row["step"] for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     left.plot(steps, [float(row["loss"]) for row in rows], color="tab:red")
     left.set(title="Training loss", xlabel="step", ylabel="cross-entropy + Dice loss")
     fixed = ("step", "seconds", "loss", "learning_rate")
-    for name in [column for column in rows[0] if column not in fixed]:
+    for name in dict.fromkeys(column for row in rows for column in row if column not in fixed):
         mean = name == "liver_dice"
         label = {"liver_dice": "liver, mean", "tumour_dice": "tumour, pooled"}.get(name, name)
-        right.plot(steps, [float(row[name]) for row in rows], label=label, lw=2.5 if mean else 1)
+        # The last stage has no scans left to validate on.
+        dice = [float(row.get(name, math.nan)) for row in rows]
+        right.plot(steps, dice, label=label, lw=2.5 if mean else 1)
     right.set(title="Validation Dice (averaged weights)", xlabel="step", ylim=(0, 1))
-    right.legend(fontsize=8)
+    if right.lines:
+        right.legend(fontsize=8)
     for axis in (left, right):
         axis.grid(alpha=0.3)
+        for start, _ in _starts(logs)[1:]:
+            axis.axvline(start, color="grey", lw=1, ls=":")
     figure.savefig(output, dpi=120)
     plt.close(figure)
+
+
+def _starts(logs: Sequence[Path]) -> list[tuple[int, Path]]:
+    """Each log with the steps that lie before it."""
+    steps = [int(read_rows(log)[-1]["step"]) for log in logs]
+    return list(zip(itertools.accumulate(steps[:-1], initial=0), logs, strict=True))
 
 
 def plot_evaluation(results: Path, output: Path) -> None:
@@ -206,17 +221,22 @@ def plot_results(results: Path, output: Path) -> list[Path]:
     return figures
 
 
+def _logs() -> list[Path]:
+    """Of the stages trained here, or else of those of the bundled network."""
+    own = [Path(run) / "log.csv" for run in STAGES]
+    return own if all(log.exists() for log in own) else sorted(RECORD.glob("log_*.csv"))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    own_run, record = Path("runs/bundled/log.csv"), Path(__file__).parent / "record" / "log.csv"
-    parser.add_argument("--log", type=Path, default=own_run if own_run.exists() else record)
+    parser.add_argument("--log", type=Path, nargs="+", default=_logs(), help="of runs that followed each other")
     parser.add_argument("--results", type=Path, default=Path("out/evaluation/results.csv"))
     parser.add_argument("--output", type=Path, default=Path("out/figures"))
     options = parser.parse_args(argv)
     options.output.mkdir(parents=True, exist_ok=True)
     plot_training(options.log, options.output / "training.png")
-    print(f"{options.output / 'training.png'}: {options.log}")
+    print(f"{options.output / 'training.png'}: {', '.join(map(str, options.log))}")
     if options.results.exists():
         for figure in plot_results(options.results, options.output):
             print(f"{figure}: {options.results}")

@@ -104,7 +104,7 @@ def test_training_runs_logs_and_exports_a_model_that_loads(settings: Settings, t
     assert model.card.training["settings"]["seed"] == settings.seed
     assert model.card.training["steps_done"] == 4
 
-    plot_training(tmp_path / "run" / "log.csv", tmp_path / "curves.png")
+    plot_training([tmp_path / "run" / "log.csv"], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 
 

@@ -1,0 +1,62 @@
+"""All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
+
+The second goes on from the averaged weights of the first with a rate that rises and falls once more; the last trains
+on the validation scans as well, with a small rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes
+at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess  # nosec B404 # see where it is used
+import sys
+from dataclasses import replace
+
+from .fit import Settings, command_of
+
+# The folder of a stage, and what it has other than the defaults.
+STAGES: dict[str, dict] = {
+    "runs/first": {},
+    "runs/second": {
+        "start_from": "runs/first/last.ckpt",
+        "steps": 6000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+    },
+    "runs/bundled": {
+        "start_from": "runs/second/last.ckpt",
+        "split": "final",
+        "steps": 2400,
+        "batch": 8,
+        "learning_rate": 4e-4,
+    },
+}
+
+
+def stage_commands(options: list[str]) -> list[list[str]]:
+    """The words after ``python -m Training.fit`` of each stage."""
+    settings = (replace(Settings(run=run), **stage) for run, stage in STAGES.items())
+    return [[*command_of(stage).split()[3:], *options] for stage in settings]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    _, options = parser.parse_known_args(argv)
+    for option in ("--run", "--start-from", "--split"):
+        if any(word.partition("=")[0] == option for word in options):
+            parser.error(f"{option} is the stage's own; for another run, give it to Training.fit.")
+    for words in stage_commands(options):
+        print("python -m Training.fit", *words, flush=True)
+        if code := run_stage(words):
+            sys.exit(code)
+
+
+def run_stage(words: list[str]) -> int:
+    """The exit code of Training.fit, in a process of its own: a launcher of several cannot set them up twice in one."""
+    command = [sys.executable, "-m", "Training.fit", *words]
+    return subprocess.run(command, check=False).returncode  # nosec B603 # our own program, without a shell
+
+
+if __name__ == "__main__":
+    main()
