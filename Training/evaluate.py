@@ -36,6 +36,7 @@ from .protocols import ONE_PERSON, get_split
 from .scores import slice_dice, slice_dice_all, surface_dice
 from .spec import VALIDATION
 from .summary import LESION_COUNTS, NONE, summarise
+from .table import read_rows
 
 PHANTOM_SEEDS = range(4)
 # The bootstrap draws the scans of one person together.
@@ -242,8 +243,7 @@ def write_results(rows: list[dict], about: dict, output: Path) -> dict:
 
 def read_results(path: Path) -> list[dict]:
     """The rows of a ``results.csv`` as they were written: numbers as numbers, None where there was none."""
-    with path.open(newline="") as file:
-        return [{key: _value_of(key, text) for key, text in row.items()} for row in csv.DictReader(file)]
+    return [{key: _value_of(key, text) for key, text in row.items()} for row in read_rows(path)]
 
 
 def _value_of(key: str, text: str) -> str | float | None:

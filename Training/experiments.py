@@ -20,6 +20,7 @@ from .fit import Settings, command_of, fit, parse_settings
 from .prepare import prepare, shared_data
 from .protocols import get_split
 from .spec import SPACING_MM
+from .table import read_rows
 
 COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "liver_dice", "tumour_dice", "scans")
 
@@ -102,7 +103,7 @@ def missing_scans(settings: Settings) -> list[str]:
 def run_experiment(name: str, settings: Settings, table: Path) -> bool:
     """Train, or go on training, and append the result to the table; False if it stands there already."""
     command = command_of(settings)
-    if any(row["command"] == command for row in read_rows(table)):
+    if table.exists() and any(row["command"] == command for row in read_rows(table)):
         return False
     if missing_scans(settings):
         prepare(shared_data(), Path(settings.prepared), 30, 0, settings.spacing_mm)
@@ -135,14 +136,6 @@ def training_seconds(log: list[dict[str, str]]) -> int:
     seconds = [int(row["seconds"]) for row in log]
     ends = [now for now, after in zip(seconds, [*seconds[1:], -1], strict=True) if after < now]
     return sum(ends)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none if it is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def append_row(table: Path, row: dict) -> None:

@@ -6,7 +6,6 @@ To bundle it with the extension, give ``--output LiverSeg/Resources/Models/liver
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import io
 import json
@@ -22,6 +21,7 @@ from LiverSegLib.atomic import replacing
 from .fit import Settings, averaged_weights
 from .protocols import IRCAD, LITS, Split, get_split
 from .spec import CLASSES, WINDOW_HU
+from .table import read_rows
 
 DATA_SETS = [
     {
@@ -124,7 +124,7 @@ def _run(checkpoint: Path) -> dict[str, Any]:
         "steps_done": state["step"],
         "code_commit": state["commit"],
         "validation_scans": get_split(settings.split).validation,
-        "log": _last_row(checkpoint.with_name("log.csv")),
+        "log": read_rows(checkpoint.with_name("log.csv"))[-1],
     }
 
 
@@ -134,11 +134,6 @@ def _earlier_runs(settings: Settings) -> list[dict[str, Any]]:
         return []
     run = _run(Path(settings.start_from))
     return [*_earlier_runs(Settings(**run["settings"])), run]
-
-
-def _last_row(log: Path) -> dict[str, Any]:
-    with log.open(newline="") as file:
-        return list(csv.DictReader(file))[-1]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import math
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from .recipe import STAGES
 from .summary import NONE
+from .table import read_rows
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -23,12 +23,6 @@ WINDOW_HU = (-160, 240)
 # The worst slices shown: four columns of them fit a page.
 GALLERY, GALLERY_COLUMNS = 12, 4
 FOUND_COLOUR, TRUTH_COLOUR = "#e69f00", "#56b4e9"
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def plot_training(logs: Sequence[Path], output: Path) -> None:
