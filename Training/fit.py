@@ -180,26 +180,36 @@ def first_network(settings: Settings) -> UNet:
     Raises
     ------
     ValueError
-        If that run is not there, its network is built otherwise, or it has seen a scan that this one holds back.
+        If that run is not there, or does not go with this one.
     """
     network = build_network(settings)
-    if not settings.start_from:
-        return network
-    path = Path(settings.start_from)
-    if not path.is_file():
-        raise ValueError(f"There is no checkpoint {path}: train that run first, or leave --start-from out.")
+    if settings.start_from:
+        path = Path(settings.start_from)
+        if not path.is_file():
+            raise ValueError(f"There is no checkpoint {path}: train that run first, or leave --start-from out.")
+        network.load_state_dict(weights_for(settings, path))
+    return network
+
+
+def weights_for(settings: Settings, path: Path) -> dict[str, Tensor]:
+    """The averaged weights in the checkpoint of another run, for a network with these settings.
+
+    Raises
+    ------
+    ValueError
+        If that network is built otherwise, or has seen a scan that these settings hold back.
+    """
     state = torch.load(path, map_location="cpu", weights_only=True)
-    before = Settings.from_checkpoint(state["settings"])
+    other = Settings.from_checkpoint(state["settings"])
     for name in ("offsets_mm", "base_width", "max_width", "depth", "block", "patch"):
-        wanted, found = getattr(settings, name), getattr(before, name)
+        wanted, found = getattr(settings, name), getattr(other, name)
         if wanted != found:
-            raise ValueError(f"The run of {path} has {name} {found}, not {wanted}: give that, or start from another.")
+            raise ValueError(f"The run of {path} has {name} {found}, not {wanted}: give that, or another run.")
     split = get_split(settings.split)
-    seen = sorted({*split.validation, *split.test}.intersection(get_split(before.split).training))
+    seen = sorted({*split.validation, *split.test}.intersection(get_split(other.split).training))
     if seen:
         raise ValueError(f"The run of {path} has trained on {', '.join(seen)}, which this one holds back.")
-    network.load_state_dict(averaged_weights(state))
-    return network
+    return averaged_weights(state)
 
 
 def averaged_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

@@ -193,6 +193,27 @@ def test_a_run_begins_with_what_another_has_learnt_and_its_card_names_both(setti
     assert [run["settings"]["run"] for run in training["earlier_runs"]] == [settings.run]
 
 
+def test_a_network_may_be_the_mean_of_the_runs_that_led_to_it(settings: Settings, tmp_path: Path) -> None:
+    first = fit(settings)
+    second = fit(replace(settings, start_from=str(first), run=str(tmp_path / "second"), learning_rate=0.1))
+    export(second, tmp_path / "model.pt", "test", None, average_with=[first])
+    one, other = (averaged_weights(torch.load(path, weights_only=True)) for path in (first, second))
+    exported = torch.load(tmp_path / "model.pt", weights_only=True)
+    for name in (name for name, value in one.items() if value.is_floating_point()):
+        torch.testing.assert_close(exported[name].float(), (one[name] + other[name]) / 2, atol=1e-3, rtol=1e-3)
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+    card = LiverModel.load(tmp_path / "model.pt").card
+    assert card.training["mean_of_runs"] == [str(first.parent), str(second.parent)]
+
+
+def test_no_mean_with_a_run_that_has_seen_what_the_network_is_validated_on(settings: Settings, tmp_path: Path) -> None:
+    first = fit(replace(settings, split="final"))
+    second = fit(replace(settings, run=str(tmp_path / "second")))
+    with pytest.raises(ValueError, match="has trained on ircad_e10, ircad_e16, lits_023, which this one holds back"):
+        export(second, tmp_path / "model.pt", "test", None, average_with=[first])
+    assert not (tmp_path / "model.pt").exists()
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [
