@@ -84,10 +84,23 @@ channels; {card.block} blocks; {_stages(card)}, seed {settings["seed"]}. Weights
 `LiverSeg/Resources/Models/liver_unet.pt`, SHA-256 `{card.sha256}`."""
 
 
+def _runs(card: ModelCard) -> list[dict[str, Any]]:
+    """The runs that one after the other made the network."""
+    return [*card.training.get("earlier_runs", ()), card.training]
+
+
+def _commits(card: ModelCard) -> str:
+    return ", then ".join(run["code_commit"] for run in _runs(card))
+
+
+def _mean(card: ModelCard) -> str:
+    """Whether the weights are a mean of several runs'."""
+    averaged = card.training.get("mean_of_runs", ())
+    return f" The weights are the mean of those that {len(averaged)} runs ended with." if len(averaged) > 1 else ""
+
+
 def _stages(card: ModelCard) -> str:
-    """Of what length the runs were that one after the other made the network."""
-    runs = (*card.training.get("earlier_runs", ()), card.training)
-    settings = (run["settings"] for run in runs)
+    settings = (run["settings"] for run in _runs(card))
     return ", then ".join(f"{one['steps']} steps of {one['batch']} slices" for one in settings)
 
 
@@ -99,8 +112,8 @@ def _data(card: ModelCard) -> str:
 def _training(card: ModelCard, compute: dict | None) -> str:
     protocol = f"""## Protocol
 
-`{card.training["command"]}`, code {card.training["code_commit"]}; all settings in the JSON card beside the weights, the
-log in `Training/record/log.csv`. Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose nothing.
+`{card.training["command"]}`, code {_commits(card)}; all settings in the JSON card beside the weights, the
+logs in `Training/record`.{_mean(card)} Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose nothing.
 
 Time and energy: """
     if compute is None:

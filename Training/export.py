@@ -48,8 +48,8 @@ PHANTOMS = {
 LIMITS = [
     "For research use; not a certified medical device.",
     "Adult abdominal CT. Not tested on children, after liver resection or transplantation, or on MR.",
-    "The tumour class is experimental: of the 18 lesions above 10 mm of test patient 19, six were missed; in "
-    "validation patient 16, eleven were false.",
+    "The tumour class is experimental: of the 18 lesions above 10 mm of test patient 19, five were missed; in "
+    "patient 16, before the network had seen it, ten were false.",
     "Slices that show little of the liver, at the dome and at the lower tip, agree less with a reader than the whole.",
     "Vessels at the hilum are outside the liver, as in the training data.",
 ]
@@ -65,8 +65,10 @@ def export(
 ) -> None:
     """Write ``output``, the averaged weights, and the card beside it, with the digest of the bytes written.
 
-    With the checkpoints of earlier runs in ``average_with`` the weights are the mean of all: runs that went on from each
-    other lie close enough together, and their mean is steadier than each (Wortsman et al., ICML 2022). Kernels of convolutions are stored in float16, half the size: inference on most devices rounds them further. Biases
+    With the checkpoints of earlier runs in ``average_with`` the weights are the mean of all: runs that went on from
+    each other lie close enough together, and their mean is steadier than each (Wortsman et al., ICML 2022).
+
+    Kernels of convolutions are stored in float16, half the size: inference on most devices rounds them further. Biases
     and what batch normalisation holds stay float32.
     """
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
