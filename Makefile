@@ -38,11 +38,11 @@ lint: .venv/installed-test  ## style and types only
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive LiverSeg Training
 
-lock: .venv/installed-audit  ## choose the packages of the tests anew, with their digests, under the pins of requirements.txt
-	$(BIN)/python Testing/lock.py
+lock: .venv-audit/installed  ## choose the packages of the tests anew, with their digests, under the pins of requirements.txt
+	.venv-audit/bin/python Testing/lock.py
 
-audit: .venv/installed-audit  ## ask PyPI which of the packages of the tests are known to be vulnerable; needs the internet
-	$(BIN)/python Testing/audit.py $(AUDIT_ARGS)
+audit: .venv-audit/installed  ## ask PyPI which of the packages of the tests are known to be vulnerable; needs the internet
+	.venv-audit/bin/python Testing/audit.py $(AUDIT_ARGS)
 
 format: .venv/installed-test  ## lay the code out as lint wants it
 	$(BIN)/ruff check --fix .
@@ -116,6 +116,12 @@ clean:  ## remove what demo and test left; keeps .venv, prepared data and traini
 	.venv-rivals/bin/python -m pip install $(LOCKED) --requirement $(word 1,$(TORCH_LOCKS)) 2>/dev/null || \
 	  .venv-rivals/bin/python -m pip install $(LOCKED) --requirement $(word 2,$(TORCH_LOCKS))
 	.venv-rivals/bin/python -m pip install $(QUIETLY) --requirement Testing/requirements-rivals.txt
+	@touch $@
+
+# Another, since pip-audit brings packages that change what others do: pydicom loads requests wherever it is installed.
+.venv-audit/installed: $(CONSTRAINTS)
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install $(QUIETLY) --constraint $(CONSTRAINTS) pip-audit uv
 	@touch $@
 
 $(BIN)/python:
