@@ -51,7 +51,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         _training(card, _read(record / "compute.json")),
         "## Results on patients that it never saw",
         *_groups(held_out, ("test", "native", "validation", "phantom")),
-        *_before_final(card, before),
+        *_before_final(before),
         "## With test-time augmentation",
         *_groups(_read(record / "augmented.json"), ("test", "native", "validation")),
         "## Under degradation",
@@ -150,13 +150,13 @@ def _group(name: str, statistics: dict) -> str:
     return f"### {name.capitalize()}\n\n{table}\n\nDice of each: {per_case}."
 
 
-def _before_final(card: ModelCard, before: dict | None) -> Iterator[str]:
+def _before_final(before: dict | None) -> Iterator[str]:
     """The validation scans, where the last stage of training has seen them: only the network before can be measured."""
     if before is not None:
         yield f"""### Validation, before the last stage
 
 The last stage trained on the validation scans, too. This is the network as it was before, which had not seen them,
-SHA-256 `{before["model_sha256"]}`."""
+SHA-256 `{before["model_sha256"]}`. The validation scans' other results below are this network's, too."""
         yield from _groups(before, ("validation",))
 
 

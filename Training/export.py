@@ -98,7 +98,7 @@ def export(
         "training": {
             "command": "make train",
             "record": "Training/README.md and Training/record",
-            **_run(checkpoint),
+            **_run(checkpoint, state),
             "earlier_runs": _earlier_runs(settings),
             "mean_of_runs": [str(path.parent) for path in (*average_with, checkpoint)],
         },
@@ -139,8 +139,8 @@ def training_data(split: Split, phantoms: bool) -> list[dict[str, str]]:
     return [*entries, PHANTOMS] if phantoms else entries
 
 
-def _run(checkpoint: Path) -> dict[str, Any]:
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+def _run(checkpoint: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What the card tells of a run, from its checkpoint and the log beside it."""
     settings = Settings.from_checkpoint(state["settings"])
     return {
         "settings": asdict(settings),
@@ -155,8 +155,9 @@ def _earlier_runs(settings: Settings) -> list[dict[str, Any]]:
     """The runs whose weights this one began with, the first first."""
     if not settings.start_from:
         return []
-    run = _run(Path(settings.start_from))
-    return [*_earlier_runs(Settings(**run["settings"])), run]
+    checkpoint = Path(settings.start_from)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return [*_earlier_runs(Settings.from_checkpoint(state["settings"])), _run(checkpoint, state)]
 
 
 def main(argv: list[str] | None = None) -> None:

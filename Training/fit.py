@@ -280,7 +280,11 @@ def fit(settings: Settings) -> Path:
     run.mkdir(parents=True, exist_ok=True)
 
     fabric.seed_everything(settings.seed, verbose=False)
-    network = first_network(settings).to(memory_format=torch.channels_last)
+    checkpoint = run / "last.ckpt"
+    # One process looks for all: on a shared disk, others may see the file later, and would start from scratch.
+    resumes = fabric.broadcast(checkpoint.exists())
+    network = build_network(settings) if resumes else first_network(settings)
+    network = network.to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
@@ -298,9 +302,7 @@ def fit(settings: Settings) -> Path:
         "settings": asdict(settings),
         "commit": _commit(),
     }
-    checkpoint = run / "last.ckpt"
-    # One process looks for all: on a shared disk, others may see the file later, and would start from scratch.
-    if fabric.broadcast(checkpoint.exists()):
+    if resumes:
         # Before the weights, which another network would refuse in a language of its own.
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["settings"]
         changed = check_resumable(Settings.from_checkpoint(saved), settings)

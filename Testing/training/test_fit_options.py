@@ -13,13 +13,12 @@ import torch
 from LiverSegLib.errors import ModelError
 from LiverSegLib.model import LiverModel
 from LiverSegLib.network import UNet
-from LiverSegLib.phantom import make_phantom
 from LiverSegLib.segmenter import fold_batch_norm
+from Testing.training.phantoms import prepare_phantoms
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.export import export
 from Training.fit import Settings, averaged_weights, build_network, command_of, first_network, fit, parse_settings
 from Training.loss import LOSSES, boundary_band, make_loss
-from Training.prepare import LabelledScan, save_on_model_grid
 from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
 
 CPU = torch.device("cpu")
@@ -29,19 +28,10 @@ LABELLED = torch.tensor([True, True])
 NEWER_SETTINGS = ("num_nodes", "scans_in", "start_from")
 
 
-def prepare_phantoms(folder: Path, spacing_mm: float = 2.5) -> Path:
-    folder.mkdir(exist_ok=True)
-    for seed, split in enumerate(("train", "validation"), start=2000):
-        phantom = make_phantom(seed, shape=(12, 48, 48), spacing=(20.0, 7.5, 7.5))
-        scan = LabelledScan(phantom.ct, phantom.labels, True)
-        save_on_model_grid(scan, folder / f"{seed}.npz", split, "real", spacing_mm)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A phantom to train on and one to validate on, with pixels of 2.5 mm."""
-    return prepare_phantoms(tmp_path_factory.mktemp("prepared"))
+    return prepare_phantoms(tmp_path_factory.mktemp("prepared"), spacing_mm=2.5)
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from LiverSegLib.phantom import make_phantom
+from Testing.training.phantoms import prepare_phantoms
 from Training import recipe
 from Training.fit import fit, parse_settings
 from Training.plot import plot_training
-from Training.prepare import LabelledScan, save_on_model_grid
 
 SMALL = "--prepared prepared --steps 2 --batch 2 --size 32 --sampled-size 40 --base-width 4 --depth 3 --accelerator cpu"
 
@@ -21,10 +20,7 @@ SMALL = "--prepared prepared --steps 2 --batch 2 --size 32 --sampled-size 40 --b
 def in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """Stages run here, in an empty folder with two phantoms to train on; the commands that were given."""
     monkeypatch.chdir(tmp_path)
-    Path("prepared").mkdir()
-    for seed, split in enumerate(("train", "validation"), start=2000):
-        phantom = make_phantom(seed, shape=(12, 48, 48), spacing=(20.0, 7.5, 7.5))
-        save_on_model_grid(LabelledScan(phantom.ct, phantom.labels, True), Path(f"prepared/{seed}.npz"), split, "real")
+    prepare_phantoms(Path("prepared"))
     given: list[list[str]] = []
 
     def run_stage(words: list[str]) -> int:
