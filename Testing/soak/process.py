@@ -6,6 +6,7 @@ import ctypes
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -46,7 +47,7 @@ def holdings() -> Holdings:
     _give_back_free_memory()
     # By the type: isinstance would ask each object for its class, and some of PyTorch's warn when they are asked.
     tensors = sum(issubclass(type(held), torch.Tensor) for held in gc.get_objects())
-    return Holdings(_resident_megabytes(), len(os.listdir("/proc/self/task")), _open_files(), tensors)
+    return Holdings(_own_megabytes(), len(os.listdir("/proc/self/task")), _open_files(), tensors)
 
 
 def growth(before: Holdings, after: Holdings, megabytes: float = MOST_MEGABYTES) -> Iterator[str]:
@@ -67,10 +68,10 @@ def leave(found: Mapping[str, Any], words: str, output: Path) -> int:
     return 0 if found["passed"] else 1
 
 
-def _resident_megabytes() -> float:
-    """Of its own, in memory or swapped out: pages of files come and go as the system likes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    kilobytes = {name: value.split()[0] for name, _, value in (line.partition(":") for line in lines) if value.strip()}
+def _own_megabytes() -> float:
+    """In memory or swapped out; without pages of files, which come and go as the system likes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB$", status, flags=re.MULTILINE))
     return (int(kilobytes["RssAnon"]) + int(kilobytes["VmSwap"])) * 1024 / 1e6
 
 
