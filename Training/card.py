@@ -37,7 +37,7 @@ PROTOCOLS = {
     "protocol_c_dice_liver": ("LiTS, liver, weighted Dice", "not stated"),
     "protocol_c_cross_entropy_tumour": ("LiTS, liver + tumour, weighted cross-entropy", "not stated"),
     "protocol_c_dice_tumour": ("LiTS, liver + tumour, weighted Dice", "not stated"),
-    "protocol_d": ("3D-IRCADb, five folds, flips, rotation and blur", "Dice 0.351"),
+    "protocol_d": ("3D-IRCADb, folds, with flips, rotation and blur", "Dice 0.351"),
 }
 
 
@@ -60,7 +60,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         *_folds(card, joined),
         *_groups(joined, ("crossvalidation",)),
         "## The earlier projects' protocols",
-        _protocols(_read(record / "protocols.json")),
+        _protocols(record),
         "## Tumours (experimental)",
         _lesions(held_out, before, joined),
         "## Expected Dice",
@@ -173,24 +173,30 @@ def _degradations(*summaries: dict | None) -> str:
     return "Mean Dice, and its change against the same scans as they are.\n\n" + _table(("", *groups), rows)
 
 
-def _protocols(results: dict | None) -> str:
-    if not results:
+def _protocols(record: Path) -> str:
+    results = {name: _read(record / f"{name}.json") for name in PROTOCOLS}
+    if not any(results.values()):
         return NOT_MEASURED
-    rows = []
-    for name, (what, theirs) in PROTOCOLS.items():
-        ours = results.get(name)
-        values = ("", "", "", NOT_MEASURED) if ours is None else _protocol_row(ours)
-        rows.append((what, theirs, *values))
+    rows = [(*PROTOCOLS[name], *_protocol_row(name, joined)) for name, joined in results.items()]
     return _table(("Protocol", "They", "Volume Dice", "Slices with liver", "All slices", "Tumour Dice", "Steps"), rows)
 
 
-def _protocol_row(ours: dict) -> tuple[str, ...]:
-    metrics = ours["metrics"]
-    means = [
-        _number(metrics[key]["mean"]) if key in metrics else "" for key in ("dice", "slice_dice", "slice_dice_all")
-    ]
-    tumour = _number(metrics["tumour_dice"]["mean"]) if "tumour_dice" in metrics else ""
-    return (*means, tumour, str(ours["steps"]))
+def _protocol_row(name: str, joined: dict | None) -> tuple[str, ...]:
+    """What a protocol's networks reached, from what ``Training.crossvalidate`` wrote of them."""
+    if joined is None:
+        return "", "", "", "", NOT_MEASURED
+    metrics = joined["crossvalidation"]["metrics"]
+    keys = ("dice", "slice_dice", "slice_dice_all", "tumour_dice")
+    # What learns the liver alone has no third class.
+    if name.endswith("_liver"):
+        metrics = {key: values for key, values in metrics.items() if key != "tumour_dice"}
+    means = [_number(metrics[key]["mean"]) if key in metrics else "" for key in keys]
+    return (*means, _lengths(joined))
+
+
+def _lengths(joined: dict) -> str:
+    """Steps and slices a step of the networks, each once."""
+    return ", ".join(sorted({f"{run['steps']} of {run['batch']}" for run in joined["training"].values()}))
 
 
 def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:

@@ -28,7 +28,8 @@ COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "li
 SCREENING = {"split": "fold2of4", "steps": 1200, "batch": 8, "validate_every": 600}
 FOLD = {"steps": 2400, "batch": 8, "validate_every": 2400}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
-AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0, "steps": 1500}
+AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}
+AS_THEY_WERE |= {"steps": 600, "batch": 8, "validate_every": 600}
 PROTOCOL_C = {**AS_THEY_WERE, "split": "protocol_c", "size": 256, "sampled_size": 288}
 PROTOCOL_D = {**AS_THEY_WERE, "augmentation": "project_e"}
 
@@ -68,6 +69,9 @@ EXPERIMENTS: dict[str, dict] = {
         "steps": 4800,
         "validate_every": 2400,
     },
+    # Both together take as long as the baseline.
+    "coarse": {**SCREENING, "spacing_mm": 3.0, "size": 128, "sampled_size": 160, "steps": 1800},
+    "coarse_then_fine": {**SCREENING, "start_from": "coarse", "steps": 600, "validate_every": 300},
     **{f"crossval_{fold}": {**FOLD, "split": f"fold{fold}of4"} for fold in range(4)},
     "protocol_a": {**FOLD, "split": "protocol_a"},
     "protocol_b": {**FOLD, "split": "protocol_b"},
@@ -75,15 +79,24 @@ EXPERIMENTS: dict[str, dict] = {
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
     "protocol_c_cross_entropy_tumour": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 1.0},
     "protocol_c_dice_tumour": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 1.0},
-    **{f"protocol_d_{fold}": {**PROTOCOL_D, "split": f"protocol_d_fold{fold}of5"} for fold in range(5)},
+    **{f"protocol_d_{fold}": {**PROTOCOL_D, "split": f"protocol_d_fold{fold}of3"} for fold in range(3)},
 }
 
 
 def settings_of(name: str, seed: int, runs: Path, fit_options: list[str]) -> Settings:
-    """Settings of an experiment; ``fit_options``, a command line, come on top. Its folder's name tells them, too."""
+    """Settings of an experiment; ``fit_options``, a command line, come on top. Its folder's name tells them, too.
+
+    What it starts from is another experiment of the same seed and options.
+    """
     settings = parse_settings(fit_options, Settings(**EXPERIMENTS[name], seed=seed))
     words = [word.lstrip("-").replace("/", "-") for word in fit_options]
-    settings.run = str(runs / "_".join((name, *words, f"seed{settings.seed}")))
+
+    def folder(experiment: str) -> Path:
+        return runs / "_".join((experiment, *words, f"seed{settings.seed}"))
+
+    settings.run = str(folder(name))
+    if settings.start_from in EXPERIMENTS:
+        settings.start_from = str(folder(settings.start_from) / "last.ckpt")
     if settings.spacing_mm != SPACING_MM and settings.prepared == Settings.prepared:
         settings.prepared = f"{settings.prepared}_{settings.spacing_mm:g}mm"
     return settings

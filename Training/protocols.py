@@ -7,7 +7,7 @@ fold0of4 ... fold3of4        cross-validation over those 34 in groups of patient
 protocol_a                   project B of ../shared/reference/earlier-projects.md: 18 patients against 19 and 20
 protocol_b                   project A: 13 patients of 3D-IRCADb train, 7 test
 protocol_c                   project C: LiTS alone, for the comparison of losses for liver and for liver + tumour
-protocol_d_fold0of5 ...      project E: folds over 3D-IRCADb, with its four augmentations
+protocol_d_fold0of3 ...      project E: folds over 3D-IRCADb, with its four augmentations
 ===========================  ===========================================================================================
 
 Patients 19 and 20 of 3D-IRCADb-01 are in no training and no validation list, whatever the split.
@@ -23,7 +23,7 @@ What cannot be repeated of the originals, because their descriptions do not say 
   squares of 256×256 have pixels of 1.5 mm, whatever the scanner's.
 - D: the labelled scans of Decathlon task 3 are those of LiTS; nothing is stated that could be repeated.
 - E: its random choice of files, the number of folds, the strength of its augmentations. Its Dice of 0.351 is a mean
-  over folds on validation. Here five folds of patients, so that each validates about a fifth of them.
+  over folds on validation. Here three folds of patients, so that each validates about a third of them.
 
 Splits never change once results name them. LiTS training volumes 28 to 47 are the patients of 3D-IRCADb; none is here.
 """
@@ -113,7 +113,7 @@ def get_split(name: str) -> Split:
         return FIXED_SPLITS[name]
     found = re.fullmatch(r"(protocol_d_)?fold(\d+)of(\d+)", name)
     if found is None or int(found[2]) >= int(found[3]):
-        choices = ", ".join(("fold0of4", "protocol_d_fold0of5", *FIXED_SPLITS))
+        choices = ", ".join(("fold0of4", "protocol_d_fold0of3", *FIXED_SPLITS))
         raise ValueError(f"There is no split {name!r}; choose one of {choices}.")
     scans = tuple(scan for scan in TRAINABLE if scan in IRCAD) if found[1] else TRAINABLE
     validation = folds(scans, int(found[3]))[int(found[2])]

@@ -55,11 +55,17 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
     joined["training"] = {"fold0of4": {"steps": 1234, "batch": 6}}
     (tmp_path / "crossvalidation.json").write_text(json.dumps(joined))
-    steps = {"steps": 2000, **summarise([a_row("ircad_e14", 0.8912)])["test"]}
-    (tmp_path / "protocols.json").write_text(json.dumps({"protocol_b": steps}))
+    for name, dice in (("protocol_b", 0.8912), ("protocol_c_dice_liver", 0.9012)):
+        protocol = summarise([a_row("ircad_e14", dice, group="crossvalidation")])
+        protocol["training"] = {"protocol_b": {"steps": 2000, "batch": 8}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(protocol))
     text = model_card(card, tmp_path)
     folds = "lits_004 0.911", "fold0of4 1234 of 6"
-    for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", *folds, "near 0.87 | 0.891"):
+    protocols = (
+        "near 0.87 | 0.891 | 0.891 | 0.891 | 0.891 | 2000 of 8 |",
+        "weighted Dice | not stated | 0.901 | 0.901 | 0.901 |  | 2000 of 8 |",
+    )
+    for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", *folds, *protocols):
         assert shown in text
     assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
 

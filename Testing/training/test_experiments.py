@@ -70,6 +70,11 @@ def test_a_screening_experiment_changes_one_thing() -> None:
             assert len(changed - along) == (name != "baseline"), name
 
 
+def test_an_experiment_may_go_on_from_another_of_the_same_seed() -> None:
+    first, second = (settings_of(name, 3, Path("runs"), ["--batch", "4"]) for name in ("coarse", "coarse_then_fine"))
+    assert Path(second.start_from) == Path(first.run) / "last.ckpt"
+
+
 def test_experiments_run_in_turn_and_leave_a_row_each(command: list[str], tmp_path: Path) -> None:
     assert experiments.main(["*", "--seeds", "0", "1", *command]) == 0
     rows = read_rows(tmp_path / "table.csv")
