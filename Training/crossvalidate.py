@@ -19,8 +19,8 @@ from LiverSegLib.segmenter import Segmenter
 
 from .evaluate import degradation_names, evaluate, read_results, split_cases, with_degradations, write_results
 from .export import export
-from .fit import Settings
 from .prepare import shared_data
+from .settings import Settings
 
 
 def crossvalidate(

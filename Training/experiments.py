@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-from .fit import Settings, command_of, fit, parse_settings
+from .fit import fit
 from .prepare import prepare, shared_data
 from .protocols import get_split
+from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
 from .table import read_rows
 

@@ -20,8 +20,9 @@ from torch import Tensor
 from LiverSegLib import __version__
 from LiverSegLib.atomic import replacing
 
-from .fit import Settings, averaged_weights, weights_for
+from .checkpoint import averaged_weights, weights_for
 from .protocols import IRCAD, LITS, Split, get_split
+from .settings import Settings
 from .spec import CLASSES, WINDOW_HU
 from .table import read_rows
 

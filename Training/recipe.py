@@ -12,7 +12,7 @@ import subprocess  # nosec B404 # see where it is used
 import sys
 from dataclasses import replace
 
-from .fit import Settings, command_of
+from .settings import Settings, command_of
 
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {

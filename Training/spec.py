@@ -1,4 +1,4 @@
-"""What the bundled network sees and says: the defaults of :class:`Training.fit.Settings`.
+"""What the bundled network sees and says: the defaults of :class:`Training.settings.Settings`.
 
 Spacing, offsets and widths are options of ``Training.fit``; they travel with the checkpoint into the model card.
 """

@@ -25,7 +25,7 @@ from LiverSegLib.report import SegmentationReport
 from LiverSegLib.volume import CTVolume
 from Testing.dicom_files import save, slices_of
 from Training.export import export
-from Training.fit import Settings
+from Training.settings import Settings
 
 LABELS = np.random.default_rng(0).integers(0, 3, (12, 40, 40), dtype=np.uint8)
 AFFINE = np.diag((0.75, 0.75, 2.5, 1.0))

@@ -15,11 +15,12 @@ from LiverSegLib.files import write_ct, write_labels
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from Training.calibrate import calibrate, fit_line
+from Training.checkpoint import build_network
 from Training.crossvalidate import crossvalidate
 from Training.evaluate import read_results
 from Training.export import export
-from Training.fit import Settings, build_network
 from Training.protocols import get_split
+from Training.settings import Settings
 
 
 @pytest.fixture

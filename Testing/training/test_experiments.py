@@ -9,9 +9,9 @@ import pytest
 
 from Training import experiments
 from Training.experiments import EXPERIMENTS, chosen_names, missing_scans, settings_of, training_seconds
-from Training.fit import Settings
 from Training.prepare import LabelledScan, save_on_model_grid
 from Training.protocols import get_split
+from Training.settings import Settings
 from Training.table import read_rows
 
 PLAN = Path(experiments.__file__).with_name("EXPERIMENTS.md")

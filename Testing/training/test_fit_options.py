@@ -16,10 +16,12 @@ from LiverSegLib.network import UNet
 from LiverSegLib.segmenter import fold_batch_norm
 from Testing.training.phantoms import prepare_phantoms
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
+from Training.checkpoint import averaged_weights, build_network, first_network
 from Training.export import export
-from Training.fit import Settings, averaged_weights, build_network, command_of, first_network, fit, parse_settings
+from Training.fit import fit
 from Training.loss import LOSSES, boundary_band, make_loss
 from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
+from Training.settings import Settings, command_of, parse_settings
 
 CPU = torch.device("cpu")
 LABELLED = torch.tensor([True, True])
@@ -221,9 +223,9 @@ def test_a_run_cannot_begin_with_what_does_not_fit_it_or_has_seen_what_it_holds_
 
 
 def test_a_resumed_run_names_the_commits_that_made_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("Training.fit._commit", lambda: "abc")
+    monkeypatch.setattr("Training.commit._commit", lambda: "abc")
     stop_at_the_first_validation(settings, monkeypatch)
-    monkeypatch.setattr("Training.fit._commit", lambda: "def")
+    monkeypatch.setattr("Training.commit._commit", lambda: "def")
     assert torch.load(fit(settings), weights_only=True)["commit"] == "abc, def from step 1"
 
 

@@ -10,8 +10,9 @@ import torch
 
 from Testing.training.phantoms import prepare_phantoms
 from Training import recipe
-from Training.fit import fit, parse_settings
+from Training.fit import fit
 from Training.plot import plot_training
+from Training.settings import parse_settings
 
 SMALL = "--prepared prepared --steps 2 --batch 2 --size 32 --sampled-size 40 --base-width 4 --depth 3 --accelerator cpu"
 

@@ -14,10 +14,11 @@ from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.volume import CTVolume
 from Training.export import export
-from Training.fit import Settings, fit, warm_average
+from Training.fit import fit, warm_average
 from Training.plot import plot_training
 from Training.prepare import LabelledScan, read_catalogue, save_on_model_grid, tilt
 from Training.sample import SliceSampler, load_scans
+from Training.settings import Settings
 from Training.spec import VALIDATION
 
 CPU = torch.device("cpu")

@@ -25,10 +25,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from LiverSegLib.grid import window
 from LiverSegLib.phantom import make_phantom
 from Training import fit as program
-from Training.fit import Settings, build_network, fit, parse_settings, share_of
+from Training.checkpoint import build_network
+from Training.fit import fit, share_of
 from Training.loss import make_loss
 from Training.prepare import LabelledScan, save_on_model_grid
 from Training.sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
+from Training.settings import Settings, parse_settings
 from Training.spec import WINDOW_HU
 
 ROOT = Path(__file__).parents[2]
