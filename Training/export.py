@@ -41,7 +41,7 @@ DATA_SETS = [
     },
 ]
 PHANTOMS = {
-    "name": "phantoms of random anatomy (LiverSegLib/phantom.py)",
+    "name": "phantoms of random anatomy (LiverSegLib/phantom)",
     "citation": "this repository",
     "licence": "Apache-2.0",
     "patients": "seeds from 1000",
