@@ -174,6 +174,7 @@ def make_sampler(settings: Settings, device: torch.device, seed: int) -> SliceSa
         settings.offsets_mm,
         settings.end_share,
         settings.tumour_share,
+        settings.density_share,
     )
 
 

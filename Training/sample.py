@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from LiverSegLib.grid import neighbour_stacks
 
+from .density import SHIFT_HU, change_density
 from .protocols import get_split
 from .spec import OFFSETS_MM, SPACING_MM
 from .stored import StoredSlices, find_slices
@@ -152,6 +153,8 @@ class SliceSampler:
         Share of samples drawn from the ends of the liver; ``liver_share`` then divides the rest.
     tumour_share
         Likewise from slices with labelled tumour, in scans that have any; in others these samples join the rest.
+    density_share
+        Share of samples whose liver is made darker or brighter (:mod:`Training.density`).
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class SliceSampler:
         offsets_mm: Sequence[float] = OFFSETS_MM,
         end_share: float = 0.0,
         tumour_share: float = 0.0,
+        density_share: float = 0.0,
     ) -> None:
         self.scans = scans
         self.size = size
@@ -172,6 +176,7 @@ class SliceSampler:
         self.offsets_mm = tuple(offsets_mm)
         self.end_share = end_share
         self.tumour_share = tumour_share
+        self.density_share = density_share
         self.liver_slices = [scan.liver_slices.numpy() for scan in scans]
         self.end_slices = [scan.end_slices.numpy() for scan in scans]
         self.tumour_slices = [scan.tumour_slices.numpy() for scan in scans]
@@ -203,6 +208,10 @@ class SliceSampler:
         around = scan.hu[low:high].float()
         wanted = torch.tensor([position - low], device=around.device)
         stack = neighbour_stacks(around, wanted, scan.slice_spacing, offsets.tolist())[0]
+        if self.density_share and self.generator.random() < self.density_share:
+            parenchyma = (scan.labels[low:high] == 1).float()
+            parenchyma = neighbour_stacks(parenchyma, wanted, scan.slice_spacing, offsets.tolist())[0]
+            stack = change_density(stack, parenchyma, self.generator.uniform(*SHIFT_HU))
         box = self._square(scan)
         labels = scan.labels[position : position + 1][0]
         return _cut(stack, box, AIR_HU), _cut(labels, box, 0), scan.tumour_labelled

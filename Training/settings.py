@@ -50,6 +50,8 @@ class Settings:
         a scan has them (``liver_share`` is then of the others).
     phantom_share, tilted_share
         Samples from phantoms and from tilted copies of scans.
+    density_share
+        Samples whose liver is made darker or brighter, as fat, iron and drugs do.
     augmentation, augmentation_strength, random_window, streak_probability
         "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how
         many of its samples have streaks as from metal.
@@ -92,6 +94,7 @@ class Settings:
     tumour_share: float = 0.1
     phantom_share: float = 0.05
     tilted_share: float = 0.25
+    density_share: float = 0.0
     augmentation: str = "default"
     augmentation_strength: float = 1.0
     random_window: bool = True
