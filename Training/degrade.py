@@ -36,6 +36,10 @@ STREAK_REACH_MM, STREAK_HALF_HEIGHT_MM, METAL_TO_LIVER_MM = 120.0, 15.0, 40.0
 NATIVE_LIVER_HU, NATIVE_VESSEL_HU, NATIVE_OTHER_HU = 55.0, 40.0, 45.0
 BONE_HU, BONE_GAP_MM, BONE_MARGIN_MM = 250, 16.0, 2.0
 
+# A liver a third of which is fat: so much darker, with or without contrast medium; its vessels are then brighter.
+FATTY_SHIFT_HU, FATTY_NATIVE_LIVER_HU = -50.0, 15.0
+VESSEL_ABOVE_LIVER_HU = 20.0
+
 
 def noise_doubled(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """Add Gaussian noise so that the noise's standard deviation doubles (variances add: √3 times what is there)."""
@@ -215,20 +219,56 @@ def no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> D
     neighbours just where the reference has its edge; in a real scan there can be none. A liver of 60 HU or less is
     taken for one without contrast, and the scan stays as it is.
     """
-    parenchyma = float(np.median(ct.hu[labels == 1])) if (labels == 1).any() else 0.0
+    parenchyma = _parenchyma_hu(ct, labels)
     if parenchyma <= NATIVE_LIVER_HU + 5:
         return ct, labels
-    liver = ([40.0, parenchyma, parenchyma + 50], [40.0, NATIVE_LIVER_HU, NATIVE_VESSEL_HU])
+    return _without_contrast(ct, labels, parenchyma, NATIVE_LIVER_HU), labels
+
+
+def fatty_liver(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """The liver 50 HU darker, its tumours and the vessels that are brighter than it as they are: much fat."""
+    parenchyma = _parenchyma_hu(ct, labels)
+    hu = np.empty_like(ct.hu)
+    for k, picture in enumerate(ct.hu):
+        above = ndimage.median_filter(picture, 5).astype(np.float32) - parenchyma - VESSEL_ABOVE_LIVER_HU
+        share = _soft(labels[k] == 1, ct.spacing[1:]) * (1 - np.clip(above / VESSEL_ABOVE_LIVER_HU, 0, 1))
+        hu[k] = _whole(picture + FATTY_SHIFT_HU * share)
+    return replace(ct, hu=hu), labels
+
+
+def fatty_no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Without contrast medium and with much fat: liver at 15 HU, its vessels at 40, all else as in no_contrast.
+
+    A scan that has no contrast medium, liver of 60 HU or less, only gets the fat.
+    """
+    parenchyma = _parenchyma_hu(ct, labels)
+    if parenchyma <= NATIVE_LIVER_HU + 5:
+        return fatty_liver(ct, labels, rng)
+    return _without_contrast(ct, labels, parenchyma, FATTY_NATIVE_LIVER_HU), labels
+
+
+def _parenchyma_hu(ct: CTVolume, labels: np.ndarray) -> float:
+    """Median HU of the liver without its tumours; 0 if there is none."""
+    return float(np.median(ct.hu[labels == 1])) if (labels == 1).any() else 0.0
+
+
+def _without_contrast(ct: CTVolume, labels: np.ndarray, parenchyma: float, native: float) -> CTVolume:
+    """The scan with its parenchyma brought to ``native`` HU, vessels to 40, and all else above 45 nearly to 45."""
+    liver = ([40.0, parenchyma, parenchyma + 50], [40.0, native, NATIVE_VESSEL_HU])
     other = ([NATIVE_OTHER_HU, 3000.0], [NATIVE_OTHER_HU, NATIVE_OTHER_HU + 0.05 * (3000 - NATIVE_OTHER_HU)])
-    sigma = [1.0 / mm for mm in ct.spacing[1:]]
     hu = np.empty_like(ct.hu)
     for k, picture in enumerate(ct.hu):
         smooth = ndimage.median_filter(picture, 5).astype(np.float32)
-        share = ndimage.gaussian_filter((labels[k] > 0).astype(np.float32), sigma)
+        share = _soft(labels[k] > 0, ct.spacing[1:])
         wanted = share * _curve(smooth, *liver) + (1 - share) * _curve(smooth, *other)
         wanted = np.where(_bone(picture, ct.spacing[1:]) & (labels[k] == 0), smooth, wanted)
         hu[k] = _whole(picture + (wanted - smooth))
-    return replace(ct, hu=hu), labels
+    return replace(ct, hu=hu)
+
+
+def _soft(mask: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """A mask of a slice as shares, blended over about 2 mm at its edge; float32."""
+    return ndimage.gaussian_filter(mask.astype(np.float32), [1.0 / mm for mm in spacing])
 
 
 def _curve(values: np.ndarray, nodes: list[float], levels: list[float]) -> np.ndarray:
@@ -261,6 +301,8 @@ DEGRADATIONS: dict[str, Degradation] = {
         shift_minus_30,
         streaks,
         no_contrast,
+        fatty_liver,
+        fatty_no_contrast,
     )
 }
 

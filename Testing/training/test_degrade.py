@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from LiverSegLib.metrics import dice
 from LiverSegLib.phantom import make_phantom
@@ -13,7 +14,15 @@ from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 from Training.degrade import DEGRADATIONS, degrade, estimate_noise
 
-SAME_GRID = ("noise_doubled", "shift_plus_30", "shift_minus_30", "streaks", "no_contrast")
+SAME_GRID = (
+    "noise_doubled",
+    "shift_plus_30",
+    "shift_minus_30",
+    "streaks",
+    "no_contrast",
+    "fatty_liver",
+    "fatty_no_contrast",
+)
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
 
@@ -172,6 +181,31 @@ def test_without_contrast_the_liver_is_native_and_borders_with_fat_stay(scan) ->
     bone = (labels == 0) & (before > 300)
     assert np.abs(after - before)[bone].max() <= 1
     assert estimate_noise(ct, labels) == pytest.approx(estimate_noise(*scan), rel=0.15)
+
+
+def test_a_fatty_liver_is_darker_than_its_vessels_and_nothing_else_changes(scan) -> None:
+    ct, labels = degrade("fatty_liver", *scan)
+    before, after = scan[0].hu.astype(float), ct.hu.astype(float)
+    parenchyma = np.median(before[labels == 1])
+    # Away from the blended edge, where a neighbour's voxels would count.
+    inside = ndimage.binary_erosion(labels == 1, iterations=3)
+    assert np.median((after - before)[inside]) == pytest.approx(-50, abs=2)
+    smooth = ndimage.median_filter(before, (1, 5, 5))
+    vessels = inside & (smooth > parenchyma + 40)
+    assert np.abs(after - before)[vessels].max() <= 1
+    outside = ndimage.distance_transform_edt(labels != 1, sampling=ct.spacing) > 6
+    assert np.array_equal(after[outside], before[outside])
+    assert estimate_noise(ct, labels) == pytest.approx(estimate_noise(*scan), rel=0.2)
+
+
+def test_without_contrast_a_fatty_liver_is_darker_than_the_spleen(scan) -> None:
+    ct, labels = degrade("fatty_no_contrast", *scan)
+    assert np.median(ct.hu[labels == 1]) == pytest.approx(15, abs=4)
+    others = (labels == 0) & (scan[0].hu > 100) & (scan[0].hu < 200)
+    assert np.median(ct.hu[others]) > 40
+    native, _ = degrade("no_contrast", *scan)
+    fatty, _ = degrade("fatty_no_contrast", native, labels)
+    assert np.median(fatty.hu[labels == 1]) == pytest.approx(5, abs=4)
 
 
 def test_a_scan_without_contrast_stays_as_it_is(scan) -> None:
