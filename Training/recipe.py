@@ -1,7 +1,7 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
-The second goes on from the averaged weights of the first with a rate that rises and falls once more; the last trains
-on the validation scans as well, with a small rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes
+The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third, likewise,
+sees livers of other density; the last trains on the validation scans as well, with a small rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes
 at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
 """
 
@@ -23,12 +23,20 @@ STAGES: dict[str, dict] = {
         "batch": 8,
         "learning_rate": 1e-3,
     },
-    "runs/bundled": {
+    "runs/third": {
         "start_from": "runs/second/last.ckpt",
+        "steps": 2000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "density_share": 0.3,
+    },
+    "runs/bundled": {
+        "start_from": "runs/third/last.ckpt",
         "split": "final",
-        "steps": 2400,
+        "steps": 1600,
         "batch": 8,
         "learning_rate": 4e-4,
+        "density_share": 0.3,
     },
 }
 
