@@ -11,6 +11,10 @@ from .boxes import box_of
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
 KEPT_SHARE = 0.1
 
+# A part of the liver lies near the rest of it, unlike a muscle of the pelvis that the network takes for liver where a
+# scan has no contrast. Between the boxes of both, so that it is never more than the distance itself.
+FARTHEST_MM = 30.0
+
 # In the references of 3D-IRCADb-01 and LiTS, vessels narrower than about 8 mm belong to the liver; larger holes in a
 # slice are the caval and portal veins, which do not.
 SMALL_HOLE_MM2 = 50.0
@@ -33,27 +37,40 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     Returns
     -------
     New uint8 labels of that shape. Pieces, whose voxels hang together by their faces, become 0 if they are smaller than
-    :data:`KEPT_SHARE` of the largest one. Background becomes 1 where the liver encloses it on all sides (missed
-    lesions), or within its slice if the hole there is smaller than :data:`SMALL_HOLE_MM2` (missed vessels).
+    :data:`KEPT_SHARE` of the largest one or more than :data:`FARTHEST_MM` away from it. Background becomes 1 where the
+    liver encloses it on all sides (missed lesions), or within its slice if the hole there is smaller than
+    :data:`SMALL_HOLE_MM2` (missed vessels).
     """
     cleaned = np.zeros(labels.shape, np.uint8)
     # Two boxes: a stray voxel far off would make the second step work on half the scan.
     box = box_of(labels)
     if not labels[box].size:
         return cleaned
-    cleaned[box] = labels[box] * _large_pieces(labels[box] > 0)
+    cleaned[box] = labels[box] * _large_pieces(labels[box] > 0, spacing)
     box = box_of(cleaned)
     cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = 1
     return cleaned
 
 
-def _large_pieces(liver: np.ndarray) -> np.ndarray:
+def _large_pieces(liver: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     pieces, _ = ndimage.label(liver, _FACES)
     piece_of_voxel = pieces[liver]
     sizes = np.bincount(piece_of_voxel)
+    kept = sizes >= KEPT_SHARE * sizes.max()
+    if np.count_nonzero(kept) > 1:
+        kept[1:] &= _near_largest(pieces, int(sizes.argmax()), spacing)
     large = np.zeros_like(liver)
-    large[liver] = (sizes >= KEPT_SHARE * sizes.max())[piece_of_voxel]
+    large[liver] = kept[piece_of_voxel]
     return large
+
+
+def _near_largest(pieces: np.ndarray, largest: int, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Whether the box of each piece, from 1 on, is no more than :data:`FARTHEST_MM` from the largest one's."""
+    edges = np.array([[(side.start, side.stop) for side in box] for box in ndimage.find_objects(pieces)])
+    starts, stops = edges[..., 0], edges[..., 1]
+    first, last = edges[largest - 1].T
+    gaps = np.maximum(0, np.maximum(starts - last, first - stops)) * spacing
+    return np.linalg.norm(gaps, axis=1) <= FARTHEST_MM
 
 
 def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:

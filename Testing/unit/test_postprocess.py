@@ -51,6 +51,15 @@ def test_a_large_left_lobe_beside_a_gap_is_kept(a_liver: np.ndarray) -> None:
     np.testing.assert_array_equal(clean(a_liver, SPACING), a_liver)
 
 
+@pytest.mark.parametrize(("gap_mm", "kept"), ((24.0, True), (36.0, False)))
+def test_a_large_piece_is_kept_only_near_the_rest(a_liver: np.ndarray, gap_mm: float, kept: bool) -> None:
+    tall = np.concatenate([a_liver, np.zeros((20, 48, 48), np.uint8)])
+    first = 12 + round(gap_mm / SPACING[0])
+    far = tall.copy()
+    far[first : first + 4, 12:36, 12:36] = 1
+    np.testing.assert_array_equal(clean(far, SPACING), far if kept else tall)
+
+
 def test_a_liver_of_one_voxel_is_kept() -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[0, 0, 0] = 1
