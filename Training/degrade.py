@@ -226,7 +226,10 @@ def no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> D
 
 
 def fatty_liver(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
-    """The liver 50 HU darker, its tumours and the vessels that are brighter than it as they are: much fat."""
+    """The liver 50 HU darker, its tumours and the vessels that are brighter than it as they are: much fat.
+
+    Drawn by other means than in :mod:`Training.density`, so that what is trained is not what measures it.
+    """
     parenchyma = _parenchyma_hu(ct, labels)
     hu = np.empty_like(ct.hu)
     for k, picture in enumerate(ct.hu):
