@@ -31,11 +31,12 @@ def change_density(hu: Tensor, parenchyma: Tensor, shift_hu: float) -> Tensor:
     if not inside.any():
         return hu
     # Of smoothed values, or noise would be cut off on one side.
-    above = _smooth(hu) - hu[inside].median()
+    above = smooth(hu) - hu[inside].median()
     vessel = ((above - VESSEL_HU) / VESSEL_HU).clamp(0, 1)
-    return hu + shift_hu * _smooth(parenchyma) * (1 - vessel)
+    return hu + shift_hu * smooth(parenchyma) * (1 - vessel)
 
 
-def _smooth(slices: Tensor) -> Tensor:
+def smooth(slices: Tensor) -> Tensor:
+    """The mean of 3×3 pixels in each slice (n, rows, columns)."""
     padded = functional.pad(slices[:, None], (1, 1, 1, 1), mode="replicate")
     return functional.avg_pool2d(padded, 3, stride=1)[:, 0]

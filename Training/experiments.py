@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from .fit import fit
-from .prepare import prepare, shared_data
+from .prepare import FLUID_COPIES, prepare, shared_data
 from .protocols import get_split
 from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
@@ -109,6 +109,8 @@ def missing_scans(settings: Settings) -> list[str]:
     wanted = [*split.training, *split.validation]
     if settings.tilted_share > 0:
         wanted += [f"{name}_tilted" for name in split.training]
+    if settings.fluid_share > 0:
+        wanted += [f"{name}_fluid{copy}" for name in split.training for copy in range(FLUID_COPIES)]
     if settings.phantom_share > 0:
         wanted.append("phantom_000")
     return [name for name in wanted if not (Path(settings.prepared) / f"{name}.npz").exists()]

@@ -161,8 +161,9 @@ def _resume(settings: Settings, fabric: Fabric, checkpoint: Path, state: dict[st
 def make_sampler(settings: Settings, device: torch.device, seed: int) -> SliceSampler:
     """What draws the samples of one process."""
     shares = {
-        "real": 1 - settings.phantom_share - settings.tilted_share,
+        "real": 1 - settings.phantom_share - settings.tilted_share - settings.fluid_share,
         "tilted": settings.tilted_share,
+        "fluid": settings.fluid_share,
         "phantom": settings.phantom_share,
     }
     return SliceSampler(

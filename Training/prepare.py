@@ -1,8 +1,8 @@
 """Bring every scan to the network's grid once: ``python -m Training.prepare``.
 
-Besides each real scan, a copy tilted about a random horizontal axis is stored, since patients do not always lie
-straight and oblique reformats exist, and phantoms of random anatomy, so that the network recognises the phantom of
-demo and self-test.
+Besides each real scan are stored: a copy tilted about a random horizontal axis, since patients do not always lie
+straight and oblique reformats exist; copies in which fluid may fill chest and abdomen; and phantoms of random anatomy,
+so that the network recognises the phantom of demo and self-test.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 
+from .fluid import CONSOLIDATION, FLUID, draw_regions
 from .protocols import VALIDATION
 from .spec import SPACING_MM
 from .stored import find_slices
@@ -31,6 +33,8 @@ from .stored import find_slices
 STORED_HU = (-250, 260)
 # The demo and the self-test use low seeds: those phantoms stay unseen.
 FIRST_PHANTOM_SEED = 1000
+# Of each scan, those in which fluid fills other parts of chest and abdomen.
+FLUID_COPIES = 3
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,15 @@ def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
     return LabelledScan(ct, labels.astype(np.uint8), scan.tumour_labelled)
 
 
-def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, spacing_mm: float = SPACING_MM) -> None:
-    """Store HU (int16) and labels (uint8), both (k, rows, columns) with pixels of ``spacing_mm``.
+def save_on_model_grid(
+    scan: LabelledScan,
+    path: Path,
+    split: str,
+    kind: str,
+    spacing_mm: float = SPACING_MM,
+    regions: np.ndarray | None = None,
+) -> None:
+    """Store HU (int16), labels and, if given, regions (uint8), all (k, rows, columns) with pixels of ``spacing_mm``.
 
     They are not compressed, so that training can read single slices; where liver and tumour are is stored beside them.
     ``split`` ("train" or "validation") counts only for scans that :mod:`Training.protocols` does not name: phantoms
@@ -92,13 +103,18 @@ def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, sp
     spacing = scan.ct.spacing
     hu = torch.from_numpy(scan.ct.hu.astype(np.float32)).clamp(*STORED_HU)
     hu = to_model_spacing(hu, spacing[1:], spacing_mm)
-    # A label goes where it covers the larger part of a pixel, tumour before liver.
-    shares = [
-        to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], spacing_mm)
-        for mask in (scan.labels > 0, scan.labels == 2)
-    ]
-    liver, tumour = (share >= 0.5 for share in shares)
+
+    def on_grid(mask: np.ndarray) -> torch.Tensor:
+        # A label goes where it covers the larger part of a pixel.
+        return to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], spacing_mm) >= 0.5
+
+    # Tumour before liver.
+    liver, tumour = on_grid(scan.labels > 0), on_grid(scan.labels == 2)
     labels = liver.to(torch.uint8) + (liver & tumour).to(torch.uint8)
+    others = find_slices(labels)
+    if regions is not None:
+        fluid, consolidation = (on_grid(regions == region).to(torch.uint8) for region in (FLUID, CONSOLIDATION))
+        others["regions"] = FLUID * fluid + CONSOLIDATION * consolidation * (1 - fluid)
     with replacing(path) as temporary:
         np.savez(
             temporary,
@@ -109,12 +125,12 @@ def save_on_model_grid(scan: LabelledScan, path: Path, split: str, kind: str, sp
             tumour_labelled=scan.tumour_labelled,
             split=split,
             kind=kind,
-            **{name: indices.numpy() for name, indices in find_slices(labels).items()},
+            **{name: tensor.numpy() for name, tensor in others.items()},
         )
 
 
 def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: float = SPACING_MM) -> None:
-    """Write ``<id>.npz`` for every scan that is not a test patient, its tilted copy, and the phantoms.
+    """Write ``<id>.npz`` for every scan that is not a test patient, its copies, and the phantoms.
 
     Every split of :mod:`Training.protocols` draws from this one folder.
     """
@@ -127,10 +143,20 @@ def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: floa
         split = "validation" if entry["id"] in VALIDATION else "train"
         save_on_model_grid(scan, output / f"{entry['id']}.npz", split, "real", spacing_mm)
         save_on_model_grid(tilt(scan, rng), output / f"{entry['id']}_tilted.npz", split, "tilted", spacing_mm)
+        save_fluid_copies(scan, entry["id"], output, split, spacing_mm)
     for number in tqdm(range(phantoms), desc="phantoms"):
         phantom = make_phantom(FIRST_PHANTOM_SEED + number)
         scan = LabelledScan(phantom.ct, phantom.labels, True)
         save_on_model_grid(scan, output / f"phantom_{number:03d}.npz", "train", "phantom", spacing_mm)
+
+
+def save_fluid_copies(scan: LabelledScan, name: str, output: Path, split: str, spacing_mm: float = SPACING_MM) -> None:
+    """Write ``<id>_fluid0.npz`` and so on; what they show depends on the scan's name alone, not on those before it."""
+    for copy in range(FLUID_COPIES):
+        copy_name = f"{name}_fluid{copy}"
+        regions, labels = draw_regions(scan.ct, scan.labels, np.random.default_rng(crc32(copy_name.encode())))
+        filled = replace(scan, labels=labels)
+        save_on_model_grid(filled, output / f"{copy_name}.npz", split, "fluid", spacing_mm, regions)
 
 
 def main(argv: list[str] | None = None) -> None:

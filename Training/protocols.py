@@ -44,6 +44,9 @@ ONE_PERSON = (("lits_000", "lits_001"), ("lits_006", "lits_007", "lits_008", "li
 # Held out of the bundled network's training to watch its progress; one patient each.
 VALIDATION = ("ircad_e10", "ircad_e16", "lits_023")
 
+# What the names of a scan's copies end in.
+COPY = re.compile(r"_(tilted|fluid\d+)$")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -57,10 +60,10 @@ class Split:
     def part_of(self, stem: str, kind: str, otherwise: str) -> str | None:
         """Which part a prepared scan belongs to: "train", "validation" or None.
 
-        ``stem`` is its file's name without suffix and ``kind`` "real", "tilted" or "phantom". A tilted copy may train
+        ``stem`` is its file's name without suffix and ``kind`` "real", "tilted", "fluid" or "phantom". A copy may train
         only. ``otherwise`` holds for scans of no known patient: phantoms and scans of your own.
         """
-        patient = stem.removesuffix("_tilted")
+        patient = COPY.sub("", stem)
         if patient not in TRAINABLE + TEST:
             return otherwise
         if patient in self.training:

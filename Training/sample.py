@@ -15,6 +15,7 @@ from torch.nn import functional
 from LiverSegLib.grid import neighbour_stacks
 
 from .density import SHIFT_HU, change_density
+from .fluid import fill_regions
 from .protocols import get_split
 from .spec import OFFSETS_MM, SPACING_MM
 from .stored import StoredSlices, find_slices
@@ -28,7 +29,8 @@ LIVER_END_MM = 15.0
 class PreparedScan:
     """One scan on the network's grid: HU and labels (k, rows, columns), spacing of its slices in mm.
 
-    Of HU and labels, held or stored, only runs of slices are taken: ``hu[3:8]``. Which slices hold liver and which
+    Of HU, labels and regions, held or stored, only runs of slices are taken: ``hu[3:8]``. Regions are those that
+    :mod:`Training.fluid` fills, of a copy that has such. Which slices hold liver and which
     labelled tumour is found in the labels where it is not given.
     """
 
@@ -40,6 +42,7 @@ class PreparedScan:
     kind: str
     liver_slices: Tensor | None = None
     tumour_slices: Tensor | None = None
+    regions: Tensor | StoredSlices | None = None
 
     def __post_init__(self) -> None:
         if self.liver_slices is None or self.tumour_slices is None:
@@ -98,22 +101,22 @@ def load_scans(
         with np.load(path) as stored:
             if membership.part_of(path.stem, str(stored["kind"]), str(stored["split"])) == part:
                 _check_spacing(path, float(stored.get("spacing_mm", 1.5)), spacing_mm)
-                hu, labels = (
-                    StoredSlices.find(path, stored, name) if stream else torch.from_numpy(stored[name]).to(device)
-                    for name in ("hu", "labels")
-                )
+                arrays = {
+                    name: StoredSlices.find(path, stored, name) if stream else torch.from_numpy(stored[name]).to(device)
+                    for name in ("hu", "labels", "regions")
+                    if name in stored
+                }
                 # Scans that were prepared before have no such lists; their labels are then read through once.
                 indices = {
                     name: torch.from_numpy(stored[name]) for name in ("liver_slices", "tumour_slices") if name in stored
                 }
                 scans.append(
                     PreparedScan(
-                        path.stem,
-                        hu,
-                        labels,
-                        float(stored["slice_spacing"]),
-                        bool(stored["tumour_labelled"]),
-                        str(stored["kind"]),
+                        name=path.stem,
+                        slice_spacing=float(stored["slice_spacing"]),
+                        tumour_labelled=bool(stored["tumour_labelled"]),
+                        kind=str(stored["kind"]),
+                        **arrays,
                         **indices,
                     )
                 )
@@ -142,7 +145,7 @@ class SliceSampler:
     size
         Side of the square in pixels; what lies outside the scan is air.
     weights
-        Share of each kind of scan ("real", "tilted", "phantom") among the samples.
+        Share of each kind of scan ("real", "tilted", "fluid", "phantom") among the samples.
     liver_share
         Share of samples drawn from slices with liver; the others are drawn from all slices of the scan.
     seed
@@ -206,6 +209,8 @@ class SliceSampler:
         offsets = np.array(self.offsets_mm) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
         low, high = self._slices_around(scan, position)
         around = scan.hu[low:high].float()
+        if scan.regions is not None:
+            around = fill_regions(around, scan.regions[low:high], self.generator)
         wanted = torch.tensor([position - low], device=around.device)
         stack = neighbour_stacks(around, wanted, scan.slice_spacing, offsets.tolist())[0]
         if self.density_share and self.generator.random() < self.density_share:

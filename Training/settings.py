@@ -48,8 +48,8 @@ class Settings:
     liver_share, end_share, tumour_share
         Samples from slices with liver; samples from the ends of the liver and from slices with labelled tumour, where
         a scan has them (``liver_share`` is then of the others).
-    phantom_share, tilted_share
-        Samples from phantoms and from tilted copies of scans.
+    phantom_share, tilted_share, fluid_share
+        Samples from phantoms, from tilted copies of scans and from copies with fluid in chest and abdomen.
     density_share
         Samples whose liver is made darker or brighter, as fat, iron and drugs do.
     augmentation, augmentation_strength, random_window, streak_probability
@@ -94,6 +94,7 @@ class Settings:
     tumour_share: float = 0.1
     phantom_share: float = 0.05
     tilted_share: float = 0.25
+    fluid_share: float = 0.0
     density_share: float = 0.0
     augmentation: str = "default"
     augmentation_strength: float = 1.0
