@@ -18,6 +18,8 @@ from scipy import ndimage
 from LiverSegLib.boxes import box_of
 from LiverSegLib.volume import CTVolume
 
+from .fluid import FAT_HU, find_lungs, grow, low_part, rim
+
 Degraded = tuple[CTVolume, np.ndarray]
 Degradation = Callable[[CTVolume, np.ndarray, np.random.Generator], Degraded]
 
@@ -39,6 +41,11 @@ BONE_HU, BONE_GAP_MM, BONE_MARGIN_MM = 250, 16.0, 2.0
 # A liver a third of which is fat: so much darker, with or without contrast medium; its vessels are then brighter.
 FATTY_SHIFT_HU, FATTY_NATIVE_LIVER_HU = -50.0, 15.0
 VESSEL_ABOVE_LIVER_HU = 20.0
+
+FILLED_NOISE_HU = 12.0
+EFFUSION_HU, EFFUSION_SHARE = 10.0, 0.5
+AIRLESS_SHARE, AIRLESS_TOWARDS_FEET = 0.3, 0.7
+ASCITES_HU, ASCITES_MM, ASCITES_REACH_MM = 10.0, 8.0, 15.0
 
 
 def noise_doubled(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
@@ -250,6 +257,46 @@ def fatty_no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator
     return _without_contrast(ct, labels, parenchyma, FATTY_NATIVE_LIVER_HU), labels
 
 
+def pleural_effusion(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """The half of the lungs in view that lies towards the back holds water. Without lungs in view the scan stays."""
+    low = low_part(find_lungs(ct), ct, EFFUSION_SHARE, towards_feet=0.0)
+    return _filled(ct, low & (labels == 0), EFFUSION_HU, rng), labels
+
+
+def airless_lung(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """The lowest third of the lungs in view has no air and the liver's own HU, the hardest that it can have.
+
+    Nothing but the shape tells then where the liver ends. Without lungs in view the scan stays.
+    """
+    low = low_part(find_lungs(ct), ct, AIRLESS_SHARE, AIRLESS_TOWARDS_FEET)
+    return _filled(ct, low & (labels == 0), _parenchyma_hu(ct, labels), rng), labels
+
+
+def ascites(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """A shrunken liver in water: its outermost 8 mm, and the fat within 15 mm of it, become water.
+
+    In a scan without lungs in view, which may be clipped so that fat cannot be told from air, the 8 mm alone. As in
+    :mod:`Training.fluid`, which training draws from, but for the shares, the reach, the brightness and the grain.
+    """
+    liver = labels > 0
+    water, lungs = rim(liver, ct, ASCITES_MM), find_lungs(ct)
+    left = np.where(water, 0, labels).astype(labels.dtype)
+    if lungs.any():
+        water = water | (grow(liver, ct, ASCITES_REACH_MM) & (ct.hu < FAT_HU) & ~lungs)
+    return _filled(ct, water, ASCITES_HU, rng), left
+
+
+def _filled(ct: CTVolume, where: np.ndarray, level_hu: float, rng: np.random.Generator) -> CTVolume:
+    hu = ct.hu.copy()
+    sigma = [GRAIN_MM / mm for mm in ct.spacing[1:]]
+    for k in np.flatnonzero(where.any(axis=(1, 2))):
+        grain = ndimage.gaussian_filter(rng.standard_normal(hu[k].shape, dtype=np.float32), sigma)
+        wanted = level_hu + grain * (FILLED_NOISE_HU / grain.std())
+        share = _soft(where[k], ct.spacing[1:])
+        hu[k] = _whole(hu[k] + share * (wanted - hu[k]))
+    return replace(ct, hu=hu)
+
+
 def _parenchyma_hu(ct: CTVolume, labels: np.ndarray) -> float:
     """Median HU of the liver without its tumours; 0 if there is none."""
     return float(np.median(ct.hu[labels == 1])) if (labels == 1).any() else 0.0
@@ -306,6 +353,9 @@ DEGRADATIONS: dict[str, Degradation] = {
         no_contrast,
         fatty_liver,
         fatty_no_contrast,
+        pleural_effusion,
+        airless_lung,
+        ascites,
     )
 }
 

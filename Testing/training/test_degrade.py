@@ -13,6 +13,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 from Training.degrade import DEGRADATIONS, degrade, estimate_noise
+from Training.fluid import find_lungs
 
 SAME_GRID = (
     "noise_doubled",
@@ -22,6 +23,8 @@ SAME_GRID = (
     "no_contrast",
     "fatty_liver",
     "fatty_no_contrast",
+    "pleural_effusion",
+    "airless_lung",
 )
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
@@ -217,3 +220,38 @@ def test_a_scan_without_contrast_stays_as_it_is(scan) -> None:
 def test_a_scan_without_a_liver_is_no_error(scan, name: str) -> None:
     empty = np.zeros_like(scan[1])
     assert not degrade(name, scan[0], empty)[1].any()
+
+
+def changed(scan: tuple[CTVolume, np.ndarray], name: str) -> tuple[CTVolume, np.ndarray, np.ndarray]:
+    """The degraded scan, its labels, and where its values changed by more than the noise that came with them."""
+    ct, labels = degrade(name, *scan)
+    return ct, labels, np.abs(ct.hu.astype(int) - scan[0].hu) > 60
+
+
+@pytest.mark.parametrize(("name", "level"), [("pleural_effusion", 10), ("airless_lung", None)])
+def test_what_fills_the_lungs_was_air_and_is_as_bright_as_it_says(scan, name: str, level: int | None) -> None:
+    ct, labels, filled = changed(scan, name)
+    assert filled.any() and np.median(scan[0].hu[filled]) < -300
+    expected = np.median(scan[0].hu[scan[1] == 1]) if level is None else level
+    assert np.median(ct.hu[filled]) == pytest.approx(expected, abs=8)
+    assert not (filled & (labels > 0)).any()
+
+
+def test_an_effusion_gathers_at_the_back(scan) -> None:
+    _, _, filled = changed(scan, "pleural_effusion")
+    lungs = find_lungs(scan[0])
+    assert np.argwhere(filled)[:, 1].min() >= np.median(np.argwhere(lungs)[:, 1]) - 1
+
+
+def test_ascites_takes_the_outer_8_mm_of_the_liver(scan) -> None:
+    ct, labels = degrade("ascites", *scan)
+    lost = (scan[1] > 0) & (labels == 0)
+    depth = ndimage.distance_transform_edt(scan[1] > 0, sampling=scan[0].spacing)
+    assert depth[lost].max() <= 8 < depth[labels > 0].min()
+    assert np.median(ct.hu[lost]) == pytest.approx(10, abs=4)
+
+
+def test_a_scan_without_lungs_in_view_has_no_effusion(scan) -> None:
+    clipped = replace(scan[0], hu=np.clip(scan[0].hu, -40, 160))
+    for name in ("pleural_effusion", "airless_lung"):
+        assert np.array_equal(degrade(name, clipped, scan[1])[0].hu, clipped.hu)
