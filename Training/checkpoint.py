@@ -11,6 +11,7 @@ from torch import Tensor
 
 from LiverSegLib.network import UNet
 
+from .deep_supervision import HEADS, DeeplySupervisedUNet
 from .protocols import get_split
 from .settings import Settings
 from .spec import CLASSES
@@ -30,7 +31,8 @@ FREE_IN_A_RUN = (
 
 def build_network(settings: Settings) -> UNet:
     """A fresh network for these settings."""
-    return UNet(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block, settings.patch)
+    kind = DeeplySupervisedUNet if settings.deep_supervision else UNet
+    return kind(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block, settings.patch)
 
 
 def first_network(settings: Settings) -> UNet:
@@ -46,7 +48,8 @@ def first_network(settings: Settings) -> UNet:
         path = Path(settings.start_from)
         if not path.is_file():
             raise ValueError(f"There is no checkpoint {path}: train that run first, or leave --start-from out.")
-        network.load_state_dict(weights_for(settings, path))
+        # Heads of deep supervision, which no other run hands on, stay fresh.
+        network.load_state_dict({**network.state_dict(), **weights_for(settings, path)})
     return network
 
 
@@ -72,9 +75,10 @@ def weights_for(settings: Settings, path: Path) -> dict[str, Tensor]:
 
 
 def averaged_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """The moving average of the weights, as the network names them; it is what is validated and exported."""
+    """The moving average of the weights, as the plain network names them; it is what is validated and exported."""
     prefix = "module."
-    return {key.removeprefix(prefix): value for key, value in checkpoint["average"].items() if key.startswith(prefix)}
+    named = {key.removeprefix(prefix): value for key, value in checkpoint["average"].items() if key.startswith(prefix)}
+    return {name: value for name, value in named.items() if not name.startswith(HEADS)}
 
 
 def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:

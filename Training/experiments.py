@@ -58,6 +58,7 @@ EXPERIMENTS: dict[str, dict] = {
     "loss_focal": {**SCREENING, "loss": "focal"},
     "loss_weighted_cross_entropy": {**SCREENING, "loss": "weighted_cross_entropy"},
     "loss_weighted_dice": {**SCREENING, "loss": "weighted_dice"},
+    "deep_supervision": {**SCREENING, "deep_supervision": True},
     "ema_0.99": {**SCREENING, "ema_decay": 0.99},
     # As many slices, or as many pixels, as the baseline sees.
     "batch_4": {**SCREENING, "batch": 4, "steps": 2400, "validate_every": 1200},

@@ -24,6 +24,7 @@ from LiverSegLib.grid import window
 from .augment import augment
 from .checkpoint import build_network, check_resumable, first_network
 from .commit import commits
+from .deep_supervision import supervise_deeply
 from .loss import make_loss
 from .protocols import get_split
 from .run_log import RunLog
@@ -90,6 +91,8 @@ def fit(settings: Settings) -> Path:
     fabric.print(f"{len(sampler.scans)} scans train, {len(validation)} validate")
     augmentations = AUGMENTATIONS[settings.augmentation](settings)
     criterion = make_loss(settings.loss, settings.tumour_weight)
+    if settings.deep_supervision:
+        criterion = supervise_deeply(criterion)
     log = RunLog(run / "log.csv", fabric)
     batches = draw_ahead(sampler, share)
 

@@ -43,6 +43,8 @@ class Settings:
     steps, batch, size, sampled_size
         Batches to train on, slices in each, over all processes together, side of their squares in pixels, and the side
         before they are warped.
+    deep_supervision
+        Whether the decoder's coarser levels are trained to tell liver and tumour, too.
     loss, tumour_weight
         A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
     liver_share, end_share, tumour_share
@@ -87,6 +89,7 @@ class Settings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     ema_decay: float = 0.999
+    deep_supervision: bool = False
     loss: str = "dice_cross_entropy"
     tumour_weight: float = TUMOUR_WEIGHT
     liver_share: float = 0.8

@@ -71,8 +71,8 @@ def logits_of(classes: torch.Tensor, confidence: float = 12.0) -> torch.Tensor:
 def test_every_option_reaches_the_settings_and_the_command_repeats_them() -> None:
     words = (
         "--split fold1of4 --spacing-mm 1.25 --offsets-mm -4 0 4 --base-width 24 --depth 4 --block residual "
-        "--loss focal --tumour-weight 1.0 --end-share 0.2 --augmentation-strength 0.5 --no-random-window "
-        "--ema-decay 0.99 --seed 3"
+        "--deep-supervision --loss focal --tumour-weight 1.0 --end-share 0.2 --augmentation-strength 0.5 "
+        "--no-random-window --ema-decay 0.99 --seed 3"
     )
     settings = parse_settings(words.split())
     assert settings.offsets_mm == (-4.0, 0.0, 4.0)
