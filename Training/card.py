@@ -198,13 +198,18 @@ def _protocol_row(name: str, joined: dict | None) -> tuple[str, ...]:
 
 def _lengths(joined: dict) -> str:
     """Steps and slices a step of the networks, each once."""
-    return ", ".join(sorted({f"{run['steps']} of {run['batch']}" for run in joined["training"].values()}))
+    return ", ".join(sorted({_steps_of(run) for run in joined["training"].values()}))
+
+
+def _steps_of(run: dict) -> str:
+    """Steps and slices of a fold's run, after those of the runs that it went on from."""
+    return ", then ".join(f"{one['steps']} of {one['batch']}" for one in (*run.get("earlier_runs", ()), run))
 
 
 def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
     """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
     if joined is not None:
-        folds = (f"{name} {run['steps']} of {run['batch']}" for name, run in sorted(joined["training"].items()))
+        folds = (f"{name} {_steps_of(run)}" for name, run in sorted(joined["training"].items()))
         each = ", ".join(folds)
         yield f"A network for each fold, trained in steps of slices: {each}. The bundled one had {_stages(card)}."
 

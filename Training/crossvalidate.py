@@ -50,7 +50,7 @@ def crossvalidate(
             cases = with_degradations(split_cases(data, split, part), degradations)
             evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
         models[split] = model.card.sha256
-        training[split] = {"steps": settings.steps, "batch": settings.batch}
+        training[split] = _steps_of(settings.steps, settings.batch, model.card.training["earlier_runs"])
         rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
     _check_each_once(rows)
     about = {"models": models, "training": training, "part": part, "test_time_augmentation": test_time_augmentation}
@@ -66,6 +66,11 @@ def _exported(run: Path) -> tuple[Settings, LiverModel]:
         raise ValueError(f"{run} stands at step {state['step']} of {settings.steps}: let Training.fit finish it first.")
     export(checkpoint, weights, run.name, None)
     return settings, LiverModel.load(weights)
+
+
+def _steps_of(steps: int, batch: int, earlier_runs: Sequence[dict]) -> dict:
+    earlier = [{key: run["settings"][key] for key in ("steps", "batch")} for run in earlier_runs]
+    return {"steps": steps, "batch": batch, **({"earlier_runs": earlier} if earlier else {})}
 
 
 def _measured_model(measured: Path) -> str | None:

@@ -28,6 +28,10 @@ COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "li
 # Nine persons of both data sets, with slices of 1.6 to 5 mm and all three kinds of intensity.
 SCREENING = {"split": "fold2of4", "steps": 1200, "batch": 8, "validate_every": 600}
 FOLD = {"steps": 2400, "batch": 8, "validate_every": 2400}
+SECOND = {
+    **{"steps": 1600, "batch": 8, "validate_every": 1600, "learning_rate": 1e-3},
+    **{"density_share": 0.3, "fluid_share": 0.25},
+}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
 AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}
 AS_THEY_WERE |= {"steps": 600, "batch": 8, "validate_every": 600}
@@ -75,6 +79,11 @@ EXPERIMENTS: dict[str, dict] = {
     "coarse": {**SCREENING, "spacing_mm": 3.0, "size": 128, "sampled_size": 160, "steps": 1800},
     "coarse_then_fine": {**SCREENING, "start_from": "coarse", "steps": 600, "validate_every": 300},
     **{f"crossval_{fold}": {**FOLD, "split": f"fold{fold}of4"} for fold in range(4)},
+    # As the bundled network's third stage, with fluid.
+    **{
+        f"second_crossval_{fold}": {**SECOND, "split": f"fold{fold}of4", "start_from": f"crossval_{fold}"}
+        for fold in range(4)
+    },
     "protocol_a": {**FOLD, "split": "protocol_a"},
     "protocol_b": {**FOLD, "split": "protocol_b"},
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},

@@ -38,9 +38,10 @@ def data(tmp_path: Path) -> Path:
     return train.parent
 
 
-def a_run(folder: Path, fold: int, step: int = 4) -> Path:
+def a_run(folder: Path, fold: int, step: int = 4, start_from: str = "") -> Path:
     """A run of four steps as Training.fit leaves it, with random weights."""
-    settings = Settings(run=str(folder), split=f"fold{fold}of4", base_width=4, depth=3, patch=2, steps=4)
+    split = f"fold{fold}of4"
+    settings = Settings(run=str(folder), split=split, start_from=start_from, base_width=4, depth=3, patch=2, steps=4)
     torch.manual_seed(fold)
     weights = build_network(settings).state_dict()
     average = {f"module.{name}": value for name, value in weights.items()}
@@ -62,6 +63,16 @@ def test_every_patient_is_measured_by_the_network_that_never_saw_them(data: Path
     assert summary["by_degradation"]["noise_doubled"]["crossvalidation"]["cases"] == 2
     assert summary["training"]["fold1of4"] == {"steps": 4, "batch": Settings.batch}
     assert summary["models"]["fold0of4"] == LiverModel.load(runs[0] / "liver_unet.pt").card.sha256
+
+
+def test_runs_that_went_on_from_others_tell_so(data: Path, tmp_path: Path) -> None:
+    first = a_run(tmp_path / "first", 0)
+    second = a_run(tmp_path / "second", 0, start_from=str(first / "last.ckpt"))
+    each = {"steps": 4, "batch": Settings.batch}
+    assert crossvalidate([second], tmp_path / "joined", data)["training"]["fold0of4"] == {
+        **each,
+        "earlier_runs": [each],
+    }
 
 
 def test_a_run_that_was_measured_is_not_measured_again(data: Path, tmp_path: Path) -> None:
