@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -88,7 +89,10 @@ def fit(settings: Settings) -> Path:
     fabric.seed_everything(seed, verbose=False)
     sampler = make_sampler(settings, fabric.device, seed)
     validation = _load_part(settings, "validation", fabric.device) if get_split(settings.split).validation else []
-    fabric.print(f"{len(sampler.scans)} scans train, {len(validation)} validate")
+    kinds = Counter(scan.kind for scan in sampler.scans)
+    fabric.print(
+        ", ".join(f"{count} {kind}" for kind, count in kinds.items()), "scans train,", len(validation), "validate"
+    )
     augmentations = AUGMENTATIONS[settings.augmentation](settings)
     criterion = make_loss(settings.loss, settings.tumour_weight)
     if settings.deep_supervision:

@@ -1,7 +1,8 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density; the last trains on the validation scans as well, with a small rate. Each is a run
+same and sees livers of other density, the fourth fluid beside them, too; the last trains on the validation scans as
+well, with a small rate. Each is a run
 of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
 count for every stage.
 """
@@ -31,13 +32,22 @@ STAGES: dict[str, dict] = {
         "learning_rate": 1e-3,
         "density_share": 0.3,
     },
-    "runs/bundled": {
+    "runs/fourth": {
         "start_from": "runs/third/last.ckpt",
+        "steps": 2000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "density_share": 0.3,
+        "fluid_share": 0.25,
+    },
+    "runs/bundled": {
+        "start_from": "runs/fourth/last.ckpt",
         "split": "final",
         "steps": 1600,
         "batch": 8,
         "learning_rate": 4e-4,
         "density_share": 0.3,
+        "fluid_share": 0.25,
     },
 }
 

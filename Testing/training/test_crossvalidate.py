@@ -69,10 +69,8 @@ def test_runs_that_went_on_from_others_tell_so(data: Path, tmp_path: Path) -> No
     first = a_run(tmp_path / "first", 0)
     second = a_run(tmp_path / "second", 0, start_from=str(first / "last.ckpt"))
     each = {"steps": 4, "batch": Settings.batch}
-    assert crossvalidate([second], tmp_path / "joined", data)["training"]["fold0of4"] == {
-        **each,
-        "earlier_runs": [each],
-    }
+    training = crossvalidate([second], tmp_path / "joined", data)["training"]
+    assert training["fold0of4"] == {**each, "earlier_runs": [each]}
 
 
 def test_a_run_that_was_measured_is_not_measured_again(data: Path, tmp_path: Path) -> None:
