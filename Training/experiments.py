@@ -28,7 +28,7 @@ COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "li
 # Nine persons of both data sets, with slices of 1.6 to 5 mm and all three kinds of intensity.
 SCREENING = {"split": "fold2of4", "steps": 1200, "batch": 8, "validate_every": 600}
 FOLD = {"steps": 2400, "batch": 8, "validate_every": 2400}
-SECOND = {"steps": 1600, "batch": 8, "validate_every": 1600, "learning_rate": 1e-3}
+SECOND = {"steps": 1200, "batch": 8, "validate_every": 1200, "learning_rate": 1e-3}
 SECOND |= {"density_share": 0.3, "fluid_share": 0.25}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
 AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}

@@ -89,10 +89,8 @@ def fit(settings: Settings) -> Path:
     fabric.seed_everything(seed, verbose=False)
     sampler = make_sampler(settings, fabric.device, seed)
     validation = _load_part(settings, "validation", fabric.device) if get_split(settings.split).validation else []
-    kinds = Counter(scan.kind for scan in sampler.scans)
-    fabric.print(
-        ", ".join(f"{count} {kind}" for kind, count in kinds.items()), "scans train,", len(validation), "validate"
-    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(scan.kind for scan in sampler.scans).items())
+    fabric.print(f"{kinds} scans train, {len(validation)} validate")
     augmentations = AUGMENTATIONS[settings.augmentation](settings)
     criterion = make_loss(settings.loss, settings.tumour_weight)
     if settings.deep_supervision:
