@@ -1,7 +1,7 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density, the fourth fluid beside them, too; the last trains on the validation scans as
+same and sees livers of other density, the next two fluid beside them, too; the last trains on the validation scans as
 well, with a small rate. Each is a run
 of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
 count for every stage.
@@ -40,13 +40,21 @@ STAGES: dict[str, dict] = {
         "density_share": 0.3,
         "fluid_share": 0.25,
     },
-    "runs/bundled": {
+    "runs/fifth": {
         "start_from": "runs/fourth/last.ckpt",
+        "steps": 2000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "density_share": 0.4,
+        "fluid_share": 0.25,
+    },
+    "runs/bundled": {
+        "start_from": "runs/fifth/last.ckpt",
         "split": "final",
-        "steps": 1600,
+        "steps": 1200,
         "batch": 8,
         "learning_rate": 4e-4,
-        "density_share": 0.3,
+        "density_share": 0.4,
         "fluid_share": 0.25,
     },
 }
