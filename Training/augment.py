@@ -225,12 +225,16 @@ class Clip:
 
 
 def default_augmentations(
-    size: int, strength: float = 1.0, random_window: bool = True, streak_probability: float = 0.0
+    size: int,
+    strength: float = 1.0,
+    random_window: bool = True,
+    streak_probability: float = 0.0,
+    lesions: Lesions = Lesions(),  # noqa: B008 # never changed
 ) -> list[Augmentation]:
     """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window.
 
     ``strength`` scales all but the clipping, which ``random_window`` switches: 1 as for the bundled network, 0 none.
-    ``streak_probability`` is how many samples have metal and streaks from it.
+    ``streak_probability`` is how many samples have metal and streaks from it, ``lesions`` what is drawn in livers.
     Amplitudes grow with it, ranges of factors by their logarithm; what happens or not happens that much more often.
     """
     warp, intensity = Warp(size), Intensity()
@@ -244,7 +248,7 @@ def default_augmentations(
             shift_pixels=warp.shift_pixels * strength,
             elastic_pixels=warp.elastic_pixels * strength,
         ),
-        Lesions(probability=_often(Lesions.probability, strength)),
+        replace(lesions, probability=_often(lesions.probability, strength)),
         Enhancement(probability=_often(Enhancement.probability, strength)),
         Intensity(_spread(intensity.scale, strength), intensity.shift_hu * strength, intensity.field_hu * strength),
         *([Streaks(_often(streak_probability, strength))] if streak_probability else []),

@@ -10,14 +10,18 @@ from typing import Any
 from LiverSegLib.grid import SIZE_MULTIPLE
 from LiverSegLib.network import BLOCKS
 
-from .augment import Augmentation, default_augmentations, project_e_augmentations
+from .augment import Augmentation, Lesions, default_augmentations, project_e_augmentations
 from .loss import LOSSES, TUMOUR_WEIGHT
 from .protocols import get_split
 from .spec import BASE_WIDTH, DEPTH, MAX_WIDTH, OFFSETS_MM, PATCH, SPACING_MM
 
 AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
     "default": lambda settings: default_augmentations(
-        settings.size, settings.augmentation_strength, settings.random_window, settings.streak_probability
+        settings.size,
+        settings.augmentation_strength,
+        settings.random_window,
+        settings.streak_probability,
+        Lesions(settings.lesion_probability, settings.lesion_hu),
     ),
     "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
 }
@@ -57,6 +61,8 @@ class Settings:
     augmentation, augmentation_strength, random_window, streak_probability
         "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how
         many of its samples have streaks as from metal.
+    lesion_probability, lesion_hu
+        How many of its samples have lesions drawn in the liver, and by how much the darkest and the brightest differ.
     ema_decay
         Of the moving average of weights that is validated and exported.
     devices, num_nodes, accelerator
@@ -103,6 +109,8 @@ class Settings:
     augmentation_strength: float = 1.0
     random_window: bool = True
     streak_probability: float = 0.1
+    lesion_probability: float = 0.25
+    lesion_hu: tuple[float, float] = (-80.0, 50.0)
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
@@ -113,6 +121,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.offsets_mm = tuple(float(offset) for offset in self.offsets_mm)
+        darkest, brightest = self.lesion_hu
+        self.lesion_hu = (float(darkest), float(brightest))
         get_split(self.split)
         for name, choices in (
             ("block", BLOCKS),

@@ -72,7 +72,7 @@ def test_every_option_reaches_the_settings_and_the_command_repeats_them() -> Non
     words = (
         "--split fold1of4 --spacing-mm 1.25 --offsets-mm -4 0 4 --base-width 24 --depth 4 --block residual "
         "--deep-supervision --loss focal --tumour-weight 1.0 --end-share 0.2 --augmentation-strength 0.5 "
-        "--no-random-window --ema-decay 0.99 --seed 3"
+        "--no-random-window --lesion-probability 0.5 --lesion-hu -120 40 --ema-decay 0.99 --seed 3"
     )
     settings = parse_settings(words.split())
     assert settings.offsets_mm == (-4.0, 0.0, 4.0)
