@@ -255,3 +255,14 @@ def test_a_scan_without_lungs_in_view_has_no_effusion(scan) -> None:
     clipped = replace(scan[0], hu=np.clip(scan[0].hu, -40, 160))
     for name in ("pleural_effusion", "airless_lung"):
         assert np.array_equal(degrade(name, clipped, scan[1])[0].hu, clipped.hu)
+
+
+def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:
+    ct, labels = degrade("dark_lesions", *scan)
+    drawn = (labels == 2) & (scan[1] == 1)
+    assert np.array_equal(labels > 0, scan[1] > 0)
+    assert drawn.sum() * ct.voxel_volume_ml > 10
+    inner = ndimage.binary_erosion(drawn)
+    assert np.median(ct.hu[inner]) == pytest.approx(25, abs=3)
+    untouched = ndimage.distance_transform_edt(labels != 2, sampling=ct.spacing) > 8
+    assert np.array_equal(ct.hu[untouched], scan[0].hu[untouched])
