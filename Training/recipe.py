@@ -1,7 +1,8 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density, the next two fluid beside them, too; the last trains on the validation scans as
+same and sees livers of other density, the next three fluid beside them, and
+the last of these more and darker lesions, too; the last of all trains on the validation scans as
 well, with a small rate. Each is a run
 of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
 count for every stage.
@@ -15,6 +16,8 @@ import sys
 from dataclasses import replace
 
 from .settings import Settings, command_of
+
+DISEASED = {"density_share": 0.4, "fluid_share": 0.25, "lesion_probability": 0.5, "lesion_hu": (-120.0, 50.0)}
 
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {
@@ -48,14 +51,20 @@ STAGES: dict[str, dict] = {
         "density_share": 0.4,
         "fluid_share": 0.25,
     },
-    "runs/bundled": {
+    "runs/sixth": {
         "start_from": "runs/fifth/last.ckpt",
+        "steps": 1000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        **DISEASED,
+    },
+    "runs/bundled": {
+        "start_from": "runs/sixth/last.ckpt",
         "split": "final",
-        "steps": 1200,
+        "steps": 600,
         "batch": 8,
         "learning_rate": 4e-4,
-        "density_share": 0.4,
-        "fluid_share": 0.25,
+        **DISEASED,
     },
 }
 
