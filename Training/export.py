@@ -53,9 +53,9 @@ LIMITS = [
     "patient 16, whose liver is fatty, four were false before the network had seen it.",
     "Livers below about 10 HU, full of fat, may be found only in part: Dice 0.90 where patient 16's was darkened to "
     "-24 HU (by the network before its last stage).",
-    "Ascites round a liver that is hardly brighter, and lung without air that is as bright as the liver, are taken for it "
-    "in part: Dice 0.74 for ascites drawn round patient 16's fatty liver of 26 HU (before the last stage), 0.87 with a "
-    "litre and a half of airless lung drawn beside patient 19's.",
+    "Ascites round a liver that is hardly brighter, and lung without air that is as bright as the liver, are taken for "
+    "it in part: Dice 0.74 for ascites drawn round patient 16's fatty liver of 26 HU (before the last stage), 0.87 "
+    "with a litre and a half of airless lung drawn beside patient 19's.",
     "Slices that show little of the liver, at the dome and at the lower tip, agree less with a reader than the whole.",
     "Vessels at the hilum are outside the liver, as in the training data.",
 ]
