@@ -1,4 +1,4 @@
-"""A phantom to train on and one to validate on, for tests that only ask whether a run works."""
+"""A phantom to train on and one to validate on, and a short run, for tests that only ask whether a run works."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from LiverSegLib.phantom import make_phantom
 from Training.prepare import LabelledScan, save_on_model_grid
+from Training.settings import Settings
 from Training.spec import SPACING_MM
 
 
@@ -17,3 +18,21 @@ def prepare_phantoms(folder: Path, spacing_mm: float = SPACING_MM) -> Path:
         scan = LabelledScan(phantom.ct, phantom.labels, True)
         save_on_model_grid(scan, folder / f"{seed}.npz", split, "real", spacing_mm)
     return folder
+
+
+def short_run(prepared: Path, run: Path) -> Settings:
+    """Two steps of a tiny network on pixels of 2.5 mm, on the CPU."""
+    return Settings(
+        prepared=str(prepared),
+        run=str(run),
+        spacing_mm=2.5,
+        steps=2,
+        batch=2,
+        size=32,
+        sampled_size=40,
+        base_width=4,
+        depth=3,
+        validate_every=2,
+        save_every=1,
+        accelerator="cpu",
+    )

@@ -10,7 +10,7 @@ import torch
 
 from LiverSegLib.model import LiverModel
 from LiverSegLib.network import UNet
-from Testing.training.phantoms import prepare_phantoms
+from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.checkpoint import averaged_weights, first_network
 from Training.deep_supervision import HEADS, DeeplySupervisedUNet, supervise_deeply
 from Training.export import export
@@ -24,21 +24,8 @@ LABELLED = torch.tensor([True, True])
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        prepared=str(prepare_phantoms(tmp_path / "prepared", spacing_mm=2.5)),
-        run=str(tmp_path / "run"),
-        spacing_mm=2.5,
-        steps=2,
-        batch=2,
-        size=32,
-        sampled_size=40,
-        base_width=4,
-        depth=3,
-        validate_every=2,
-        save_every=1,
-        accelerator="cpu",
-        deep_supervision=True,
-    )
+    prepared = prepare_phantoms(tmp_path / "prepared", spacing_mm=2.5)
+    return replace(short_run(prepared, tmp_path / "run"), deep_supervision=True)
 
 
 def labels_with_tumour() -> torch.Tensor:

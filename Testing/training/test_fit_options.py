@@ -14,7 +14,7 @@ from LiverSegLib.errors import ModelError
 from LiverSegLib.model import LiverModel
 from LiverSegLib.network import UNet
 from LiverSegLib.segmenter import fold_batch_norm
-from Testing.training.phantoms import prepare_phantoms
+from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.checkpoint import averaged_weights, build_network, first_network
 from Training.export import export
@@ -38,20 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(prepared: Path, tmp_path: Path) -> Settings:
-    return Settings(
-        prepared=str(prepared),
-        run=str(tmp_path / "run"),
-        spacing_mm=2.5,
-        steps=2,
-        batch=2,
-        size=32,
-        sampled_size=40,
-        base_width=4,
-        depth=3,
-        validate_every=2,
-        save_every=1,
-        accelerator="cpu",
-    )
+    return short_run(prepared, tmp_path / "run")
 
 
 def liver_with_tumour() -> torch.Tensor:
