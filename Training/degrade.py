@@ -52,12 +52,17 @@ LESIONS, LESION_RADIUS_MM, LESION_HU, LESION_BELOW_LIVER_HU = 8, (6.0, 25.0), 25
 def noise_doubled(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """Add Gaussian noise so that the noise's standard deviation doubles (variances add: √3 times what is there)."""
     added = np.sqrt(3.0) * estimate_noise(ct, labels)
-    sigma = [GRAIN_MM / mm for mm in ct.spacing[1:]]
     hu = np.empty_like(ct.hu)
     for k, picture in enumerate(ct.hu):
-        grain = ndimage.gaussian_filter(rng.standard_normal(picture.shape, dtype=np.float32), sigma)
-        hu[k] = _whole(picture + grain * (added / grain.std()))
+        hu[k] = _whole(picture + _noise(ct, added, rng))
     return replace(ct, hu=hu), labels
+
+
+def _noise(ct: CTVolume, deviation_hu: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise for one slice, with the grain of a soft-tissue kernel; float32 (rows, columns)."""
+    sigma = [GRAIN_MM / mm for mm in ct.spacing[1:]]
+    grain = ndimage.gaussian_filter(rng.standard_normal(ct.hu.shape[1:], dtype=np.float32), sigma)
+    return grain * (deviation_hu / grain.std())
 
 
 def estimate_noise(ct: CTVolume, labels: np.ndarray) -> float:
@@ -310,10 +315,8 @@ def dark_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> 
 
 def _filled(ct: CTVolume, where: np.ndarray, level_hu: float, rng: np.random.Generator) -> CTVolume:
     hu = ct.hu.copy()
-    sigma = [GRAIN_MM / mm for mm in ct.spacing[1:]]
     for k in np.flatnonzero(where.any(axis=(1, 2))):
-        grain = ndimage.gaussian_filter(rng.standard_normal(hu[k].shape, dtype=np.float32), sigma)
-        wanted = level_hu + grain * (FILLED_NOISE_HU / grain.std())
+        wanted = level_hu + _noise(ct, FILLED_NOISE_HU, rng)
         share = _soft(where[k], ct.spacing[1:])
         hu[k] = _whole(hu[k] + share * (wanted - hu[k]))
     return replace(ct, hu=hu)

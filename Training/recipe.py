@@ -1,11 +1,9 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density, the next three fluid beside them, and
-the last of these more and darker lesions, too; the last of all trains on the validation scans as
-well, with a small rate. Each is a run
-of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
-count for every stage.
+same and sees livers of other density, the next three fluid beside them, and the last of these more and darker lesions,
+too; the last of all trains on the validation scans as well, with a small rate. Each is a run of :mod:`Training.fit`, so
+all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ class Settings:
     augmentation_strength: float = 1.0
     random_window: bool = True
     streak_probability: float = 0.1
-    lesion_probability: float = 0.25
-    lesion_hu: tuple[float, float] = (-80.0, 50.0)
+    lesion_probability: float = Lesions.probability
+    lesion_hu: tuple[float, float] = Lesions.contrast_hu
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
