@@ -18,7 +18,7 @@ from scipy import ndimage
 from LiverSegLib.boxes import box_of
 from LiverSegLib.volume import CTVolume
 
-from .fluid import FAT_HU, find_lungs, grow, low_part, rim
+from .fluid import FAT_HU, bowel_contents, find_air, find_lungs, grow, low_part, rim
 
 Degraded = tuple[CTVolume, np.ndarray]
 Degradation = Callable[[CTVolume, np.ndarray, np.random.Generator], Degraded]
@@ -45,6 +45,7 @@ VESSEL_ABOVE_LIVER_HU = 20.0
 FILLED_NOISE_HU = 12.0
 EFFUSION_HU, EFFUSION_SHARE = 10.0, 0.5
 AIRLESS_SHARE, AIRLESS_TOWARDS_FEET = 0.3, 0.7
+CONTENTS_HU = 40.0
 ASCITES_HU, ASCITES_MM, ASCITES_REACH_MM = 10.0, 8.0, 15.0
 LESIONS, LESION_RADIUS_MM, LESION_HU, LESION_BELOW_LIVER_HU = 8, (6.0, 25.0), 25.0, 40.0
 
@@ -292,6 +293,16 @@ def ascites(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degra
     return _filled(ct, water, ASCITES_HU, rng), left
 
 
+def full_bowel(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Without contrast medium, and 40 HU where gas and what lies between its bubbles was in stomach and bowel.
+
+    In a scan that shows no gas, as it may be clipped, only the contrast medium goes.
+    """
+    contents = bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
+    native, _ = no_contrast(ct, labels, rng)
+    return _filled(native, contents, CONTENTS_HU, rng), labels
+
+
 def dark_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """Eight balls of 12 to 50 mm about places in the liver, cut off at its edge: metastases or cysts, labelled tumour.
 
@@ -381,6 +392,7 @@ DEGRADATIONS: dict[str, Degradation] = {
         pleural_effusion,
         airless_lung,
         ascites,
+        full_bowel,
         dark_lesions,
     )
 }

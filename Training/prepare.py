@@ -25,7 +25,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 
-from .fluid import CONSOLIDATION, FLUID, draw_regions
+from .fluid import LEVELS_HU, draw_regions, find_air
 from .protocols import VALIDATION
 from .spec import SPACING_MM
 from .stored import find_slices
@@ -113,8 +113,9 @@ def save_on_model_grid(
     labels = liver.to(torch.uint8) + (liver & tumour).to(torch.uint8)
     others = find_slices(labels)
     if regions is not None:
-        fluid, consolidation = (on_grid(regions == region).to(torch.uint8) for region in (FLUID, CONSOLIDATION))
-        others["regions"] = FLUID * fluid + CONSOLIDATION * consolidation * (1 - fluid)
+        others["regions"] = torch.zeros_like(labels)
+        for region in LEVELS_HU:
+            others["regions"][on_grid(regions == region)] = region
     with replacing(path) as temporary:
         np.savez(
             temporary,
@@ -152,9 +153,10 @@ def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: floa
 
 def save_fluid_copies(scan: LabelledScan, name: str, output: Path, split: str, spacing_mm: float = SPACING_MM) -> None:
     """Write ``<id>_fluid0.npz`` and so on; what they show depends on the scan's name alone, not on those before it."""
+    air = find_air(scan.ct)
     for copy in range(FLUID_COPIES):
         copy_name = f"{name}_fluid{copy}"
-        regions, labels = draw_regions(scan.ct, scan.labels, np.random.default_rng(crc32(copy_name.encode())))
+        regions, labels = draw_regions(scan.ct, scan.labels, air, np.random.default_rng(crc32(copy_name.encode())))
         filled = replace(scan, labels=labels)
         save_on_model_grid(filled, output / f"{copy_name}.npz", split, "fluid", spacing_mm, regions)
 

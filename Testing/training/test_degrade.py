@@ -13,7 +13,7 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 from Training.degrade import DEGRADATIONS, degrade, estimate_noise
-from Training.fluid import find_lungs
+from Training.fluid import find_air, find_lungs
 
 SAME_GRID = (
     "noise_doubled",
@@ -25,6 +25,7 @@ SAME_GRID = (
     "fatty_no_contrast",
     "pleural_effusion",
     "airless_lung",
+    "full_bowel",
 )
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
@@ -255,6 +256,14 @@ def test_a_scan_without_lungs_in_view_has_no_effusion(scan) -> None:
     clipped = replace(scan[0], hu=np.clip(scan[0].hu, -40, 160))
     for name in ("pleural_effusion", "airless_lung"):
         assert np.array_equal(degrade(name, clipped, scan[1])[0].hu, clipped.hu)
+
+
+def test_a_full_bowel_has_40_hu_where_gas_was_and_no_contrast_around(scan) -> None:
+    ct, _ = degrade("full_bowel", *scan)
+    gas = ndimage.binary_erosion(find_air(scan[0]).bowel)
+    assert gas.any() and np.median(scan[0].hu[gas]) < -300
+    assert np.median(ct.hu[gas]) == pytest.approx(40, abs=8)
+    assert np.median(ct.hu[scan[1] == 1]) == pytest.approx(55, abs=3)
 
 
 def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:

@@ -11,7 +11,18 @@ import torch
 
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.volume import CTVolume
-from Training.fluid import CONSOLIDATION, FLUID, LEVELS_HU, draw_regions, fill_regions, find_lungs, low_part
+from Training.fluid import (
+    CONSOLIDATION,
+    CONTENTS,
+    FLUID,
+    LEVELS_HU,
+    bowel_contents,
+    draw_regions,
+    fill_regions,
+    find_air,
+    find_lungs,
+    low_part,
+)
 from Training.prepare import FLUID_COPIES, LabelledScan, save_fluid_copies
 from Training.sample import SliceSampler, load_scans
 
@@ -36,6 +47,28 @@ def test_lungs_are_air_inside_the_body_on_both_sides_above_the_liver(scan) -> No
     assert j.min() > 0 and j.max() < ct.hu.shape[1] - 1, "the air round the body is none"
 
 
+def test_gas_far_to_the_front_is_bowel_however_much_it_is(scan) -> None:
+    hu = np.full((20, 60, 60), -1000, np.int16)
+    hu[:, 10:50, 10:50] = 40
+    hu[2:8, 20:28, 20:40] = -900
+    hu[10:18, 20:40, 20:40] = -800
+    air = find_air(CTVolume(hu, np.diag((4.0, 4.0, 4.0, 1.0))))
+    assert (hu[air.bowel] == -900).all() and air.bowel[2:8].any()
+    assert (hu[air.lungs] == -800).all() and air.lungs[10:18].any()
+
+
+def test_a_full_bowel_holds_its_gas_what_is_between_and_when_distended_fat_around_it() -> None:
+    hu = np.full((20, 60, 60), -80, np.int16)
+    hu[:, 40:] = 40
+    ct, bowel = CTVolume(hu, np.diag((2.0, 2.0, 2.0, 1.0))), np.zeros(hu.shape, bool)
+    bowel[8:12, 20:24, 20:24] = bowel[8:12, 20:24, 28:32] = bowel[8:12, 36:40, 20:24] = True
+    full = bowel_contents(ct, bowel)
+    assert full[8:12, 20:24, 20:32].all() and not full[:, 26:34].any(), "gaps of 8 mm close, wider ones do not"
+    distended = bowel_contents(ct, bowel, 6.0)
+    assert distended[10, 20:27, 21].all() and not distended[10, 28:33, 21].any(), "by 6 mm"
+    assert not (distended & (hu > 0)).any(), "tissue stays"
+
+
 @pytest.mark.parametrize("hu", [np.full((4, 20, 20), 40, np.int16), np.full((4, 20, 20), -1000, np.int16)])
 def test_tissue_alone_or_air_alone_has_no_lungs(hu: np.ndarray) -> None:
     assert not find_lungs(CTVolume(hu, np.eye(4))).any()
@@ -56,8 +89,8 @@ def test_the_lowest_share_lies_at_the_back_or_towards_the_feet(scan, share: floa
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_copy_has_something_and_no_liver_in_it(scan, seed: int) -> None:
     ct, labels = scan
-    regions, left = draw_regions(ct, labels, np.random.default_rng(seed))
-    assert (regions > 0).any() and set(np.unique(regions)) <= {0, FLUID, CONSOLIDATION}
+    regions, left = draw_regions(ct, labels, find_air(ct), np.random.default_rng(seed))
+    assert (regions > 0).any() and set(np.unique(regions)) <= {0, FLUID, CONSOLIDATION, CONTENTS}
     assert not left[regions > 0].any()
     assert np.array_equal(left[left > 0], labels[left > 0]), "what is left keeps its label"
     assert (regions[(labels > 0) & (left == 0)] > 0).all(), "what is gone is filled"
@@ -66,9 +99,9 @@ def test_every_copy_has_something_and_no_liver_in_it(scan, seed: int) -> None:
 def test_copies_differ_and_their_input_stays(scan) -> None:
     ct, labels = scan
     before = labels.copy()
-    drawn = [draw_regions(ct, labels, np.random.default_rng(seed))[0] for seed in SEEDS]
+    drawn = [draw_regions(ct, labels, find_air(ct), np.random.default_rng(seed))[0] for seed in SEEDS]
     assert len({regions.tobytes() for regions in drawn}) == len(SEEDS)
-    assert {int(region) for regions in drawn for region in np.unique(regions)} == {0, FLUID, CONSOLIDATION}
+    assert {int(region) for regions in drawn for region in np.unique(regions)} == {0, FLUID, CONSOLIDATION, CONTENTS}
     assert np.array_equal(labels, before)
 
 
@@ -76,7 +109,7 @@ def test_a_clipped_scan_gets_a_shell_of_fluid_only(scan) -> None:
     ct, labels = scan
     clipped = replace(ct, hu=np.clip(ct.hu, -40, 160))
     for seed in SEEDS:
-        regions, left = draw_regions(clipped, labels, np.random.default_rng(seed))
+        regions, left = draw_regions(clipped, labels, find_air(clipped), np.random.default_rng(seed))
         assert np.array_equal(regions > 0, (labels > 0) & (left == 0))
 
 
