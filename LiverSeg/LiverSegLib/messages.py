@@ -125,6 +125,7 @@ LOCALIZER = _("localizer")
 SECONDARY_CAPTURE = _("secondary capture")
 OTHER_MODALITY = _("modality {modality}")
 NO_IMAGE = _("no image of a CT series")
+NO_SERIES_UID = _("without the SeriesInstanceUID that tells its series, perhaps lost in anonymisation")
 DAMAGED_OR_TRUNCATED = _("cannot be read, it may be damaged or truncated")
 
 # ---- what the CT is doubtful for -------------------------------------------------------------------------------------

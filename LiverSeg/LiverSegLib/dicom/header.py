@@ -149,8 +149,10 @@ def _problem(dataset: FileDataset, modality: str, any_class: bool = False) -> st
     """Why a file is no slice of a CT; empty if it is one."""
     kind = _kind(dataset)
     image_type = [str(value).upper() for value in _values(dataset.get("ImageType"))]
-    if kind == MediaStorageDirectoryStorage or not dataset.get("SeriesInstanceUID"):
+    if kind == MediaStorageDirectoryStorage:
         return messages.NO_IMAGE
+    if not dataset.get("SeriesInstanceUID"):
+        return messages.NO_SERIES_UID
     if "Secondary Capture" in kind.name or SCREEN in image_type or dataset.get("SamplesPerPixel", 1) != 1:
         return messages.SECONDARY_CAPTURE
     if LOCALIZER in image_type:
