@@ -125,7 +125,7 @@ LOCALIZER = _("localizer")
 SECONDARY_CAPTURE = _("secondary capture")
 OTHER_MODALITY = _("modality {modality}")
 NO_IMAGE = _("no image of a CT series")
-NO_SERIES_UID = _("without the SeriesInstanceUID that tells its series, perhaps lost in anonymisation")
+NO_SERIES_UID = _("no SeriesInstanceUID, as anonymising can leave it: convert such slices to NIfTI first")
 DAMAGED_OR_TRUNCATED = _("cannot be read, it may be damaged or truncated")
 
 # ---- what the CT is doubtful for -------------------------------------------------------------------------------------
