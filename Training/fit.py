@@ -181,6 +181,7 @@ def make_sampler(settings: Settings, device: torch.device, seed: int) -> SliceSa
         settings.end_share,
         settings.tumour_share,
         settings.density_share,
+        settings.unenhanced_share,
     )
 
 

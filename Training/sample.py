@@ -19,6 +19,7 @@ from .fluid import fill_regions
 from .protocols import get_split
 from .spec import OFFSETS_MM, SPACING_MM
 from .stored import StoredSlices, find_slices
+from .unenhanced import remove_contrast
 
 AIR_HU = -250.0
 # At the dome and at the lower tip, where a slice shows little of the liver, most mistakes are made.
@@ -158,6 +159,8 @@ class SliceSampler:
         Likewise from slices with labelled tumour, in scans that have any; in others these samples join the rest.
     density_share
         Share of samples whose liver is made darker or brighter (:mod:`Training.density`).
+    unenhanced_share
+        Share of samples without contrast medium (:mod:`Training.unenhanced`); ``density_share`` is of the others.
     """
 
     def __init__(
@@ -171,6 +174,7 @@ class SliceSampler:
         end_share: float = 0.0,
         tumour_share: float = 0.0,
         density_share: float = 0.0,
+        unenhanced_share: float = 0.0,
     ) -> None:
         self.scans = scans
         self.size = size
@@ -180,6 +184,7 @@ class SliceSampler:
         self.end_share = end_share
         self.tumour_share = tumour_share
         self.density_share = density_share
+        self.unenhanced_share = unenhanced_share
         self.liver_slices = [scan.liver_slices.numpy() for scan in scans]
         self.end_slices = [scan.end_slices.numpy() for scan in scans]
         self.tumour_slices = [scan.tumour_slices.numpy() for scan in scans]
@@ -212,10 +217,16 @@ class SliceSampler:
         if scan.regions is not None:
             around = fill_regions(around, scan.regions[low:high], self.generator)
         wanted = torch.tensor([position - low], device=around.device)
-        stack = neighbour_stacks(around, wanted, scan.slice_spacing, offsets.tolist())[0]
-        if self.density_share and self.generator.random() < self.density_share:
-            parenchyma = (scan.labels[low:high] == 1).float()
-            parenchyma = neighbour_stacks(parenchyma, wanted, scan.slice_spacing, offsets.tolist())[0]
+
+        def stack_of(slices: Tensor) -> Tensor:
+            return neighbour_stacks(slices.float(), wanted, scan.slice_spacing, offsets.tolist())[0]
+
+        stack = stack_of(around)
+        if self.unenhanced_share and self.generator.random() < self.unenhanced_share:
+            near = scan.labels[low:high]
+            stack = remove_contrast(stack, stack_of(near > 0), stack_of(near == 1), self.generator)
+        elif self.density_share and self.generator.random() < self.density_share:
+            parenchyma = stack_of(scan.labels[low:high] == 1)
             stack = change_density(stack, parenchyma, self.generator.uniform(*SHIFT_HU))
         box = self._square(scan)
         labels = scan.labels[position : position + 1][0]

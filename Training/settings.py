@@ -56,8 +56,9 @@ class Settings:
         a scan has them (``liver_share`` is then of the others).
     phantom_share, tilted_share, fluid_share
         Samples from phantoms, from tilted copies of scans and from copies with fluid in chest and abdomen.
-    density_share
-        Samples whose liver is made darker or brighter, as fat, iron and drugs do.
+    unenhanced_share, density_share
+        Samples without contrast medium; of the others, those whose liver is made darker or brighter, as fat, iron and
+        drugs do.
     augmentation, augmentation_strength, random_window, streak_probability
         "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how
         many of its samples have streaks as from metal.
@@ -104,6 +105,7 @@ class Settings:
     phantom_share: float = 0.05
     tilted_share: float = 0.25
     fluid_share: float = 0.0
+    unenhanced_share: float = 0.0
     density_share: float = 0.0
     augmentation: str = "default"
     augmentation_strength: float = 1.0
