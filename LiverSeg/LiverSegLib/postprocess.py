@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .boxes import box_of
+from .boxes import Box, box_of
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
@@ -14,6 +14,10 @@ KEPT_SHARE = 0.1
 # A part of the liver lies near the rest of it, unlike a muscle of the pelvis that the network takes for liver where a
 # scan has no contrast. Between the boxes of both, so that it is never more than the distance itself.
 FARTHEST_MM = 30.0
+
+# Slices that an artefact spoils can part a liver into an upper and a lower piece, whose ends then resemble each other
+# by this Dice. What begins where the liver has tapered off is bowel, full of what has the liver's own HU.
+END_MM, ENDS_DICE = 6.0, 0.5
 
 # In the references of 3D-IRCADb-01 and LiTS, vessels narrower than about 8 mm belong to the liver; larger holes in a
 # slice are the caval and portal veins, which do not.
@@ -37,9 +41,9 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     Returns
     -------
     New uint8 labels of that shape. Pieces, whose voxels hang together by their faces, become 0 if they are smaller than
-    :data:`KEPT_SHARE` of the largest one or more than :data:`FARTHEST_MM` away from it. Background becomes 1 where the
-    liver encloses it on all sides (missed lesions), or within its slice if the hole there is smaller than
-    :data:`SMALL_HOLE_MM2` (missed vessels).
+    :data:`KEPT_SHARE` of the largest one, more than :data:`FARTHEST_MM` away from it, or above or below it and unlike
+    its end. Background becomes 1 where the liver encloses it on all sides (missed lesions), or within its slice if the
+    hole there is smaller than :data:`SMALL_HOLE_MM2` (missed vessels).
     """
     cleaned = np.zeros(labels.shape, np.uint8)
     # Two boxes: a stray voxel far off would make the second step work on half the scan.
@@ -58,19 +62,37 @@ def _large_pieces(liver: np.ndarray, spacing: tuple[float, float, float]) -> np.
     sizes = np.bincount(piece_of_voxel)
     kept = sizes >= KEPT_SHARE * sizes.max()
     if np.count_nonzero(kept) > 1:
-        kept[1:] &= _near_largest(pieces, int(sizes.argmax()), spacing)
+        largest, boxes = int(sizes.argmax()), ndimage.find_objects(pieces)
+        kept[1:] &= _near_largest(boxes, largest, spacing)
+        for piece in np.flatnonzero(kept):
+            kept[piece] = _is_beside_or_goes_on(pieces, boxes, largest, int(piece), spacing[0])
     large = np.zeros_like(liver)
     large[liver] = kept[piece_of_voxel]
     return large
 
 
-def _near_largest(pieces: np.ndarray, largest: int, spacing: tuple[float, float, float]) -> np.ndarray:
+def _near_largest(boxes: list[Box], largest: int, spacing: tuple[float, float, float]) -> np.ndarray:
     """Whether the box of each piece, from 1 on, is no more than :data:`FARTHEST_MM` from the largest one's."""
-    edges = np.array([[(side.start, side.stop) for side in box] for box in ndimage.find_objects(pieces)])
+    edges = np.array([[(side.start, side.stop) for side in box] for box in boxes])
     starts, stops = edges[..., 0], edges[..., 1]
     first, last = edges[largest - 1].T
     gaps = np.maximum(0, np.maximum(starts - last, first - stops)) * spacing
     return np.linalg.norm(gaps, axis=1) <= FARTHEST_MM
+
+
+def _is_beside_or_goes_on(pieces: np.ndarray, boxes: list[Box], largest: int, piece: int, slice_mm: float) -> bool:
+    """Whether half of a piece's slices hold the largest one, too, or the ends that face each other are alike."""
+    slices, main = boxes[piece - 1][0], boxes[largest - 1][0]
+    shared = min(slices.stop, main.stop) - max(slices.start, main.start)
+    if 2 * shared >= slices.stop - slices.start:
+        return True
+    depth = max(1, round(END_MM / slice_mm))
+    if slices.start < main.start:
+        end, facing = slice(max(0, slices.stop - depth), slices.stop), slice(main.start, main.start + depth)
+    else:
+        end, facing = slice(slices.start, slices.start + depth), slice(max(0, main.stop - depth), main.stop)
+    one, other = (pieces[end] == piece).any(axis=0), (pieces[facing] == largest).any(axis=0)
+    return bool(2 * np.count_nonzero(one & other) >= ENDS_DICE * (np.count_nonzero(one) + np.count_nonzero(other)))
 
 
 def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:

@@ -60,6 +60,23 @@ def test_a_large_piece_is_kept_only_near_the_rest(a_liver: np.ndarray, gap_mm: f
     np.testing.assert_array_equal(clean(far, SPACING), far if kept else tall)
 
 
+def test_what_begins_where_the_liver_has_tapered_off_is_no_liver() -> None:
+    liver, bowel = np.zeros((24, 48, 48), np.uint8), np.zeros((24, 48, 48), np.uint8)
+    for k in range(10, 24):
+        liver[k, 10 : 10 + 2 * (k - 9), 10 : 10 + 2 * (k - 9)] = 1
+    bowel[2:9, 8:24, 8:24] = 1
+    np.testing.assert_array_equal(clean(liver | bowel, SPACING), liver)
+    np.testing.assert_array_equal(clean((liver | bowel)[::-1], SPACING), liver[::-1])
+
+
+@pytest.mark.parametrize("upside_down", (False, True))
+def test_a_liver_that_a_spoilt_slice_parts_is_kept_whole(a_liver: np.ndarray, upside_down: bool) -> None:
+    a_liver[7:9] = 0
+    a_liver[4:7, 12:18] = 0
+    parted = a_liver[::-1] if upside_down else a_liver
+    np.testing.assert_array_equal(clean(parted, SPACING), parted)
+
+
 def test_a_liver_of_one_voxel_is_kept() -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[0, 0, 0] = 1
