@@ -80,7 +80,7 @@ package: .venv/installed-package  ## lay the extension out in out/package as Sli
 train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
 	$(BIN)/python -m Training.prepare
 	$(BIN)/python -m Training.recipe $(FIT_ARGS)
-	$(BIN)/python -m Training.export --average-with runs/sixth/last.ckpt $(EXPORT_ARGS)
+	$(BIN)/python -m Training.export --average-with runs/seventh/last.ckpt $(EXPORT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
 	$(BIN)/python -m Training.evaluate $(EVALUATE_ARGS)

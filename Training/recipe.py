@@ -1,8 +1,9 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density, the next three fluid beside them, and the last of these more and darker lesions,
-too; the last of all trains on the validation scans as well, with a small rate. Each is a run of :mod:`Training.fit`, so
+same and sees livers of other density, the next four fluid beside them, of these the last two more and darker lesions,
+and the last one scans without contrast medium, too; the last of all trains on the validation scans as well, with a small
+rate. Each is a run of :mod:`Training.fit`, so
 all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import replace
 from .settings import Settings, command_of
 
 DISEASED = {"density_share": 0.4, "fluid_share": 0.25, "lesion_probability": 0.5, "lesion_hu": (-120.0, 50.0)}
+DISEASED_OR_PLAIN = {**DISEASED, "unenhanced_share": 0.35}
 
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {
@@ -56,13 +58,20 @@ STAGES: dict[str, dict] = {
         "learning_rate": 1e-3,
         **DISEASED,
     },
-    "runs/bundled": {
+    "runs/seventh": {
         "start_from": "runs/sixth/last.ckpt",
+        "steps": 2000,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        **DISEASED_OR_PLAIN,
+    },
+    "runs/bundled": {
+        "start_from": "runs/seventh/last.ckpt",
         "split": "final",
         "steps": 600,
         "batch": 8,
         "learning_rate": 4e-4,
-        **DISEASED,
+        **DISEASED_OR_PLAIN,
     },
 }
 
