@@ -2,9 +2,9 @@
 
 The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
 same and sees livers of other density, the next four fluid beside them, of these the last two more and darker lesions,
-and the last one scans without contrast medium, too; the last of all trains on the validation scans as well, with a small
-rate. Each is a run of :mod:`Training.fit`, so
-all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
+too, and the last one scans without contrast medium; the last of all trains on the validation scans as well, with a
+small rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of
+``Training.fit`` that are given count for every stage.
 """
 
 from __future__ import annotations
