@@ -1,7 +1,7 @@
 """Write the model card for people: ``python -m Training.card``, into ``Resources/Models/liver_unet.md``.
 
 Everything in it is read from the card beside the weights and from ``Training/record``; what is not there is said to be
-not measured. Failures are shown on phantoms, since the licences of the CT data allow no pictures of them here.
+not measured. Its pictures are drawn by :mod:`Training.failures`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from LiverSegLib.model import ModelCard, bundled_model_path
 
 RECORD = Path(__file__).parent / "record"
 OUTPUT = Path(__file__).parents[1] / "Resources" / "Models" / "liver_unet.md"
+FAILURES = OUTPUT.with_name("failures.png")
 NOT_MEASURED = "Not measured yet."
 
 MEASURES = {
@@ -67,6 +68,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         _calibration(card),
         "## Known failures",
         _failures(card),
+        *_pictures(_read(record / "failures.json")),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -245,6 +247,20 @@ check the result. So {flagged} results with a Dice under {judged["poor_dice"]:.2
 
 def _failures(card: ModelCard) -> str:
     return "\n".join(f"- {limit}" for limit in card.limits[1:])
+
+
+def _pictures(failures: list[dict] | None) -> Iterator[str]:
+    """Phantoms alone: the CT data's licences allow no pictures of them here."""
+    if failures:
+        cases = (
+            f"{case['degradation']} {_number(case['dice'])} (expected Dice {_number(case['expected'])})"
+            for case in failures
+        )
+        yield f"""![Four slices of phantoms, each with the reference's outline and the found one's]({FAILURES.name})
+
+The worst of four phantoms under each of the degradations that harm them most, in the slice where most is wrong. Dice of
+the whole liver, in the order of the pictures: {"; ".join(cases)}. Phantoms are easier than patients: the pictures
+show kinds of failure, not how often they happen."""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
