@@ -19,11 +19,12 @@ from scipy.stats import spearmanr
 from LiverSegLib.confidence import expected_dice, log_odds
 
 from .evaluate import read_results
+from .summary import NONE
 
 # Below this a reader would correct the liver.
 POOR_DICE = 0.90
-# More warnings than this, and nobody reads them.
-LARGEST_SHARE_FLAGGED = 0.2
+# More warnings than this of scans as they are, and nobody reads them.
+LARGEST_SHARE_FLAGGED = 0.1
 
 
 def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, float]:
@@ -45,7 +46,8 @@ def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, 
 def calibrate(rows: list[dict]) -> dict:
     """The line, the Dice below which to warn, and how well both do on patients that were left out of the fit.
 
-    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than a fifth of all.
+    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than a tenth of the
+    scans as they are: degraded ones are chosen to be hard, and their share says nothing of what users meet.
     ``left_one_patient_out`` holds what each patient's results say of a line fitted without them.
     """
     agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
@@ -55,7 +57,8 @@ def calibrate(rows: list[dict]) -> dict:
         others = patients != patient
         line = fit_line(agreement[others], dice[others])
         expected[~others] = [expected_dice(value, *line) for value in agreement[~others]]
-    check_below = _threshold(expected, dice)
+    as_they_are = np.array([row["degradation"] == NONE for row in rows])
+    check_below = _threshold(expected, dice, as_they_are)
     intercept, slope = fit_line(agreement, dice)
     return {
         "intercept": round(intercept, 4),
@@ -65,11 +68,12 @@ def calibrate(rows: list[dict]) -> dict:
     }
 
 
-def _threshold(expected: np.ndarray, dice: np.ndarray) -> float:
+def _threshold(expected: np.ndarray, dice: np.ndarray, as_they_are: np.ndarray) -> float:
     poor = expected[dice < POOR_DICE]
     # Just above the poor result that looked best.
     wanted = float(poor.max()) + 1e-4 if len(poor) else float(expected.min())
-    return min(wanted, float(np.quantile(expected, LARGEST_SHARE_FLAGGED)))
+    usual = expected[as_they_are] if as_they_are.any() else expected
+    return min(wanted, float(np.quantile(usual, LARGEST_SHARE_FLAGGED)))
 
 
 def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float) -> dict:
