@@ -169,7 +169,7 @@ def _lesion_scores(
 def save_worst_slice(case: Case, axial: CTVolume, found: np.ndarray, truth: np.ndarray, folder: Path) -> None:
     """Store the slice where the livers differ by the largest area, cut to both and 40 mm round them.
 
-    Lowest Dice would choose the liver's ends, where it is a few voxels. ``<group>_<name>[_<degradation>].npz`` holds
+    Lowest Dice would choose the liver's ends, where it is a few voxels. The file, :func:`worst_slice_file`, holds
     ``hu`` (int16), ``found`` and ``truth`` (uint8 labels), all (rows, columns); ``k``, ``dice`` of the slice,
     ``spacing`` in mm along (rows, columns), ``group``, ``name`` and ``degradation``.
     """
@@ -177,9 +177,8 @@ def save_worst_slice(case: Case, axial: CTVolume, found: np.ndarray, truth: np.n
     livers = (found[k] > 0) | (truth[k] > 0)
     shown = _with_margin(livers, axial.spacing[1:])
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [case.group, case.name] + ([] if case.degradation == NONE else [case.degradation])
     np.savez_compressed(
-        folder / f"{'_'.join(parts)}.npz",
+        folder / worst_slice_file(case.group, case.name, case.degradation),
         hu=axial.hu[k][shown],
         found=found[k][shown],
         truth=truth[k][shown],
@@ -190,6 +189,12 @@ def save_worst_slice(case: Case, axial: CTVolume, found: np.ndarray, truth: np.n
         name=case.name,
         degradation=case.degradation,
     )
+
+
+def worst_slice_file(group: str, name: str, degradation: str) -> str:
+    """Its file's name: ``<group>_<name>[_<degradation>].npz``."""
+    parts = [group, name] + ([] if degradation == NONE else [degradation])
+    return f"{'_'.join(parts)}.npz"
 
 
 def _with_margin(mask: np.ndarray, spacing: Sequence[float]) -> tuple[slice, slice]:

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from .card import FAILURES, RECORD
-from .evaluate import read_results
+from .evaluate import read_results, worst_slice_file
 from .plot import GALLERY_COLUMNS, plot_worst_slices, title_of
-from .summary import NONE
 
 PHANTOM = "phantom"
 
@@ -40,7 +39,8 @@ def picture_failures(results: Path, picture: Path, record: Path) -> None:
     rows = worst_phantoms(read_results(results))
     if not rows:
         raise ValueError(f"{results} holds no phantom; measure the bundled network with Training.evaluate.")
-    slices = [dict(np.load(_slice_of(row, results.parent / "worst_slices"))) for row in rows]
+    files = (worst_slice_file(row["group"], row["name"], row["degradation"]) for row in rows)
+    slices = [dict(np.load(results.parent / "worst_slices" / file)) for file in files]
     plot_worst_slices(slices, picture)
     about = [
         {
@@ -52,12 +52,6 @@ def picture_failures(results: Path, picture: Path, record: Path) -> None:
         for row in rows
     ]
     record.write_text(json.dumps(about, indent=2) + "\n")
-
-
-def _slice_of(row: dict, folder: Path) -> Path:
-    """Where :func:`Training.evaluate.save_worst_slice` put it."""
-    parts = [row["group"], row["name"]] + ([] if row["degradation"] == NONE else [row["degradation"]])
-    return folder / f"{'_'.join(parts)}.npz"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -52,8 +52,8 @@ def remove_contrast(hu: Tensor, liver: Tensor, parenchyma: Tensor, rng: np.rando
         enhanced_hu = float(hu[parenchyma > 0.5].median())
         if enhanced_hu < LEAST_ENHANCED_HU:
             return hu
-        nodes = [min(ORGAN_HU, enhanced_hu - 1), enhanced_hu, enhanced_hu + VESSEL_ABOVE_LIVER_HU]
-        inside = _curve(middle, nodes, [min(nodes[0], liver_hu), liver_hu, vessel_hu])
+        nodes = [ORGAN_HU, enhanced_hu, enhanced_hu + VESSEL_ABOVE_LIVER_HU]
+        inside = _curve(middle, nodes, [min(ORGAN_HU, liver_hu), liver_hu, vessel_hu])
         wanted = torch.lerp(wanted, inside, smooth(liver))
     return hu + (wanted - middle)
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .boxes import Box, box_of
+from .metrics import dice
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
@@ -91,8 +92,7 @@ def _is_beside_or_goes_on(pieces: np.ndarray, boxes: list[Box], largest: int, pi
         end, facing = slice(max(0, slices.stop - depth), slices.stop), slice(main.start, main.start + depth)
     else:
         end, facing = slice(slices.start, slices.start + depth), slice(max(0, main.stop - depth), main.stop)
-    one, other = (pieces[end] == piece).any(axis=0), (pieces[facing] == largest).any(axis=0)
-    return bool(2 * np.count_nonzero(one & other) >= ENDS_DICE * (np.count_nonzero(one) + np.count_nonzero(other)))
+    return dice((pieces[end] == piece).any(axis=0), (pieces[facing] == largest).any(axis=0)) >= ENDS_DICE
 
 
 def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:
