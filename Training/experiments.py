@@ -19,6 +19,7 @@ import torch
 from .fit import fit
 from .prepare import FLUID_COPIES, prepare, shared_data
 from .protocols import get_split
+from .recipe import COARSE, DISEASED_OR_PLAIN
 from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
 from .table import read_rows
@@ -27,9 +28,11 @@ COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "li
 
 # Nine persons of both data sets, with slices of 1.6 to 5 mm and all three kinds of intensity.
 SCREENING = {"split": "fold2of4", "steps": 1200, "batch": 8, "validate_every": 600}
-FOLD = {"steps": 2400, "batch": 8, "validate_every": 2400}
-SECOND = {"steps": 1200, "batch": 8, "validate_every": 1200, "learning_rate": 1e-3}
-SECOND |= {"density_share": 0.3, "fluid_share": 0.25}
+# Large pixels first, to learn what a liver is, then those of the bundled network, to learn where it ends.
+COARSE_FOLD = {**DISEASED_OR_PLAIN, **COARSE, "steps": 900, "batch": 8, "validate_every": 900}
+FOLD = {**DISEASED_OR_PLAIN, "steps": 1200, "batch": 8, "validate_every": 600}
+PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
+FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
 AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}
 AS_THEY_WERE |= {"steps": 600, "batch": 8, "validate_every": 600}
@@ -61,6 +64,7 @@ EXPERIMENTS: dict[str, dict] = {
     "loss_weighted_cross_entropy": {**SCREENING, "loss": "weighted_cross_entropy"},
     "loss_weighted_dice": {**SCREENING, "loss": "weighted_dice"},
     "deep_supervision": {**SCREENING, "deep_supervision": True},
+    "adamw": {**SCREENING, "optimizer": "adamw"},
     "ema_0.99": {**SCREENING, "ema_decay": 0.99},
     # As many slices, or as many pixels, as the baseline sees.
     "batch_4": {**SCREENING, "batch": 4, "steps": 2400, "validate_every": 1200},
@@ -74,16 +78,10 @@ EXPERIMENTS: dict[str, dict] = {
         "validate_every": 2400,
     },
     # Both together take as long as the baseline.
-    "coarse": {**SCREENING, "spacing_mm": 3.0, "size": 128, "sampled_size": 160, "steps": 1800},
+    "coarse": {**SCREENING, **COARSE, "steps": 1800},
     "coarse_then_fine": {**SCREENING, "start_from": "coarse", "steps": 600, "validate_every": 300},
-    **{f"crossval_{fold}": {**FOLD, "split": f"fold{fold}of4"} for fold in range(4)},
-    # As the bundled network's third stage, with fluid.
-    **{
-        f"second_crossval_{fold}": {**SECOND, "split": f"fold{fold}of4", "start_from": f"crossval_{fold}"}
-        for fold in range(4)
-    },
-    "protocol_a": {**FOLD, "split": "protocol_a"},
-    "protocol_b": {**FOLD, "split": "protocol_b"},
+    **{f"coarse_{name}": {**COARSE_FOLD, "split": split} for name, split in (FOLDS | PROTOCOLS).items()},
+    **{name: {**FOLD, "split": split, "start_from": f"coarse_{name}"} for name, split in (FOLDS | PROTOCOLS).items()},
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
     "protocol_c_cross_entropy_tumour": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 1.0},

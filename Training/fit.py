@@ -27,6 +27,7 @@ from .checkpoint import build_network, check_resumable, first_network
 from .commit import commits
 from .deep_supervision import supervise_deeply
 from .loss import make_loss
+from .optimizer import OPTIMIZERS
 from .protocols import get_split
 from .run_log import RunLog
 from .sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
@@ -134,11 +135,17 @@ def begin(settings: Settings, fabric: Fabric, checkpoint: Path) -> dict[str, Any
     network = network.to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    network = fabric.setup_module(network)
+    optimizer = OPTIMIZERS[settings.optimizer](network.module, settings.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.15, final_div_factor=1000
+        optimizer,
+        settings.learning_rate,
+        total_steps=settings.steps,
+        pct_start=0.15,
+        final_div_factor=1000,
+        cycle_momentum=settings.optimizer == "adamw",
     )
-    network, optimizer = fabric.setup(network, optimizer)
+    optimizer = fabric.setup_optimizers(optimizer)
     state = {
         "network": network,
         "average": AveragedModel(network.module, multi_avg_fn=warm_average(settings.ema_decay), use_buffers=True),

@@ -1,10 +1,9 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
-The second goes on from the averaged weights of the first with a rate that rises and falls once more; the third does the
-same and sees livers of other density, the next four fluid beside them, of these the last two more and darker lesions,
-too, and the last one scans without contrast medium; the last of all trains on the validation scans as well, with a
-small rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of
-``Training.fit`` that are given count for every stage.
+The first learns on large pixels what a liver is; the second goes on from its averaged weights and learns on the
+network's own pixels where it ends; the last trains on the validation scans as well, with a smaller rate. Each is a run
+of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
+count for every stage.
 """
 
 from __future__ import annotations
@@ -19,59 +18,26 @@ from .settings import Settings, command_of
 DISEASED = {"density_share": 0.4, "fluid_share": 0.25, "lesion_probability": 0.5, "lesion_hu": (-120.0, 50.0)}
 DISEASED_OR_PLAIN = {**DISEASED, "unenhanced_share": 0.35}
 
+# A quarter of the pixels, for a third of the time.
+COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
+
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {
-    "runs/first": {},
-    "runs/second": {
-        "start_from": "runs/first/last.ckpt",
-        "steps": 6000,
-        "batch": 8,
-        "learning_rate": 1e-3,
-    },
-    "runs/third": {
-        "start_from": "runs/second/last.ckpt",
-        "steps": 2000,
-        "batch": 8,
-        "learning_rate": 1e-3,
-        "density_share": 0.3,
-    },
-    "runs/fourth": {
-        "start_from": "runs/third/last.ckpt",
-        "steps": 2000,
-        "batch": 8,
-        "learning_rate": 1e-3,
-        "density_share": 0.3,
-        "fluid_share": 0.25,
-    },
-    "runs/fifth": {
-        "start_from": "runs/fourth/last.ckpt",
-        "steps": 2000,
-        "batch": 8,
-        "learning_rate": 1e-3,
-        "density_share": 0.4,
-        "fluid_share": 0.25,
-    },
-    "runs/sixth": {
-        "start_from": "runs/fifth/last.ckpt",
-        "steps": 1000,
-        "batch": 8,
-        "learning_rate": 1e-3,
-        **DISEASED,
-    },
-    "runs/seventh": {
-        "start_from": "runs/sixth/last.ckpt",
-        "steps": 2000,
-        "batch": 8,
-        "learning_rate": 1e-3,
+    "runs/coarse": {**DISEASED_OR_PLAIN, **COARSE, "steps": 3000, "batch": 8, "validate_every": 1000},
+    "runs/fine": {
         **DISEASED_OR_PLAIN,
+        "start_from": "runs/coarse/last.ckpt",
+        "steps": 5000,
+        "batch": 8,
+        "validate_every": 1000,
     },
     "runs/bundled": {
-        "start_from": "runs/seventh/last.ckpt",
-        "split": "final",
-        "steps": 600,
-        "batch": 8,
-        "learning_rate": 4e-4,
         **DISEASED_OR_PLAIN,
+        "start_from": "runs/fine/last.ckpt",
+        "split": "final",
+        "steps": 800,
+        "batch": 8,
+        "learning_rate": 1e-3,
     },
 }
 

@@ -12,6 +12,7 @@ from LiverSegLib.network import BLOCKS
 
 from .augment import Augmentation, Lesions, default_augmentations, project_e_augmentations
 from .loss import LOSSES, TUMOUR_WEIGHT
+from .optimizer import OPTIMIZERS
 from .protocols import get_split
 from .spec import BASE_WIDTH, DEPTH, MAX_WIDTH, OFFSETS_MM, PATCH, SPACING_MM
 
@@ -47,6 +48,8 @@ class Settings:
     steps, batch, size, sampled_size
         Batches to train on, slices in each, over all processes together, side of their squares in pixels, and the side
         before they are warped.
+    optimizer
+        "muon" or "adamw" (:mod:`Training.optimizer`).
     deep_supervision
         Whether the decoder's coarser levels are trained to tell liver and tumour, too.
     loss, tumour_weight
@@ -93,6 +96,7 @@ class Settings:
     batch: int = 12
     size: int = 224
     sampled_size: int = 288
+    optimizer: str = "muon"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     ema_decay: float = 0.999
@@ -128,6 +132,7 @@ class Settings:
         get_split(self.split)
         for name, choices in (
             ("block", BLOCKS),
+            ("optimizer", OPTIMIZERS),
             ("loss", LOSSES),
             ("augmentation", AUGMENTATIONS),
             ("scans_in", ("stream", "device")),
@@ -152,9 +157,12 @@ class Settings:
 
     @classmethod
     def from_checkpoint(cls, saved: dict[str, Any]) -> Settings:
-        """Those that a checkpoint holds; what an older program did not know yet takes its default."""
+        """Those that a checkpoint holds; what an older program did not know yet takes its default.
+
+        All but the optimiser: before there was a choice, it was AdamW.
+        """
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in saved.items() if name in known})
+        return cls(**{name: value for name, value in {"optimizer": "adamw", **saved}.items() if name in known})
 
 
 def option_parser(defaults: Settings) -> argparse.ArgumentParser:
