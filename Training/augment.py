@@ -97,6 +97,38 @@ class Lesions:
 
 
 @dataclass
+class Masses:
+    """Draw an ellipse of soft tissue or fluid beside the liver, as tumours of kidney and adrenal gland and cysts are.
+
+    It takes the place of fat, bowel and organs, not of air, and leaves the liver and a rim about it as they are.
+    """
+
+    probability: float = 0.15
+    radius_pixels: tuple[float, float] = (6.0, 30.0)
+    level_hu: tuple[float, float] = (0.0, 150.0)
+    grain_hu: float = 20.0
+    rim_pixels: int = 2
+
+    def __call__(self, batch: Batch) -> Batch:
+        hu = batch.hu
+        rows, columns = hu.shape[2:]
+        y = torch.arange(rows, device=hu.device).view(1, 1, -1, 1) - uniform(hu, 0.25, 0.75) * rows
+        x = torch.arange(columns, device=hu.device).view(1, 1, 1, -1) - uniform(hu, 0.25, 0.75) * columns
+        # Slices of the stack cut it at different heights.
+        radii = [uniform(hu, *self.radius_pixels) * uniform(hu, 0.8, 1.0, hu.shape[1], 1, 1) for _ in range(2)]
+        # An edge of about two pixels, whatever the size.
+        mass = torch.sigmoid(2 * (1 - torch.hypot(y / radii[0], x / radii[1])) * torch.minimum(*radii))
+        side = 2 * self.rim_pixels + 1
+        liver = (batch.labels > 0)[:, None].float()
+        near_liver = functional.max_pool2d(liver, side, stride=1, padding=self.rim_pixels)
+        cells = torch.randn(len(hu), hu.shape[1], rows // 8, columns // 8, device=hu.device)
+        cells = functional.interpolate(cells, size=(rows, columns), mode="bicubic", align_corners=False)
+        level = uniform(hu, *self.level_hu) + uniform(hu, 0, self.grain_hu) * (cells + torch.randn_like(hu))
+        share = mass * (1 - near_liver) * (hu > AIR_HU / 2) * chosen(hu, self.probability)
+        return replace(batch, hu=torch.lerp(hu, level, share))
+
+
+@dataclass
 class Enhancement:
     """Weaken or strengthen what lies above 40 HU, as another contrast phase, or none, would."""
 
@@ -230,11 +262,13 @@ def default_augmentations(
     random_window: bool = True,
     streak_probability: float = 0.0,
     lesions: Lesions = Lesions(),  # noqa: B008 # never changed
+    mass_probability: float = 0.0,
 ) -> list[Augmentation]:
     """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window.
 
     ``strength`` scales all but the clipping, which ``random_window`` switches: 1 as for the bundled network, 0 none.
-    ``streak_probability`` is how many samples have metal and streaks from it, ``lesions`` what is drawn in livers.
+    ``streak_probability`` is how many samples have metal and streaks from it, ``lesions`` what is drawn in livers,
+    ``mass_probability`` how many have a mass beside it.
     Amplitudes grow with it, ranges of factors by their logarithm; what happens or not happens that much more often.
     """
     warp, intensity = Warp(size), Intensity()
@@ -249,6 +283,7 @@ def default_augmentations(
             elastic_pixels=warp.elastic_pixels * strength,
         ),
         replace(lesions, probability=_often(lesions.probability, strength)),
+        *([Masses(_often(mass_probability, strength))] if mass_probability else []),
         Enhancement(probability=_often(Enhancement.probability, strength)),
         Intensity(_spread(intensity.scale, strength), intensity.shift_hu * strength, intensity.field_hu * strength),
         *([Streaks(_often(streak_probability, strength))] if streak_probability else []),

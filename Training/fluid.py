@@ -19,8 +19,8 @@ from .density import smooth
 
 FLUID, CONSOLIDATION, CONTENTS = 1, 2, 3
 # From water to blood; from lung without contrast medium to collapsed lung, which takes up more of it than most livers;
-# from water to a meal or thin oral contrast medium.
-LEVELS_HU = {FLUID: (-5.0, 30.0), CONSOLIDATION: (20.0, 130.0), CONTENTS: (-10.0, 90.0)}
+# from water to a meal and oral contrast medium.
+LEVELS_HU = {FLUID: (-5.0, 30.0), CONSOLIDATION: (20.0, 130.0), CONTENTS: (-10.0, 250.0)}
 NOISE_HU = (5.0, 20.0)
 
 # In a scan that is clipped above AIR_HU, air and fat look alike.

@@ -16,26 +16,26 @@ from dataclasses import replace
 from .settings import Settings, command_of
 
 DISEASED = {"density_share": 0.4, "fluid_share": 0.25, "lesion_probability": 0.5, "lesion_hu": (-120.0, 50.0)}
-DISEASED_OR_PLAIN = {**DISEASED, "unenhanced_share": 0.35}
+DISEASED_OR_PLAIN = {**DISEASED, "unenhanced_share": 0.35, "mass_probability": 0.15}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
 
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {
-    "runs/coarse": {**DISEASED_OR_PLAIN, **COARSE, "steps": 3000, "batch": 8, "validate_every": 1000},
+    "runs/coarse": {**DISEASED_OR_PLAIN, **COARSE, "steps": 2500, "batch": 8, "validate_every": 500},
     "runs/fine": {
         **DISEASED_OR_PLAIN,
         "start_from": "runs/coarse/last.ckpt",
-        "steps": 5000,
+        "steps": 4500,
         "batch": 8,
-        "validate_every": 1000,
+        "validate_every": 500,
     },
     "runs/bundled": {
         **DISEASED_OR_PLAIN,
         "start_from": "runs/fine/last.ckpt",
         "split": "final",
-        "steps": 800,
+        "steps": 700,
         "batch": 8,
         "learning_rate": 1e-3,
     },

@@ -23,6 +23,7 @@ AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
         settings.random_window,
         settings.streak_probability,
         Lesions(settings.lesion_probability, settings.lesion_hu),
+        settings.mass_probability,
     ),
     "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
 }
@@ -67,6 +68,8 @@ class Settings:
         many of its samples have streaks as from metal.
     lesion_probability, lesion_hu
         How many of its samples have lesions drawn in the liver, and by how much the darkest and the brightest differ.
+    mass_probability
+        How many have a mass drawn beside the liver.
     ema_decay
         Of the moving average of weights that is validated and exported.
     devices, num_nodes, accelerator
@@ -117,6 +120,7 @@ class Settings:
     streak_probability: float = 0.1
     lesion_probability: float = Lesions.probability
     lesion_hu: tuple[float, float] = Lesions.contrast_hu
+    mass_probability: float = 0.0
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0

@@ -12,6 +12,7 @@ from Training.augment import (
     FieldOfView,
     Intensity,
     Lesions,
+    Masses,
     Noise,
     Streaks,
     Warp,
@@ -86,6 +87,21 @@ def test_changes_of_intensity_leave_the_labels_alone(a_batch: Batch, change) -> 
     assert torch.equal(changed.labels, a_batch.labels)
     assert not torch.equal(changed.hu, a_batch.hu)
     assert overlap(changed.hu - changed.hu.mean((1, 2, 3), keepdim=True) + 40, changed.labels) > 0.8
+
+
+def test_a_mass_beside_the_liver_leaves_it_its_rim_and_the_labels_as_they_are(a_batch: Batch) -> None:
+    in_air = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    in_air[:, 70:] = True
+    batch = Batch(a_batch.hu.masked_fill(in_air, AIR_HU), a_batch.labels, a_batch.tumour_labelled)
+    changed = Masses(1.0, radius_pixels=(10.0, 20.0), level_hu=(80.0, 90.0))(batch)
+    rim = torch.nn.functional.max_pool2d((batch.labels > 0)[:, None].float(), 5, stride=1, padding=2) > 0
+    differs = changed.hu != batch.hu
+    assert not (differs & rim).any() and not (differs & in_air).any()
+    assert torch.equal(changed.labels, batch.labels)
+    # Each slice shows some of it, as bright as it was asked for.
+    beside = changed.hu.masked_fill(rim | in_air, AIR_HU)
+    assert (beside > 60).flatten(2).any(2).all()
+    assert beside[beside > 60].mean() == pytest.approx(85, abs=10)
 
 
 def test_streaks_come_from_a_piece_of_metal_outside_the_liver_and_fade_with_the_distance(a_batch: Batch) -> None:

@@ -125,6 +125,11 @@ def stop_at_the_first_validation(settings: Settings, monkeypatch: pytest.MonkeyP
         fit(settings)
 
 
+def test_a_checkpoint_from_before_there_was_a_choice_was_trained_with_adamw() -> None:
+    assert Settings().optimizer == "muon"
+    assert Settings.from_checkpoint({"steps": 5}).optimizer == "adamw"
+
+
 def test_a_checkpoint_of_the_older_program_goes_on(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
