@@ -45,7 +45,7 @@ VESSEL_ABOVE_LIVER_HU = 20.0
 FILLED_NOISE_HU = 12.0
 EFFUSION_HU, EFFUSION_SHARE = 10.0, 0.5
 AIRLESS_SHARE, AIRLESS_TOWARDS_FEET = 0.3, 0.7
-CONTENTS_HU = 40.0
+CONTENTS_HU, ORAL_CONTRAST_HU = 40.0, 200.0
 ASCITES_HU, ASCITES_MM, ASCITES_REACH_MM = 10.0, 8.0, 15.0
 LESIONS, LESION_RADIUS_MM, LESION_HU, LESION_BELOW_LIVER_HU = 8, (6.0, 25.0), 25.0, 40.0
 
@@ -303,6 +303,12 @@ def full_bowel(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> De
     return _filled(native, contents, CONTENTS_HU, rng), labels
 
 
+def oral_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """200 HU where gas and what lies between its bubbles was in stomach and bowel, as after drinking contrast medium."""
+    contents = bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
+    return _filled(ct, contents, ORAL_CONTRAST_HU, rng), labels
+
+
 def dark_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """Eight balls of 12 to 50 mm about places in the liver, cut off at its edge: metastases or cysts, labelled tumour.
 
@@ -393,6 +399,7 @@ DEGRADATIONS: dict[str, Degradation] = {
         airless_lung,
         ascites,
         full_bowel,
+        oral_contrast,
         dark_lesions,
     )
 }

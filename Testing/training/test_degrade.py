@@ -26,6 +26,7 @@ SAME_GRID = (
     "pleural_effusion",
     "airless_lung",
     "full_bowel",
+    "oral_contrast",
 )
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
@@ -264,6 +265,13 @@ def test_a_full_bowel_has_40_hu_where_gas_was_and_no_contrast_around(scan) -> No
     assert gas.any() and np.median(scan[0].hu[gas]) < -300
     assert np.median(ct.hu[gas]) == pytest.approx(40, abs=8)
     assert np.median(ct.hu[scan[1] == 1]) == pytest.approx(55, abs=3)
+
+
+def test_drunk_contrast_medium_fills_the_bowel_alone(scan) -> None:
+    ct, _ = degrade("oral_contrast", *scan)
+    gas = ndimage.binary_erosion(find_air(scan[0]).bowel)
+    assert np.median(ct.hu[gas]) == pytest.approx(200, abs=8)
+    assert np.median(ct.hu[scan[1] == 1]) == np.median(scan[0].hu[scan[1] == 1])
 
 
 def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:
