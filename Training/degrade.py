@@ -304,7 +304,7 @@ def full_bowel(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> De
 
 
 def oral_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
-    """200 HU where gas and what lies between its bubbles was in stomach and bowel, as after drinking contrast medium."""
+    """200 HU where gas and what lies between its bubbles was in stomach and bowel: contrast medium that was drunk."""
     contents = bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
     return _filled(ct, contents, ORAL_CONTRAST_HU, rng), labels
 
