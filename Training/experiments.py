@@ -81,7 +81,11 @@ EXPERIMENTS: dict[str, dict] = {
     "coarse": {**SCREENING, **COARSE, "steps": 1800},
     "coarse_then_fine": {**SCREENING, "start_from": "coarse", "steps": 600, "validate_every": 300},
     **{f"coarse_{name}": {**COARSE_FOLD, "split": split} for name, split in (FOLDS | PROTOCOLS).items()},
-    **{name: {**FOLD, "split": split, "start_from": f"coarse_{name}"} for name, split in (FOLDS | PROTOCOLS).items()},
+    **{name: {**FOLD, "split": split, "start_from": f"coarse_{name}"} for name, split in FOLDS.items()},
+    **{
+        name: {**FOLD, "split": split, "start_from": f"coarse_{name}", "steps": 700, "validate_every": 700}
+        for name, split in PROTOCOLS.items()
+    },
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
     "protocol_c_cross_entropy_tumour": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 1.0},
