@@ -116,9 +116,9 @@ def _training(card: ModelCard, compute: dict | None) -> str:
 
 `{card.training["command"]}`, code {_commits(card)}; all settings in the JSON card beside the weights, the
 logs in `Training/record`.{_mean(card)} Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose no
-weights. Copies of them with other HU showed that fatty livers were missed, and a piece of muscle far from the liver
-that the clean-up now drops; with the network of one stage, patient 19's dark lesions were left out, which the
-next stage was then made to mend, by what it did for lesions drawn in the validation scans.
+weights. With earlier networks, copies of them with other HU showed that fatty livers were missed, and a piece of muscle
+far from the liver that the clean-up now drops; and patient 19's dark lesions were left out. What training draws since
+was chosen by what it did for the validation scans.
 
 Time and energy: """
     if compute is None:

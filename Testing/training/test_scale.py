@@ -28,6 +28,7 @@ from Training import fit as program
 from Training.checkpoint import build_network
 from Training.fit import fit, share_of
 from Training.loss import make_loss
+from Training.optimizer import OPTIMIZERS
 from Training.prepare import LabelledScan, save_on_model_grid
 from Training.sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
 from Training.settings import Settings, parse_settings
@@ -175,7 +176,13 @@ def gradients_of(batch: tuple[torch.Tensor, ...], settings: Settings) -> list[to
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = network(window(hu, WINDOW_HU).contiguous(memory_format=torch.channels_last)).float()
     make_loss(settings.loss, settings.tumour_weight)(logits, labels, tumour_labelled).backward()
-    return [parameter.grad for parameter in network.parameters()]
+    return [parameter.grad for parameter in trained_parameters(network, settings)]
+
+
+def trained_parameters(network: torch.nn.Module, settings: Settings) -> list[torch.Tensor]:
+    """Those of the network in the optimiser's order."""
+    optimizer = OPTIMIZERS[settings.optimizer](network, settings.learning_rate, settings.weight_decay)
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def difference(first: list[torch.Tensor], second: list[torch.Tensor]) -> float:
@@ -246,7 +253,10 @@ def test_a_run_goes_on_with_other_processes_where_it_stopped(run: Path) -> None:
     assert (begun["step"], finished["step"]) == (1, 3)
     assert all(seen["stopped"] for seen in seen_by(run, "begun"))
     taken_up = seen_by(run, "finished")[1]["first_weights"]
-    kept = [value for name, value in begun["network"].items() if name.endswith(("weight", "bias"))]
+    settings = parse_settings(TINY.split())
+    network = build_network(settings).to(memory_format=torch.channels_last)
+    network.load_state_dict(begun["network"])
+    kept = trained_parameters(network, settings)
     assert all(torch.equal(a, b) for a, b in zip(taken_up, kept, strict=True))
     with (run / "run" / "log.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["1", "2", "3"]
