@@ -15,8 +15,15 @@ from dataclasses import replace
 
 from .settings import Settings, command_of
 
-DISEASED = {"density_share": 0.4, "fluid_share": 0.25, "lesion_probability": 0.5, "lesion_hu": (-120.0, 50.0)}
-DISEASED_OR_PLAIN = {**DISEASED, "unenhanced_share": 0.35, "mass_probability": 0.15}
+# What the data set lacks, and clinics have.
+DISEASED_OR_PLAIN = {
+    "density_share": 0.4,
+    "fluid_share": 0.25,
+    "lesion_probability": 0.5,
+    "lesion_hu": (-120.0, 50.0),
+    "unenhanced_share": 0.35,
+    "mass_probability": 0.15,
+}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
