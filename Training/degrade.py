@@ -298,15 +298,18 @@ def full_bowel(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> De
 
     In a scan that shows no gas, as it may be clipped, only the contrast medium goes.
     """
-    contents = bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
     native, _ = no_contrast(ct, labels, rng)
-    return _filled(native, contents, CONTENTS_HU, rng), labels
+    return _filled(native, _bowel(ct, labels), CONTENTS_HU, rng), labels
 
 
 def oral_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """200 HU where gas and what lies between its bubbles was in stomach and bowel: contrast medium that was drunk."""
-    contents = bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
-    return _filled(ct, contents, ORAL_CONTRAST_HU, rng), labels
+    return _filled(ct, _bowel(ct, labels), ORAL_CONTRAST_HU, rng), labels
+
+
+def _bowel(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
+    """What a full bowel would hold, outside of the liver."""
+    return bowel_contents(ct, find_air(ct).bowel) & (labels == 0)
 
 
 def dark_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:

@@ -14,8 +14,8 @@ class MuonAdamW(Optimizer):
     """Muon for the kernels of more than one pixel, AdamW for all else, with one rate for both.
 
     Muon (Jordan et al., https://kellerjordan.github.io/posts/muon) turns the step of a matrix into the nearest
-    orthogonal one, so that no direction of it lags behind. A kernel is seen as the matrix of its first axis, the output
-    channels, by all others. Steps are as large as AdamW's (Liu et al., arXiv 2502.16982), so its rate suits both.
+    orthogonal one, so that no direction of it lags behind. A kernel is seen as the matrix of its first axis by all
+    others. Steps are as large as AdamW's (Liu et al., arXiv 2502.16982), so its rate suits both.
 
     Parameters
     ----------
@@ -31,9 +31,8 @@ class MuonAdamW(Optimizer):
     """
 
     def __init__(self, network: nn.Module, lr: float, weight_decay: float) -> None:
-        weights = list(network.parameters())
-        kernels = [weight for weight in weights if weight.ndim == 4 and weight[0, 0].numel() > 1]
-        others = [weight for weight in weights if not any(weight is kernel for kernel in kernels)]
+        kernels = [weight for weight in network.parameters() if _is_kernel(weight)]
+        others = [weight for weight in network.parameters() if not _is_kernel(weight)]
         options = {"lr": lr, "weight_decay": weight_decay}
         super().__init__([{"params": others}, {"params": kernels}], options)
         self.matrices = [nn.Parameter(as_matrix(kernel.detach())) for kernel in kernels]
@@ -47,7 +46,8 @@ class MuonAdamW(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step of both, at the rate of their groups."""
-        loss = closure() if closure else None
+        with torch.enable_grad():
+            loss = closure() if closure else None
         of_others, of_kernels = self.param_groups
         self.adamw.param_groups[0]["lr"] = of_others["lr"]
         self.muon.param_groups[0]["lr"] = of_kernels["lr"]
@@ -67,8 +67,15 @@ class MuonAdamW(Optimizer):
         self.muon.load_state_dict(state_dict["muon"])
 
 
+def _is_kernel(weight: Tensor) -> bool:
+    return weight.ndim == 4 and weight[0, 0].numel() > 1
+
+
 def as_matrix(kernel: Tensor) -> Tensor:
-    """A kernel (out, in, rows, columns) as (out, rows * columns * in), in the same memory if its channels lie last."""
+    """A kernel (out, in, rows, columns) as (out, rows * columns * in), in the same memory if its channels lie last.
+
+    Of a transposed convolution, whose kernels are (in, out, rows, columns), in and out change places.
+    """
     return kernel.permute(0, 2, 3, 1).flatten(1)
 
 
