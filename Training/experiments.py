@@ -31,6 +31,8 @@ SCREENING = {"split": "fold2of4", "steps": 1200, "batch": 8, "validate_every": 6
 # Large pixels first, to learn what a liver is, then those of the bundled network, to learn where it ends.
 COARSE_FOLD = {**DISEASED_OR_PLAIN, **COARSE, "steps": 900, "batch": 8, "validate_every": 900}
 FOLD = {**DISEASED_OR_PLAIN, "steps": 1200, "batch": 8, "validate_every": 600}
+# What tumours need beside that, and weight on the outline, which did well at 3 mm.
+LONGER = {**DISEASED_OR_PLAIN, "steps": 2800, "batch": 8, "validate_every": 700, "loss": "boundary"}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
@@ -85,6 +87,10 @@ EXPERIMENTS: dict[str, dict] = {
     **{
         name: {**FOLD, "split": split, "start_from": f"coarse_{name}", "steps": 700, "validate_every": 700}
         for name, split in PROTOCOLS.items()
+    },
+    **{
+        f"longer_{name}": {**LONGER, "split": split, "start_from": name}
+        for name, split in (FOLDS | {"protocol_b": "protocol_b"}).items()
     },
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
