@@ -31,21 +31,25 @@ def crossvalidate(
     degradations: Sequence[str] = (),
     test_time_augmentation: bool = False,
     device: str = "auto",
+    average_with_start: bool = False,
 ) -> dict:
     """Measure each run, then write ``results.csv`` and ``summary.json`` of all of them together into ``output``.
 
-    In the joined results ``fold`` is the split of the run and all cases are of one group, "crossvalidation".
+    With ``average_with_start`` the weights are the mean of a run's own and of those it started from, as the bundled
+    network's are. In the joined results ``fold`` is the split of the run and all cases are of one group,
+    "crossvalidation".
 
     Raises
     ------
     ValueError
-        If a patient was held back by two of the runs, or a run has not finished.
+        If a patient was held back by two of the runs, a run has not finished, or has no start to be averaged with.
     """
     rows, models, training = [], {}, {}
     for run in runs:
-        settings, model = _exported(run)
+        settings, model = _exported(run, average_with_start)
         split = settings.split
-        measured = run / f"{part}{'_augmented' if test_time_augmentation else ''}{'_degraded' if degradations else ''}"
+        ways = {"averaged": average_with_start, "augmented": test_time_augmentation, "degraded": bool(degradations)}
+        measured = run / "_".join([part, *(way for way, chosen in ways.items() if chosen)])
         if _measured_model(measured) != model.card.sha256:
             cases = with_degradations(split_cases(data, split, part), degradations)
             evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
@@ -53,18 +57,27 @@ def crossvalidate(
         training[split] = _steps_of(settings.steps, settings.batch, model.card.training["earlier_runs"])
         rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
     _check_each_once(rows)
-    about = {"models": models, "training": training, "part": part, "test_time_augmentation": test_time_augmentation}
+    about = {"models": models, "training": training, "part": part}
+    about |= {"test_time_augmentation": test_time_augmentation, "averaged_with_start": average_with_start}
     return write_results(rows, about, output)
 
 
-def _exported(run: Path) -> tuple[Settings, LiverModel]:
-    """The settings of a finished run, and its network."""
+def _exported(run: Path, average_with_start: bool) -> tuple[Settings, LiverModel]:
+    """The settings of a finished run, and its network.
+
+    Raises
+    ------
+    ValueError
+        If it has not finished, or has no start to be averaged with.
+    """
     checkpoint, weights = run / "last.ckpt", run / "liver_unet.pt"
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = Settings.from_checkpoint(state["settings"])
     if state["step"] < settings.steps:
         raise ValueError(f"{run} stands at step {state['step']} of {settings.steps}: let Training.fit finish it first.")
-    export(checkpoint, weights, run.name, None)
+    if average_with_start and not settings.start_from:
+        raise ValueError(f"{run} started from random weights: leave --average-with-start out.")
+    export(checkpoint, weights, run.name, None, average_with=[Path(settings.start_from)] * average_with_start)
     return settings, LiverModel.load(weights)
 
 
@@ -97,6 +110,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--part", choices=("validation", "test"), default="validation")
     parser.add_argument("--degradations", type=degradation_names, default=[], metavar="all|NAME,...")
     parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
+    parser.add_argument(
+        "--average-with-start",
+        action="store_true",
+        help="take the mean of a run's weights and of those it started from",
+    )
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(argv)
     try:

@@ -43,7 +43,7 @@ def a_run(folder: Path, fold: int, step: int = 4, start_from: str = "") -> Path:
     """A run of four steps as Training.fit leaves it, with random weights."""
     split = f"fold{fold}of4"
     settings = Settings(run=str(folder), split=split, start_from=start_from, base_width=4, depth=3, patch=2, steps=4)
-    torch.manual_seed(fold)
+    torch.manual_seed(fold + 100 * bool(start_from))
     weights = build_network(settings).state_dict()
     average = {f"module.{name}": value for name, value in weights.items()}
     folder.mkdir()
@@ -72,6 +72,18 @@ def test_runs_that_went_on_from_others_tell_so(data: Path, tmp_path: Path) -> No
     each = {"steps": 4, "batch": Settings.batch}
     training = crossvalidate([second], tmp_path / "joined", data)["training"]
     assert training["fold0of4"] == {**each, "earlier_runs": [each]}
+
+
+def test_a_run_can_be_averaged_with_what_it_started_from(data: Path, tmp_path: Path) -> None:
+    first = a_run(tmp_path / "first", 0)
+    second = a_run(tmp_path / "second", 0, start_from=str(first / "last.ckpt"))
+    summary = crossvalidate([second], tmp_path / "joined", data, average_with_start=True)
+    export(second / "last.ckpt", tmp_path / "mean.pt", "second", None, average_with=[first / "last.ckpt"])
+    mean = LiverModel.load(tmp_path / "mean.pt").card.sha256
+    assert summary["models"]["fold0of4"] == mean and summary["averaged_with_start"]
+    assert crossvalidate([second], tmp_path / "joined", data)["models"]["fold0of4"] != mean
+    with pytest.raises(ValueError, match="random weights"):
+        crossvalidate([first], tmp_path / "joined", data, average_with_start=True)
 
 
 def test_a_run_that_was_measured_is_not_measured_again(data: Path, tmp_path: Path) -> None:
