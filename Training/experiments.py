@@ -19,7 +19,7 @@ import torch
 from .fit import fit
 from .prepare import FLUID_COPIES, prepare, shared_data
 from .protocols import get_split
-from .recipe import COARSE, DISEASED_OR_PLAIN
+from .recipe import COARSE, DISEASED_OR_PLAIN, OUTLINE
 from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
 from .table import read_rows
@@ -33,6 +33,8 @@ COARSE_FOLD = {**DISEASED_OR_PLAIN, **COARSE, "steps": 900, "batch": 8, "validat
 FOLD = {**DISEASED_OR_PLAIN, "steps": 1200, "batch": 8, "validate_every": 600}
 # What tumours need beside that, and weight on the outline, which did well at 3 mm.
 LONGER = {**DISEASED_OR_PLAIN, "steps": 2800, "batch": 8, "validate_every": 700, "loss": "boundary"}
+# Masses beside the liver that look like it.
+MASSES = {**OUTLINE, "steps": 600, "batch": 8, "validate_every": 600, "learning_rate": 1e-3}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
@@ -90,6 +92,10 @@ EXPERIMENTS: dict[str, dict] = {
     },
     **{
         f"longer_{name}": {**LONGER, "split": split, "start_from": name}
+        for name, split in (FOLDS | {"protocol_b": "protocol_b"}).items()
+    },
+    **{
+        f"masses_{name}": {**MASSES, "split": split, "start_from": f"longer_{name}"}
         for name, split in (FOLDS | {"protocol_b": "protocol_b"}).items()
     },
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},

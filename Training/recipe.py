@@ -1,7 +1,8 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The first learns on large pixels what a liver is; the second goes on from its averaged weights and learns on the
-network's own pixels where it ends; the last trains on the validation scans as well, with a smaller rate. Each is a run
+network's own pixels where it ends; the third puts weight on the outline and sees more masses beside the liver; the last
+trains on the validation scans as well, with a smaller rate. Each is a run
 of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint. Options of ``Training.fit`` that are given
 count for every stage.
 """
@@ -25,6 +26,9 @@ DISEASED_OR_PLAIN = {
     "mass_probability": 0.15,
 }
 
+# Weight on the outline, and what is taken for liver.
+OUTLINE = {**DISEASED_OR_PLAIN, "mass_probability": 0.3, "loss": "boundary"}
+
 # A quarter of the pixels, for a third of the time.
 COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
 
@@ -38,11 +42,18 @@ STAGES: dict[str, dict] = {
         "batch": 8,
         "validate_every": 500,
     },
-    "runs/bundled": {
-        **DISEASED_OR_PLAIN,
+    "runs/outline": {
+        **OUTLINE,
         "start_from": "runs/fine/last.ckpt",
+        "steps": 1500,
+        "batch": 8,
+        "validate_every": 500,
+    },
+    "runs/bundled": {
+        **OUTLINE,
+        "start_from": "runs/outline/last.ckpt",
         "split": "final",
-        "steps": 700,
+        "steps": 600,
         "batch": 8,
         "learning_rate": 1e-3,
     },
