@@ -214,7 +214,10 @@ def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
     if joined is not None:
         folds = (f"{name} {_steps_of(run)}" for name, run in sorted(joined["training"].items()))
         each = ", ".join(folds)
-        yield f"A network for each fold, trained in steps of slices: {each}. The bundled one had {_stages(card)}."
+        mean = (
+            " Of the last two stages the mean of the weights is measured." if joined.get("averaged_with_start") else ""
+        )
+        yield f"A network for each fold, trained in steps of slices: {each}.{mean} The bundled one had {_stages(card)}."
 
 
 def _lesions(held_out: dict | None, before: dict | None, joined: dict | None) -> str:
