@@ -214,9 +214,7 @@ def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
     if joined is not None:
         folds = (f"{name} {_steps_of(run)}" for name, run in sorted(joined["training"].items()))
         each = ", ".join(folds)
-        mean = (
-            " Of the last two stages the mean of the weights is measured." if joined.get("averaged_with_start") else ""
-        )
+        mean = " The mean of the last two stages' weights is measured." if joined.get("averaged_with_start") else ""
         yield f"A network for each fold, trained in steps of slices: {each}.{mean} The bundled one had {_stages(card)}."
 
 
