@@ -150,8 +150,8 @@ class Masses:
         near = of_liver / liver.sum((1, 2, 3), keepdim=True).clamp(min=1) + uniform(hu, *self.beside_liver_hu)
         level = torch.where(beside, near, uniform(hu, *self.level_hu))
         grain = torch.randn_like(hu)
-        for cells in (rows // 8, 6):
-            field = torch.randn(len(hu), slices if cells > 6 else 1, cells, cells, device=hu.device)
+        for fields, cells in ((slices, rows // 8), (1, 6)):
+            field = torch.randn(len(hu), fields, cells, cells, device=hu.device)
             grain = grain + functional.interpolate(field, size=(rows, columns), mode="bicubic", align_corners=False)
         return level + uniform(hu, 0, self.grain_hu) * grain
 
