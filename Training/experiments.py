@@ -37,7 +37,6 @@ LONGER = {**DISEASED_OR_PLAIN, "steps": 2800, "batch": 8, "validate_every": 700,
 MASSES = {**OUTLINE, "steps": 600, "batch": 8, "validate_every": 600, "learning_rate": 1e-3}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
-LONGER_SPLITS = {**FOLDS, "protocol_b": "protocol_b"}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
 AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}
 AS_THEY_WERE |= {"steps": 600, "batch": 8, "validate_every": 600}
@@ -91,11 +90,9 @@ EXPERIMENTS: dict[str, dict] = {
         name: {**FOLD, "split": split, "start_from": f"coarse_{name}", "steps": 700, "validate_every": 700}
         for name, split in PROTOCOLS.items()
     },
-    **{f"longer_{name}": {**LONGER, "split": split, "start_from": name} for name, split in LONGER_SPLITS.items()},
-    **{
-        f"masses_{name}": {**MASSES, "split": split, "start_from": f"longer_{name}"}
-        for name, split in LONGER_SPLITS.items()
-    },
+    **{f"longer_{name}": {**LONGER, "split": split, "start_from": name} for name, split in FOLDS.items()},
+    **{f"masses_{name}": {**MASSES, "split": split, "start_from": f"longer_{name}"} for name, split in FOLDS.items()},
+    "longer_protocol_b": {**OUTLINE, "split": "protocol_b", "start_from": "protocol_b", "steps": 1600, "batch": 8},
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},
     "protocol_c_cross_entropy_tumour": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 1.0},
