@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .dilate import dilate
 from .sample import AIR_HU, Batch
 
 Augmentation = Callable[[Batch], Batch]
@@ -116,7 +117,7 @@ class Masses:
     def __call__(self, batch: Batch) -> Batch:
         hu = batch.hu
         liver = (batch.labels > 0)[:, None].float()
-        rim = _grown(liver, self.rim_pixels)
+        rim = dilate(liver, self.rim_pixels)
         beside = chosen(hu, 0.5) & liver.any((1, 2, 3), keepdim=True)
         share = self._ellipse(hu, torch.where(beside, self._middle_beside(rim), self._middle_anywhere(hu)))
         share = share * (1 - rim) * (hu > AIR_HU / 2) * chosen(hu, self.probability)
@@ -127,7 +128,7 @@ class Masses:
         return torch.cat([uniform(hu, 0.25, 0.75) * side for side in hu.shape[2:]], dim=1)
 
     def _middle_beside(self, rim: Tensor) -> Tensor:
-        ring = _grown(rim, self.reach_pixels) - rim
+        ring = dilate(rim, self.reach_pixels) - rim
         pixel = (ring * torch.rand_like(ring)).flatten(1).argmax(dim=1)
         columns = rim.shape[-1]
         return torch.stack((pixel // columns, pixel % columns), dim=1)[:, :, None, None].to(rim.dtype)
@@ -154,13 +155,6 @@ class Masses:
             field = torch.randn(len(hu), fields, cells, cells, device=hu.device)
             grain = grain + functional.interpolate(field, size=(rows, columns), mode="bicubic", align_corners=False)
         return level + uniform(hu, 0, self.grain_hu) * grain
-
-
-def _grown(mask: Tensor, pixels: int) -> Tensor:
-    """A mask (n, 1, rows, columns) of 0 and 1 with all that is within a square of ``pixels`` to each side."""
-    for kernel, padding in (((2 * pixels + 1, 1), (pixels, 0)), ((1, 2 * pixels + 1), (0, pixels))):
-        mask = functional.max_pool2d(mask, kernel, stride=1, padding=padding)
-    return mask
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """The losses to choose from, each for liver and for tumour, the tumour only where it is labelled.
 
 ========================  ==============================================================================================
-dice_cross_entropy        cross-entropy + soft Dice (Isensee et al., Nature Methods 18, 2021): the bundled network's
+dice_cross_entropy        cross-entropy + soft Dice (Isensee et al., Nature Methods 18, 2021): the bundled network's first
+                          two stages
 weighted_cross_entropy    cross-entropy, liver and tumour weighted against their rarity (as the earlier project C)
 weighted_dice             generalised Dice: classes weighted by their inverse squared volume (Sudre et al., DLMIA 2017)
 focal                     focal loss (Lin et al., ICCV 2017) + soft Dice (Zhu et al., Medical Physics 46, 2019)
 boundary                  cross-entropy with a heavier band about the outline, after the weight map of the U-Net
-                          (Ronneberger et al., MICCAI 2015, eq. 2), + soft Dice
+                          (Ronneberger et al., MICCAI 2015, eq. 2), + soft Dice: its last two
 ========================  ==============================================================================================
 """
 
@@ -18,6 +19,8 @@ import torch
 from monai.losses import DiceFocalLoss, DiceLoss, GeneralizedDiceLoss
 from torch import Tensor
 from torch.nn import functional
+
+from .dilate import dilate
 
 TUMOUR_WEIGHT = 0.5
 
@@ -134,9 +137,7 @@ class BoundaryWeighted(torch.nn.Module):
 
 def boundary_band(mask: Tensor, pixels: int = BOUNDARY_PIXELS) -> Tensor:
     """1 where a mask (n, rows, columns) of 0 and 1 changes within a square of ``pixels`` to each side, else 0."""
-    side = 2 * pixels + 1
-    dilated = functional.max_pool2d(mask[:, None], side, stride=1, padding=pixels)
-    eroded = -functional.max_pool2d(-mask[:, None], side, stride=1, padding=pixels)
+    dilated, eroded = dilate(mask[:, None], pixels), 1 - dilate(1 - mask[:, None], pixels)
     return (dilated - eroded)[:, 0]
 
 
