@@ -1,8 +1,8 @@
 """The losses to choose from, each for liver and for tumour, the tumour only where it is labelled.
 
 ========================  ==============================================================================================
-dice_cross_entropy        cross-entropy + soft Dice (Isensee et al., Nature Methods 18, 2021): the bundled network's first
-                          two stages
+dice_cross_entropy        cross-entropy + soft Dice (Isensee et al., Nature Methods 18, 2021): the first two stages
+                          of the bundled network
 weighted_cross_entropy    cross-entropy, liver and tumour weighted against their rarity (as the earlier project C)
 weighted_dice             generalised Dice: classes weighted by their inverse squared volume (Sudre et al., DLMIA 2017)
 focal                     focal loss (Lin et al., ICCV 2017) + soft Dice (Zhu et al., Medical Physics 46, 2019)
