@@ -101,6 +101,13 @@ def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     return cases
 
 
+@pytest.fixture(scope="session")
+def many_cases(some_cases: list[Case]) -> list[Case]:
+    """More than are done in the time that a signal takes, at 50 ms each, on a busy computer too."""
+    first = some_cases[0]
+    return [Case(f"scan{number}", first.ct, source=first.source) for number in range(60)]
+
+
 @pytest.fixture
 def options(a_model: Path) -> BatchOptions:
     """The small network, and no pictures."""

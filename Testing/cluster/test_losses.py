@@ -37,13 +37,6 @@ def names(records: list[CaseRecord]) -> list[str]:
     return sorted(record.name for record in records)
 
 
-@pytest.fixture
-def many_cases(some_cases: list[Case]) -> list[Case]:
-    """More than are done in the time that a signal takes."""
-    first = some_cases[0]
-    return [Case(f"scan{number}", first.ct, source=first.source) for number in range(12)]
-
-
 def test_the_case_of_a_worker_that_is_killed_is_done_by_another(
     a_cluster: Cluster, run_cases: RunCases, many_cases: list[Case], warnings: Warnings
 ) -> None:

@@ -173,7 +173,7 @@ def test_an_unfit_worker_that_joins_later_gets_no_case(
     a_cluster: Cluster,
     a_worker_without_the_library: Callable[[], str],
     run_cases: RunCases,
-    some_cases: list[Case],
+    many_cases: list[Case],
     warnings: Warnings,
 ) -> None:
     fit = a_cluster.start_worker()
@@ -186,6 +186,6 @@ def test_an_unfit_worker_that_joins_later_gets_no_case(
             warnings.wait_for(unfit[0], "Left out of the run")
             a_cluster.signal_worker(fit, signal.SIGCONT)
 
-    records = run_cases(a_cluster, some_cases, on_record=on_record)
-    assert unfit and len(records) == len(some_cases)
+    records = run_cases(a_cluster, many_cases, on_record=on_record)
+    assert unfit and len(records) == len(many_cases)
     assert {record.status for record in records} == {"done"}
