@@ -50,7 +50,7 @@ def crossvalidate(
         split = settings.split
         ways = {"averaged": average_with_start, "augmented": test_time_augmentation, "degraded": bool(degradations)}
         measured = run / "_".join([part, *(way for way, chosen in ways.items() if chosen)])
-        if _measured_model(measured) != model.card.sha256:
+        if _measured_model(measured) != (model.card.sha256, model.card.tumour_above):
             cases = with_degradations(split_cases(data, split, part), degradations)
             evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
         models[split] = model.card.sha256
@@ -86,10 +86,13 @@ def _steps_of(steps: int, batch: int, earlier_runs: Sequence[dict]) -> dict:
     return {"steps": steps, "batch": batch, **({"earlier_runs": earlier} if earlier else {})}
 
 
-def _measured_model(measured: Path) -> str | None:
-    """Digest of the model that a folder of results is of; None if it holds none."""
-    summary = measured / "summary.json"
-    return json.loads(summary.read_text())["model_sha256"] if summary.exists() else None
+def _measured_model(measured: Path) -> tuple[str, float] | None:
+    """Digest of the model that a folder of results is of, and what it took for tumour; None if it holds none."""
+    path = measured / "summary.json"
+    if not path.exists():
+        return None
+    summary = json.loads(path.read_text())
+    return summary["model_sha256"], summary.get("tumour_above", 0.5)
 
 
 def _check_each_once(rows: list[dict]) -> None:

@@ -228,6 +228,7 @@ def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_tim
         raise SystemExit("There is no case to measure: a folder needs <name>_ct.nii.gz with <name>_liver.nii.gz.")
     about = {
         "model_sha256": segmenter.model.card.sha256,
+        "tumour_above": segmenter.model.card.tumour_above,
         "device": str(segmenter.device),
         "test_time_augmentation": test_time_augmentation,
     }

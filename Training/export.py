@@ -23,7 +23,7 @@ from LiverSegLib.atomic import replacing
 from .checkpoint import averaged_weights, weights_for
 from .protocols import IRCAD, LITS, Split, get_split
 from .settings import Settings
-from .spec import CLASSES, WINDOW_HU
+from .spec import CLASSES, TUMOUR_ABOVE, WINDOW_HU
 from .table import read_rows
 
 DATA_SETS = [
@@ -101,6 +101,7 @@ def export(
         "widths": settings.widths,
         "block": settings.block,
         "patch": settings.patch,
+        "tumour_above": TUMOUR_ABOVE,
         "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
         "training_data": training_data(split, settings.phantom_share > 0),
         "licence": (

@@ -14,3 +14,6 @@ CLASSES = ("background", "liver", "tumour")
 WIDTHS = (32, 64, 128, 256, 256)
 BASE_WIDTH, MAX_WIDTH, DEPTH = WIDTHS[0], WIDTHS[-1], len(WIDTHS)
 PATCH = 2
+# What belongs to the liver is labelled as tumour where the network gives that more than this probability. It is too
+# sure of itself, and rather misses a tumour than makes one up: EXPERIMENTS.md says what other limits find.
+TUMOUR_ABOVE = 0.05

@@ -18,8 +18,8 @@ class Answer:
     ----------
     ct
         The input.
-    tumour
-        Whether tumours become label 2.
+    tumour_above
+        What belongs to the liver becomes label 2 where it is tumour with more than this probability; nowhere if None.
     classes
         How many class probabilities are wanted, 0 for none.
 
@@ -33,7 +33,7 @@ class Answer:
         Those of ``labels`` that were written.
     """
 
-    def __init__(self, ct: CTVolume, tumour: bool, classes: int = 0) -> None:
+    def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
         self.canonical = ct.canonical_view()
         # The system gives pages of zeros only where something is written: labels of a whole body cost little.
         self.own_labels = np.zeros(ct.hu.shape, dtype=np.uint8)
@@ -43,7 +43,7 @@ class Answer:
         if self.own_classes is not None:
             self.own_classes[0] = 1
             self._classes = [ct.to_canonical(probability) for probability in self.own_classes]
-        self._tumour = tumour
+        self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
 
     @property
@@ -54,7 +54,11 @@ class Answer:
         """Decide on some slices: log-odds (n, odds, rows, columns) of the pixels ``part`` of the canonical stack."""
         self._first, self._last = min(self._first, positions.start), max(self._last, positions.stop)
         where = (slice(positions.start, positions.stop), *part)
-        self.labels[where] = labels_from_margins(margins if self._tumour else margins[:, :1]).cpu().numpy()
+        if self._tumour_above is None:
+            labels = labels_from_margins(margins[:, :1])
+        else:
+            labels = labels_from_margins(margins, self._tumour_above)
+        self.labels[where] = labels.cpu().numpy()
         if self._classes:
             probabilities = probabilities_from_margins(margins).half().cpu().numpy()
             for classes, probability in zip(self._classes, probabilities, strict=True):

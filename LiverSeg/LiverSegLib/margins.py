@@ -27,11 +27,14 @@ def class_margins(logits: Tensor) -> Tensor:
     return torch.stack((functional.softplus(tumour_odds) + liver - background, tumour_odds), dim=1)
 
 
-def labels_from_margins(margins: Tensor) -> Tensor:
-    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour; no tumour if only the first log-odds are given."""
+def labels_from_margins(margins: Tensor, tumour_above: float = 0.5) -> Tensor:
+    """Labels uint8 (n, ...): 0 background, 1 liver, 2 tumour; no tumour if only the first log-odds are given.
+
+    What belongs to the liver is tumour where the probability of that exceeds ``tumour_above``.
+    """
     labels = (margins[:, 0] > 0).to(torch.uint8)
     if margins.shape[1] > 1:
-        labels += labels * (margins[:, 1] > 0)
+        labels += labels * (margins[:, 1] > math.log(tumour_above / (1 - tumour_above)))
     return labels
 
 

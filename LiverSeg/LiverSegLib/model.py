@@ -38,7 +38,8 @@ class ModelCard:
     the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``patch`` the side of
     the squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. ``calibration``
     holds ``intercept`` and ``slope`` from self-agreement to expected Dice, and the Dice ``check_below`` which a result
-    needs a look. The rest is for people.
+    needs a look. Where tumours are wanted, what belongs to the liver is one if its probability exceeds
+    ``tumour_above`` (a card that does not say means 0.5). The rest is for people.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ModelCard:
     block: str = "plain"
     patch: int = 1
     calibration: dict[str, float] | None = None
+    tumour_above: float = 0.5
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
@@ -88,7 +90,7 @@ class ModelCard:
         """Raise ValueError for what no network of ours can be, TypeError for what is no number where one has to be."""
         # What else is in the calibration is for people.
         calibration = () if self.calibration is None else (self.calibration[name] for name in CALIBRATION)
-        numbers = (self.spacing_mm, *self.offsets_mm, *self.window_hu, *calibration)
+        numbers = (self.spacing_mm, *self.offsets_mm, *self.window_hu, self.tumour_above, *calibration)
         fitting = {
             "texts": all(isinstance(text, str) for text in (self.name, self.version, self.sha256)),
             "numbers": all(math.isfinite(number) for number in numbers),
@@ -98,6 +100,7 @@ class ModelCard:
             "classes": len(self.classes) > 1 and all(isinstance(name, str) for name in self.classes),
             "widths": 0 < len(self.widths) <= MOST_LEVELS and all(_is_count(width) for width in self.widths),
             "patch": _is_count(self.patch),
+            "tumour_above": 0 < self.tumour_above < 1,
         }
         for name, fits in fitting.items():
             if not fits:

@@ -265,7 +265,8 @@ class _Run:
     @torch.inference_mode()
     def _answer_in_batches(self, ct: CTVolume, batch_size: int) -> Answer:
         self.agreement = SelfAgreement()
-        answer = Answer(ct, self.tumour, len(self.card.classes) if self.probabilities else 0)
+        tumour_above = self.card.tumour_above if self.tumour else None
+        answer = Answer(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
         if is_oblique(answer.canonical):
             self._from_two_views(answer, batch_size)
             return answer

@@ -95,6 +95,18 @@ def test_a_run_that_was_measured_is_not_measured_again(data: Path, tmp_path: Pat
     assert "seen_" in (tmp_path / "joined" / "results.csv").read_text()
 
 
+def test_another_limit_for_tumours_is_measured_anew(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(tmp_path / "fold0", 0)
+    crossvalidate([run], tmp_path / "joined", data)
+    results = run / "validation" / "results.csv"
+    results.write_text(results.read_text().replace("ircad_", "seen_"))
+    monkeypatch.setattr("Training.export.TUMOUR_ABOVE", 0.9)
+    crossvalidate([run], tmp_path / "joined", data)
+    assert "seen_" not in (tmp_path / "joined" / "results.csv").read_text()
+
+
 def test_a_patient_of_two_runs_is_refused(data: Path, tmp_path: Path) -> None:
     runs = [a_run(tmp_path / name, 0) for name in ("first", "second")]
     with pytest.raises(ValueError, match="held back by two"):

@@ -33,7 +33,7 @@ from Training.summary import bootstrap_interval, summarise
 class Stub:
     """Stands in for the segmenter: answers with ``labels_of`` the CT, and remembers how it was asked."""
 
-    model = SimpleNamespace(card=SimpleNamespace(sha256="0" * 64))
+    model = SimpleNamespace(card=SimpleNamespace(sha256="0" * 64, tumour_above=0.5))
     device = "cpu"
 
     def __init__(self, labels_of: Callable[[CTVolume], np.ndarray]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from LiverSegLib.margins import (
@@ -28,6 +28,14 @@ def test_probabilities_are_the_softmax_of_the_logits(logits: tuple[float, float,
 def test_liver_and_tumour_together_outweigh_a_background_that_beats_each() -> None:
     assert labels_from_margins(class_margins(pixel(1.0, 0.6, 0.5))).item() == 1
     assert labels_from_margins(class_margins(pixel(1.0, 0.5, 0.6))).item() == 2
+
+
+@given(st.floats(0.01, 0.99), st.floats(-8, 8))
+def test_liver_is_tumour_where_it_is_so_with_more_than_the_wanted_probability(above: float, tumour_odds: float) -> None:
+    probability = torch.tensor(tumour_odds, dtype=torch.float64).sigmoid().item()
+    assume(abs(probability - above) > 1e-4)
+    label = labels_from_margins(torch.tensor((5.0, tumour_odds)).view(1, 2, 1, 1), above).item()
+    assert label == (2 if probability > above else 1)
 
 
 def test_background_is_background_however_likely_tumour_is_among_the_rest() -> None:

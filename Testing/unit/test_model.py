@@ -83,6 +83,9 @@ IMPOSSIBLE = [
     {"spacing_mm": float("nan")},
     {"window_hu": [240.0, -160.0]},
     {"block": "unheard of"},
+    {"tumour_above": 0.0},
+    {"tumour_above": 1.0},
+    {"tumour_above": "0.5"},
     {"calibration": [1]},
     {"sha256": None},
 ]

@@ -99,6 +99,18 @@ def test_probabilities_add_up_to_one_and_agree_with_the_labels(a_segmenter: Segm
     assert np.array_equal((segmentation.labels > 0)[clear], (classes[0] < 0.5)[clear])
 
 
+def test_the_card_says_from_which_probability_on_liver_is_tumour(
+    an_untrained_model: LiverModel, a_ct: CTVolume
+) -> None:
+    card = replace(an_untrained_model.card, tumour_above=0.2)
+    found = Segmenter(replace(an_untrained_model, card=card), "cpu").segment(a_ct, tumour=True, probabilities=True)
+    _, liver, tumour = found.probabilities.astype(np.float32)
+    share = tumour / np.maximum(liver + tumour, 1e-6)
+    clear = (found.labels > 0) & (liver + tumour > 0.51) & (np.abs(share - 0.2) > 0.01)
+    assert ((share > 0.2) & (share < 0.5) & clear).any()
+    assert np.array_equal((found.labels == 2)[clear], (share > 0.2)[clear])
+
+
 def test_probabilities_are_not_computed_unasked(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     assert a_segmenter.segment(a_ct).probabilities is None
 
