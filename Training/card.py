@@ -63,7 +63,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         "## The earlier projects' protocols",
         _protocols(record),
         "## Tumours (experimental)",
-        _lesions(held_out, before, joined),
+        _lesions(card, held_out, before, joined),
         "## Expected Dice",
         _calibration(card),
         "## Known failures",
@@ -218,7 +218,7 @@ def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
         yield f"A network for each fold, trained in steps of slices: {each}.{mean} The bundled one had {_stages(card)}."
 
 
-def _lesions(held_out: dict | None, before: dict | None, joined: dict | None) -> str:
+def _lesions(card: ModelCard, held_out: dict | None, before: dict | None, joined: dict | None) -> str:
     rows = []
     for summary, group in ((held_out, "test"), (before or held_out, "validation"), (joined, "crossvalidation")):
         if summary and group in summary and (lesions := summary[group].get("lesions")):
@@ -228,7 +228,11 @@ def _lesions(held_out: dict | None, before: dict | None, joined: dict | None) ->
                 rows.append((group, title, *counts, _number(lesions["false_per_case" + suffix])))
     if not rows:
         return NOT_MEASURED
-    return _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows)
+    table = _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows)
+    return f"""What belongs to the liver is labelled as tumour where the network gives that a probability above
+{card.tumour_above:g}, a limit chosen on the cross-validation; protocols (c) and (d) were measured with 0.5.
+
+{table}"""
 
 
 def _calibration(card: ModelCard) -> str:

@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
         protocol = summarise([a_row("ircad_e14", dice, group="crossvalidation")])
         protocol["training"] = {"protocol_b": {"steps": 2000, "batch": 8}}
         (tmp_path / f"{name}.json").write_text(json.dumps(protocol))
-    text = model_card(card, tmp_path)
+    text = model_card(replace(card, tumour_above=0.07), tmp_path)
     folds = "lits_004 0.911", "fold0of4 567 of 4, then 1234 of 6"
     protocols = (
         "near 0.87 | 0.891 | 0.891 | 0.891 | 0.891 | 2000 of 8 |",
@@ -68,6 +68,7 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     for shown in ("0.962", "ircad_e19 0.951", "0.953 (-0.020)", *folds, *protocols):
         assert shown in text
     assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
+    assert "a probability above\n0.07" in text
 
 
 def test_scans_that_only_the_last_stage_has_seen_show_what_the_network_was_before(
