@@ -50,7 +50,7 @@ LIMITS = [
     "For research use; not a certified medical device.",
     "Adult abdominal CT. Not tested on children, after liver resection or transplantation, or on MR.",
     "The tumour class is experimental: in cross-validation 69 of 90 lesions above 10 mm were found, with 23 false ones "
-    "in 31 scans; of test patient 19, 15 of 18 and none false.",
+    "in 31 scans; of the test patients 16 of 18, and one false.",
     "A large tumour of another organ beside the liver may be taken for it, and one of the liver that hangs far down "
     "from it may be missed: Dice 0.88 and 0.91, the two worst of cross-validation.",
     "Livers full of fat, below about 10 HU, may be found only in part: Dice 0.92 where patient 16's was darkened to "

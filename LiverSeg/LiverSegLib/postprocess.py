@@ -24,13 +24,20 @@ END_MM, ENDS_DICE = 6.0, 0.5
 # slice are the caval and portal veins, which do not.
 SMALL_HOLE_MM2 = 50.0
 
+# Diameter of the ball that a tumour must be as large as: in cross-validation smaller ones made up two false tumours in
+# five, and found none that was not found without them.
+SMALLEST_TUMOUR_MM = 5.0
+
+LIVER, TUMOUR = 1, 2
+
 _FACES = ndimage.generate_binary_structure(3, 1)
+_TOUCHING = ndimage.generate_binary_structure(3, 3)
 _IN_SLICE = _FACES.copy()
 _IN_SLICE[[0, 2]] = False
 
 
 def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Keep the liver's large pieces and fill their holes.
+    """Keep the liver's large pieces, fill their holes, and let go of specks of tumour.
 
     Parameters
     ----------
@@ -44,7 +51,8 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     New uint8 labels of that shape. Pieces, whose voxels hang together by their faces, become 0 if they are smaller than
     :data:`KEPT_SHARE` of the largest one, more than :data:`FARTHEST_MM` away from it, or above or below it and unlike
     its end. Background becomes 1 where the liver encloses it on all sides (missed lesions), or within its slice if the
-    hole there is smaller than :data:`SMALL_HOLE_MM2` (missed vessels).
+    hole there is smaller than :data:`SMALL_HOLE_MM2` (missed vessels). Tumours, whose voxels touch by face, edge or
+    corner, become 1 if they are smaller than a ball of :data:`SMALLEST_TUMOUR_MM`.
     """
     cleaned = np.zeros(labels.shape, np.uint8)
     # Two boxes: a stray voxel far off would make the second step work on half the scan.
@@ -53,7 +61,8 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
         return cleaned
     cleaned[box] = labels[box] * _large_pieces(labels[box] > 0, spacing)
     box = box_of(cleaned)
-    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = 1
+    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = LIVER
+    cleaned[box][_specks(cleaned[box] == TUMOUR, spacing)] = LIVER
     return cleaned
 
 
@@ -113,6 +122,16 @@ def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:
         box = slice(slices.start - 1, slices.stop + 1), rows, columns
         holes[box] &= ~large[box] | _enclosed(large[box], outside[box])
     return holes[1:-1, 1:-1, 1:-1]
+
+
+def _specks(tumour: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Voxels of tumours that are smaller than a ball of :data:`SMALLEST_TUMOUR_MM`; bool (k, j, i)."""
+    specks = np.zeros_like(tumour)
+    box = box_of(tumour)
+    pieces, _ = ndimage.label(tumour[box], _TOUCHING)
+    volumes_mm3 = np.bincount(pieces.ravel()) * np.prod(spacing)
+    specks[box] = tumour[box] & (volumes_mm3 < np.pi / 6 * SMALLEST_TUMOUR_MM**3)[pieces]
+    return specks
 
 
 def _enclosed(holes: np.ndarray, outside: np.ndarray) -> np.ndarray:

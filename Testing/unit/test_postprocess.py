@@ -40,6 +40,26 @@ def test_small_pieces_elsewhere_are_removed(a_liver: np.ndarray) -> None:
     np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
 
 
+def test_a_speck_of_tumour_is_liver_and_a_tumour_stays(a_liver: np.ndarray) -> None:
+    """Voxels of 6.75 mm³: a ball of 5 mm has 65 mm³, nearly ten of them."""
+    labels = a_liver.copy()
+    labels[6, 20, 15:25] = 2
+    tumour = labels.copy()
+    labels[9, 30, 15:24] = 2
+    np.testing.assert_array_equal(clean(labels, SPACING), tumour)
+
+
+def test_the_size_of_a_tumour_is_counted_in_millimetres(a_liver: np.ndarray) -> None:
+    a_liver[6, 20, 15:20] = 2
+    assert (clean(a_liver, (6.0, 1.5, 1.5)) == 2).sum() == 5
+    assert not (clean(a_liver, (3.0, 1.5, 1.5)) == 2).any()
+
+
+def test_voxels_of_a_tumour_hang_together_by_their_corners(a_liver: np.ndarray) -> None:
+    a_liver[range(5, 11), range(15, 21), range(15, 21)] = 2
+    assert (clean(a_liver, (6.0, 1.5, 1.5)) == 2).sum() == 6
+
+
 def test_a_piece_that_touches_by_a_corner_only_is_a_piece_of_its_own(a_liver: np.ndarray) -> None:
     labels = a_liver.copy()
     labels[12:14, 36:38, 36:38] = 1
@@ -140,7 +160,7 @@ def test_a_single_slice_is_cleaned() -> None:
 
 @given(seed=st.integers(0, 10_000), share=st.floats(0.01, 0.9))
 @settings(max_examples=20)
-def test_cleaning_only_drops_pieces_and_fills_background(seed: int, share: float) -> None:
+def test_cleaning_only_drops_pieces_and_specks_and_fills_background(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.standard_normal((12, 24, 24)), 1.5)
     labels = (field > np.quantile(field, 1 - share)).astype(np.uint8)
@@ -148,5 +168,6 @@ def test_cleaning_only_drops_pieces_and_fills_background(seed: int, share: float
     result = clean(labels, SPACING)
     changed = result != labels
     assert set(np.unique(result[changed & (labels == 0)])) <= {1}
-    assert set(np.unique(result[changed & (labels > 0)])) <= {0}
+    assert set(np.unique(result[changed & (labels == 1)])) <= {0}
+    assert set(np.unique(result[changed & (labels == 2)])) <= {0, 1}
     np.testing.assert_array_equal(ndimage.binary_fill_holes(result > 0), result > 0)
