@@ -62,7 +62,9 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     cleaned[box] = labels[box] * _large_pieces(labels[box] > 0, spacing)
     box = box_of(cleaned)
     cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = LIVER
-    cleaned[box][_specks(cleaned[box] == TUMOUR, spacing)] = LIVER
+    liver = cleaned[box]
+    tumours = liver[box_of(liver == TUMOUR)]
+    tumours[_specks(tumours == TUMOUR, spacing)] = LIVER
     return cleaned
 
 
@@ -126,12 +128,9 @@ def _holes(liver: np.ndarray, pixel_mm2: float) -> np.ndarray:
 
 def _specks(tumour: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Voxels of tumours that are smaller than a ball of :data:`SMALLEST_TUMOUR_MM`; bool (k, j, i)."""
-    specks = np.zeros_like(tumour)
-    box = box_of(tumour)
-    pieces, _ = ndimage.label(tumour[box], _TOUCHING)
-    volumes_mm3 = np.bincount(pieces.ravel()) * np.prod(spacing)
-    specks[box] = tumour[box] & (volumes_mm3 < np.pi / 6 * SMALLEST_TUMOUR_MM**3)[pieces]
-    return specks
+    pieces, _ = ndimage.label(tumour, _TOUCHING)
+    volumes_mm3 = np.bincount(pieces.ravel(), minlength=1) * np.prod(spacing)
+    return tumour & (volumes_mm3 < np.pi / 6 * SMALLEST_TUMOUR_MM**3)[pieces]
 
 
 def _enclosed(holes: np.ndarray, outside: np.ndarray) -> np.ndarray:
