@@ -54,10 +54,8 @@ class Answer:
         """Decide on some slices: log-odds (n, odds, rows, columns) of the pixels ``part`` of the canonical stack."""
         self._first, self._last = min(self._first, positions.start), max(self._last, positions.stop)
         where = (slice(positions.start, positions.stop), *part)
-        if self._tumour_above is None:
-            labels = labels_from_margins(margins[:, :1])
-        else:
-            labels = labels_from_margins(margins, self._tumour_above)
+        above = self._tumour_above
+        labels = labels_from_margins(margins[:, :1]) if above is None else labels_from_margins(margins, above)
         self.labels[where] = labels.cpu().numpy()
         if self._classes:
             probabilities = probabilities_from_margins(margins).half().cpu().numpy()

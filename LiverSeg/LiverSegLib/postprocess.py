@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from .boxes import Box, box_of
 from .metrics import dice
+from .segments import LIVER, TUMOUR
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
@@ -27,8 +28,6 @@ SMALL_HOLE_MM2 = 50.0
 # Diameter of the ball that a tumour must be as large as: in cross-validation smaller ones made up two false tumours in
 # five, and found none that was not found without them.
 SMALLEST_TUMOUR_MM = 5.0
-
-LIVER, TUMOUR = 1, 2
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
@@ -61,10 +60,10 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
         return cleaned
     cleaned[box] = labels[box] * _large_pieces(labels[box] > 0, spacing)
     box = box_of(cleaned)
-    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = LIVER
+    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = LIVER.label
     liver = cleaned[box]
-    tumours = liver[box_of(liver == TUMOUR)]
-    tumours[_specks(tumours == TUMOUR, spacing)] = LIVER
+    tumours = liver[box_of(liver == TUMOUR.label)]
+    tumours[_specks(tumours == TUMOUR.label, spacing)] = LIVER.label
     return cleaned
 
 
