@@ -7,7 +7,6 @@ from scipy import ndimage
 
 from .boxes import Box, box_of
 from .metrics import dice
-from .segments import LIVER, TUMOUR
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.
@@ -60,10 +59,10 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
         return cleaned
     cleaned[box] = labels[box] * _large_pieces(labels[box] > 0, spacing)
     box = box_of(cleaned)
-    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = LIVER.label
+    cleaned[box][_holes(cleaned[box] > 0, spacing[1] * spacing[2])] = 1
     liver = cleaned[box]
-    tumours = liver[box_of(liver == TUMOUR.label)]
-    tumours[_specks(tumours == TUMOUR.label, spacing)] = LIVER.label
+    tumours = liver[box_of(liver == 2)]
+    tumours[_specks(tumours == 2, spacing)] = 1
     return cleaned
 
 
