@@ -35,7 +35,7 @@ FOLD = {**DISEASED_OR_PLAIN, "steps": 1200, "batch": 8, "validate_every": 600}
 LONGER = {**DISEASED_OR_PLAIN, "steps": 2800, "batch": 8, "validate_every": 700, "loss": "boundary"}
 # Masses beside the liver that look like it.
 MASSES = {**OUTLINE, "steps": 600, "batch": 8, "validate_every": 600, "learning_rate": 1e-3}
-# All of it at the full rate, as protocol (b) had it.
+# Outline and masses, both at the full rate, as protocol (b) had them.
 BOTH = {**OUTLINE, "steps": 2800, "batch": 8, "validate_every": 1400}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
