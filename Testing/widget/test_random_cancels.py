@@ -9,6 +9,9 @@ import slicer
 
 from Testing.soak.clicks import small_ct, soak, verdict
 
+# Whose first cancel comes at once: any later one may find the run finished, where the machine has been slow before.
+CANCELS_AT_ONCE = 2
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what a process holds")
 
 
@@ -29,7 +32,8 @@ def test_a_cancel_that_leaves_a_node_behind_would_be_noticed(application):
 
     module.LiverSegWidget._stopRun = leaving_a_node
     application.load_module = lambda: module
-    found = soak(application, small_ct(), count=2, seed=0)
+    found = soak(application, small_ct(), count=1, seed=CANCELS_AT_ONCE)
+    assert found["tries"][0]["seconds"] == 0
     assert not found["passed"]
     assert any("the scene changed with the cancel" in failure for failure in found["failures"])
     assert verdict(found).endswith("\nfailed")
