@@ -60,6 +60,8 @@ class Settings:
         a scan has them (``liver_share`` is then of the others).
     phantom_share, tilted_share, fluid_share
         Samples from phantoms, from tilted copies of scans and from copies with fluid in chest and abdomen.
+    lobe_share
+        Samples with a lobe of the liver that reaches further down or to the left than most.
     unenhanced_share, density_share
         Samples without contrast medium; of the others, those whose liver is made darker or brighter, as fat, iron and
         drugs do.
@@ -114,6 +116,7 @@ class Settings:
     fluid_share: float = 0.0
     unenhanced_share: float = 0.0
     density_share: float = 0.0
+    lobe_share: float = 0.0
     augmentation: str = "default"
     augmentation_strength: float = 1.0
     random_window: bool = True
