@@ -79,22 +79,40 @@ class Warp:
 
 @dataclass
 class Lesions:
-    """Darken or brighten smooth blobs inside the liver and label them tumour: lesions of every look are rare."""
+    """Darken or brighten smooth blobs inside the liver and label them tumour: lesions of every look are rare.
+
+    A ``heavy_share`` of these samples gets blobs through much of the liver instead, full of water as large and many
+    cysts are, or as bright as iodised oil after chemoembolisation. Whether those are tumours is not told.
+    """
 
     probability: float = 0.25
     contrast_hu: tuple[float, float] = (-80.0, 50.0)
+    heavy_share: float = 0.0
+    water_hu: tuple[float, float] = (-5.0, 25.0)
+    oil_hu: tuple[float, float] = (100.0, 500.0)
+    oil_share: float = 0.4
+    grain_hu: float = 10.0
 
     def __call__(self, batch: Batch) -> Batch:
+        hu = batch.hu
+        heavy = chosen(hu, self.heavy_share) if self.heavy_share else torch.zeros_like(hu[:, :1, :1, :1], dtype=bool)
         cells = int(torch.randint(5, 14, ()))
-        noise = torch.randn(len(batch.hu), 1, cells, cells, device=batch.hu.device)
-        field = functional.interpolate(noise, size=batch.hu.shape[-2:], mode="bicubic", align_corners=False)
-        blob = torch.sigmoid(8 * (field - uniform(batch.hu, 1.0, 1.8)))
-        inside = (batch.labels > 0)[:, None] & chosen(batch.hu, self.probability)
-        contrast = uniform(batch.hu, *self.contrast_hu)
-        change = blob * inside * contrast
-        lesion = (inside & (blob > 0.5) & (contrast.abs() > 15))[:, 0]
+        noise = torch.randn(len(hu), 1, cells, cells, device=hu.device)
+        field = functional.interpolate(noise, size=hu.shape[-2:], mode="bicubic", align_corners=False)
+        limit = uniform(hu, 1.0, 1.8)
+        blob = torch.sigmoid(8 * (field - torch.where(heavy, 2 * limit - 2, limit)))
+        inside = (batch.labels > 0)[:, None] & chosen(hu, self.probability)
+        contrast = uniform(hu, *self.contrast_hu)
+        change = torch.where(heavy, self._level(hu) - hu, contrast) if heavy.any() else contrast
+        lesion = (inside & (blob > 0.5) & ((contrast.abs() > 15) | heavy))[:, 0]
         labels = torch.where(lesion, torch.full_like(batch.labels, 2), batch.labels)
-        return replace(batch, hu=batch.hu + change, labels=labels)
+        told = batch.tumour_labelled & ~(heavy & inside.any((1, 2, 3), keepdim=True)).flatten()
+        return Batch(hu + blob * inside * change, labels, told)
+
+    def _level(self, hu: Tensor) -> Tensor:
+        """HU of water or oil with some grain, shaped like ``hu``."""
+        level = torch.where(chosen(hu, self.oil_share), uniform(hu, *self.oil_hu), uniform(hu, *self.water_hu))
+        return level + self.grain_hu * torch.randn_like(hu)
 
 
 @dataclass
@@ -292,15 +310,16 @@ def default_augmentations(
     streak_probability: float = 0.0,
     lesions: Lesions = Lesions(),  # noqa: B008 # never changed
     mass_probability: float = 0.0,
+    smallest: float = Warp.scale[0],
 ) -> list[Augmentation]:
     """What the bundled network was trained with, in a scanner's order: anatomy, contrast, optics, noise, window.
 
     ``strength`` scales all but the clipping, which ``random_window`` switches: 1 as for the bundled network, 0 none.
     ``streak_probability`` is how many samples have metal and streaks from it, ``lesions`` what is drawn in livers,
-    ``mass_probability`` how many have a mass beside it.
+    ``mass_probability`` how many have a mass beside it, ``smallest`` how small a body may become, of its own size 1.
     Amplitudes grow with it, ranges of factors by their logarithm; what happens or not happens that much more often.
     """
-    warp, intensity = Warp(size), Intensity()
+    warp, intensity = Warp(size, scale=(smallest, Warp.scale[1])), Intensity()
     augmentations: list[Augmentation] = [
         replace(
             warp,

@@ -19,7 +19,7 @@ import torch
 from .fit import fit
 from .prepare import FLUID_COPIES, prepare, shared_data
 from .protocols import get_split
-from .recipe import COARSE, DISEASED_OR_PLAIN, OUTLINE
+from .recipe import COARSE, DISEASED_OR_PLAIN, OUTLINE, RARE
 from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
 from .table import read_rows
@@ -37,8 +37,8 @@ LONGER = {**DISEASED_OR_PLAIN, "steps": 2800, "batch": 8, "validate_every": 700,
 MASSES = {**OUTLINE, "steps": 600, "batch": 8, "validate_every": 600, "learning_rate": 1e-3}
 # Outline and masses, both at the full rate, as protocol (b) had them.
 BOTH = {**OUTLINE, "steps": 2800, "batch": 8, "validate_every": 1400}
-# Lobes that reach further than most.
-LOBES = {**OUTLINE, "lobe_share": 0.15, "steps": 1200, "batch": 8, "validate_every": 1200}
+# Cysts, iodised oil and children as well.
+RARE_FOLD = {**RARE, "steps": 1500, "batch": 8, "validate_every": 1500}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
@@ -97,7 +97,7 @@ EXPERIMENTS: dict[str, dict] = {
     **{f"longer_{name}": {**LONGER, "split": split, "start_from": name} for name, split in FOLDS.items()},
     **{f"masses_{name}": {**MASSES, "split": split, "start_from": f"longer_{name}"} for name, split in FOLDS.items()},
     **{f"both_{name}": {**BOTH, "split": split, "start_from": f"masses_{name}"} for name, split in FOLDS.items()},
-    **{f"lobes_{name}": {**LOBES, "split": split, "start_from": f"both_{name}"} for name, split in FOLDS.items()},
+    **{f"rare_{name}": {**RARE_FOLD, "split": split, "start_from": f"both_{name}"} for name, split in FOLDS.items()},
     "longer_protocol_b": {**OUTLINE, "split": "protocol_b", "start_from": "protocol_b", "steps": 1600, "batch": 8},
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},
     "protocol_c_dice_liver": {**PROTOCOL_C, "loss": "weighted_dice", "tumour_weight": 0.0},

@@ -189,8 +189,6 @@ def make_sampler(settings: Settings, device: torch.device, seed: int) -> SliceSa
         settings.tumour_share,
         settings.density_share,
         settings.unenhanced_share,
-        settings.lobe_share,
-        settings.spacing_mm,
     )
 
 

@@ -1,8 +1,9 @@
 """All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
 
 The first learns on large pixels what a liver is; the second goes on from its averaged weights and learns on the
-network's own pixels where it ends; the third puts weight on the outline and sees more masses beside the liver; the last
-trains on the validation scans as well, with a smaller rate. Each is a run of :mod:`Training.fit`, so all of it stops
+network's own pixels where it ends; the third puts weight on the outline and sees more masses beside the liver; the
+fourth sees large cysts, iodised oil and children, too; the last trains on the validation scans as well, with a smaller
+rate. Each is a run of :mod:`Training.fit`, so all of it stops
 and resumes at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
 """
 
@@ -28,6 +29,9 @@ DISEASED_OR_PLAIN = {
 # Weight on the outline, and what is taken for liver.
 OUTLINE = {**DISEASED_OR_PLAIN, "mass_probability": 0.3, "loss": "boundary"}
 
+# Cysts through much of the liver, iodised oil after chemoembolisation, tumours brighter than the liver, and children.
+RARE = {**OUTLINE, "lesion_hu": (-120.0, 80.0), "heavy_lesion_share": 0.4, "smallest_scale": 0.6}
+
 # A quarter of the pixels, for a third of the time.
 COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
 
@@ -48,9 +52,16 @@ STAGES: dict[str, dict] = {
         "batch": 8,
         "validate_every": 500,
     },
-    "runs/bundled": {
-        **OUTLINE,
+    "runs/rare": {
+        **RARE,
         "start_from": "runs/outline/last.ckpt",
+        "steps": 1500,
+        "batch": 8,
+        "validate_every": 500,
+    },
+    "runs/bundled": {
+        **RARE,
+        "start_from": "runs/rare/last.ckpt",
         "split": "final",
         "steps": 600,
         "batch": 8,

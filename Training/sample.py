@@ -16,7 +16,6 @@ from LiverSegLib.grid import neighbour_stacks
 
 from .density import SHIFT_HU, change_density
 from .fluid import fill_regions
-from .lobes import Lobe, add_lobe, draw_lobe
 from .protocols import get_split
 from .spec import OFFSETS_MM, SPACING_MM
 from .stored import StoredSlices, find_slices
@@ -162,10 +161,6 @@ class SliceSampler:
         Share of samples whose liver is made darker or brighter (:mod:`Training.density`).
     unenhanced_share
         Share of samples without contrast medium (:mod:`Training.unenhanced`); ``density_share`` is of the others.
-    lobe_share
-        Share of samples with a lobe that reaches further than most (:mod:`Training.lobes`), drawn where that may be.
-    pixel_mm
-        Size of the scans' pixels in mm.
     """
 
     def __init__(
@@ -180,8 +175,6 @@ class SliceSampler:
         tumour_share: float = 0.0,
         density_share: float = 0.0,
         unenhanced_share: float = 0.0,
-        lobe_share: float = 0.0,
-        pixel_mm: float = SPACING_MM,
     ) -> None:
         self.scans = scans
         self.size = size
@@ -192,8 +185,6 @@ class SliceSampler:
         self.tumour_share = tumour_share
         self.density_share = density_share
         self.unenhanced_share = unenhanced_share
-        self.lobe_share = lobe_share
-        self.pixel_mm = pixel_mm
         self.liver_slices = [scan.liver_slices.numpy() for scan in scans]
         self.end_slices = [scan.end_slices.numpy() for scan in scans]
         self.tumour_slices = [scan.tumour_slices.numpy() for scan in scans]
@@ -218,16 +209,13 @@ class SliceSampler:
 
     def _sample(self, index: int) -> tuple[Tensor, Tensor, bool]:
         scan = self.scans[index]
-        lobe = self._lobe(index)
-        position = lobe.position if lobe else self._position(index)
+        position = self._position(index)
         # Stretched offsets stand for wrong slice spacing; mirrored ones never occur, since orientation is known.
         offsets = np.array(self.offsets_mm) * self.generator.uniform(0.7, 1.3) * (self.generator.random() > 0.05)
         low, high = self._slices_around(scan, position)
-        around, near = scan.hu[low:high].float(), scan.labels[low:high]
+        around = scan.hu[low:high].float()
         if scan.regions is not None:
             around = fill_regions(around, scan.regions[low:high], self.generator)
-        if lobe:
-            around, near = add_lobe(around, near, *_higher(scan, low, high, lobe.higher), lobe)
         wanted = torch.tensor([position - low], device=around.device)
 
         def stack_of(slices: Tensor) -> Tensor:
@@ -235,18 +223,14 @@ class SliceSampler:
 
         stack = stack_of(around)
         if self.unenhanced_share and self.generator.random() < self.unenhanced_share:
+            near = scan.labels[low:high]
             stack = remove_contrast(stack, stack_of(near > 0), stack_of(near == 1), self.generator)
         elif self.density_share and self.generator.random() < self.density_share:
-            stack = change_density(stack, stack_of(near == 1), self.generator.uniform(*SHIFT_HU))
+            parenchyma = stack_of(scan.labels[low:high] == 1)
+            stack = change_density(stack, parenchyma, self.generator.uniform(*SHIFT_HU))
         box = self._square(scan)
-        return _cut(stack, box, AIR_HU), _cut(near[position - low], box, 0), scan.tumour_labelled
-
-    def _lobe(self, index: int) -> Lobe | None:
-        slices = self.liver_slices[index]
-        # In this order, so that runs without such samples draw what they always drew.
-        if self.lobe_share and len(slices) and self.generator.random() < self.lobe_share:
-            return draw_lobe(slices, self.scans[index].slice_spacing, self.pixel_mm, self.generator)
-        return None
+        labels = scan.labels[position : position + 1][0]
+        return _cut(stack, box, AIR_HU), _cut(labels, box, 0), scan.tumour_labelled
 
     def _position(self, index: int) -> int:
         draw = self.generator.random()
@@ -270,13 +254,6 @@ class SliceSampler:
         top = (rows - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
         left = (columns - self.size) // 2 + int(self.generator.integers(-spread, spread + 1))
         return top, left, self.size
-
-
-def _higher(scan: PreparedScan, low: int, high: int, slices: int) -> tuple[Tensor, Tensor]:
-    """HU and labels so many slices above a run of slices; where the scan has none, its last or first again."""
-    indices = torch.arange(low + slices, high + slices).clamp(0, len(scan.hu) - 1)
-    first, last = int(indices[0]), int(indices[-1]) + 1
-    return scan.hu[first:last].float()[indices - first], scan.labels[first:last][indices - first]
 
 
 def draw_ahead(sampler: SliceSampler, size: int) -> Iterator[Batch]:

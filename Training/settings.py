@@ -10,7 +10,7 @@ from typing import Any
 from LiverSegLib.grid import SIZE_MULTIPLE
 from LiverSegLib.network import BLOCKS
 
-from .augment import Augmentation, Lesions, default_augmentations, project_e_augmentations
+from .augment import Augmentation, Lesions, Warp, default_augmentations, project_e_augmentations
 from .loss import LOSSES, TUMOUR_WEIGHT
 from .optimizer import OPTIMIZERS
 from .protocols import get_split
@@ -22,8 +22,9 @@ AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
         settings.augmentation_strength,
         settings.random_window,
         settings.streak_probability,
-        Lesions(settings.lesion_probability, settings.lesion_hu),
+        Lesions(settings.lesion_probability, settings.lesion_hu, settings.heavy_lesion_share),
         settings.mass_probability,
+        settings.smallest_scale,
     ),
     "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
 }
@@ -60,8 +61,6 @@ class Settings:
         a scan has them (``liver_share`` is then of the others).
     phantom_share, tilted_share, fluid_share
         Samples from phantoms, from tilted copies of scans and from copies with fluid in chest and abdomen.
-    lobe_share
-        Samples with a lobe of the liver that reaches further down or to the left than most.
     unenhanced_share, density_share
         Samples without contrast medium; of the others, those whose liver is made darker or brighter, as fat, iron and
         drugs do.
@@ -70,8 +69,12 @@ class Settings:
         many of its samples have streaks as from metal.
     lesion_probability, lesion_hu
         How many of its samples have lesions drawn in the liver, and by how much the darkest and the brightest differ.
+    heavy_lesion_share
+        How many of these have cysts or iodised oil through much of the liver instead.
     mass_probability
         How many have a mass drawn beside the liver.
+    smallest_scale
+        How small a body may become, as children are, of its own size 1.
     ema_decay
         Of the moving average of weights that is validated and exported.
     devices, num_nodes, accelerator
@@ -116,14 +119,15 @@ class Settings:
     fluid_share: float = 0.0
     unenhanced_share: float = 0.0
     density_share: float = 0.0
-    lobe_share: float = 0.0
     augmentation: str = "default"
     augmentation_strength: float = 1.0
     random_window: bool = True
     streak_probability: float = 0.1
     lesion_probability: float = Lesions.probability
     lesion_hu: tuple[float, float] = Lesions.contrast_hu
+    heavy_lesion_share: float = 0.0
     mass_probability: float = 0.0
+    smallest_scale: float = Warp.scale[0]
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
