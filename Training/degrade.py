@@ -48,6 +48,12 @@ AIRLESS_SHARE, AIRLESS_TOWARDS_FEET = 0.3, 0.7
 CONTENTS_HU, ORAL_CONTRAST_HU = 40.0, 200.0
 ASCITES_HU, ASCITES_MM, ASCITES_REACH_MM = 10.0, 8.0, 15.0
 LESIONS, LESION_RADIUS_MM, LESION_HU, LESION_BELOW_LIVER_HU = 8, (6.0, 25.0), 25.0, 40.0
+BRIGHT_LESIONS, BRIGHT_RADIUS_MM, BRIGHT_ABOVE_LIVER_HU = 4, (10.0, 30.0), 70.0
+OIL_DEPOSITS, OIL_RADIUS_MM, OIL_HU = 3, (15.0, 30.0), 500.0
+CYSTS, CYST_RADIUS_MM, CYST_HU = 80, (5.0, 20.0), 8.0
+LARGE_CYST_RADIUS_MM = (45.0, 60.0)
+# A child of about four years has a liver a third as large as an adult's, and a trunk 0.6 to 0.7 times as wide.
+CHILD_SCALE = 0.65
 
 
 def noise_doubled(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
@@ -317,20 +323,56 @@ def dark_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> 
 
     They have 25 HU, in a dark liver 40 HU less than it.
     """
+    lesions = _balls(ct, labels, rng, LESIONS, LESION_RADIUS_MM)
+    level = min(LESION_HU, _parenchyma_hu(ct, labels) - LESION_BELOW_LIVER_HU)
+    return _filled(ct, lesions, level, rng), np.where(lesions, 2, labels).astype(labels.dtype)
+
+
+def bright_lesions(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Four balls of 20 to 60 mm, 70 HU brighter than the liver: tumours in the arterial phase, labelled so."""
+    lesions = _balls(ct, labels, rng, BRIGHT_LESIONS, BRIGHT_RADIUS_MM)
+    level = _parenchyma_hu(ct, labels) + BRIGHT_ABOVE_LIVER_HU
+    return _filled(ct, lesions, level, rng), np.where(lesions, 2, labels).astype(labels.dtype)
+
+
+def iodised_oil(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Three balls of 30 to 60 mm in the liver with 500 HU, as iodised oil leaves after chemoembolisation."""
+    return _filled(ct, _balls(ct, labels, rng, OIL_DEPOSITS, OIL_RADIUS_MM), OIL_HU, rng), labels
+
+
+def many_cysts(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """Eighty balls of water of 10 to 40 mm in the liver: a polycystic one. They count as liver, not as tumours."""
+    return _filled(ct, _balls(ct, labels, rng, CYSTS, CYST_RADIUS_MM), CYST_HU, rng), labels
+
+
+def large_cyst(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """A ball of water of 90 to 120 mm in the liver, cut off at its edge, which counts as liver, not as a tumour."""
+    return _filled(ct, _balls(ct, labels, rng, 1, LARGE_CYST_RADIUS_MM), CYST_HU, rng), labels
+
+
+def child(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
+    """All of the body, slices and pixels at 0.65 of their size. A true child has other proportions, too."""
+    affine = ct.affine.copy()
+    affine[:3] *= CHILD_SCALE
+    return replace(ct, affine=affine), labels
+
+
+def _balls(
+    ct: CTVolume, labels: np.ndarray, rng: np.random.Generator, count: int, radius_mm: tuple[float, float]
+) -> np.ndarray:
+    """That many balls about random places in the liver, cut off at its edge; bool (k, j, i)."""
     places = np.argwhere(labels > 0)
-    lesions = np.zeros(labels.shape, bool)
-    for place in rng.choice(places, LESIONS) if len(places) else ():
-        radius = rng.uniform(*LESION_RADIUS_MM)
+    balls = np.zeros(labels.shape, bool)
+    for place in rng.choice(places, count) if len(places) else ():
+        radius = rng.uniform(*radius_mm)
         reach = [int(radius / mm) + 1 for mm in ct.spacing]
         box = tuple(
             slice(max(0, at - far), min(size, at + far + 1))
             for at, far, size in zip(place, reach, labels.shape, strict=True)
         )
         k, j, i = ((index - at) * mm for index, at, mm in zip(np.ogrid[box], place, ct.spacing, strict=True))
-        lesions[box] |= k**2 + j**2 + i**2 <= radius**2
-    lesions &= labels > 0
-    level = min(LESION_HU, _parenchyma_hu(ct, labels) - LESION_BELOW_LIVER_HU)
-    return _filled(ct, lesions, level, rng), np.where(lesions, 2, labels).astype(labels.dtype)
+        balls[box] |= k**2 + j**2 + i**2 <= radius**2
+    return balls & (labels > 0)
 
 
 def _filled(ct: CTVolume, where: np.ndarray, level_hu: float, rng: np.random.Generator) -> CTVolume:
@@ -404,6 +446,11 @@ DEGRADATIONS: dict[str, Degradation] = {
         full_bowel,
         oral_contrast,
         dark_lesions,
+        bright_lesions,
+        iodised_oil,
+        many_cysts,
+        large_cyst,
+        child,
     )
 }
 

@@ -27,6 +27,9 @@ SAME_GRID = (
     "airless_lung",
     "full_bowel",
     "oral_contrast",
+    "iodised_oil",
+    "many_cysts",
+    "large_cyst",
 )
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
@@ -54,7 +57,8 @@ def test_image_and_labels_stay_on_one_grid_of_the_right_types(scan, name: str) -
     assert ct.hu.shape == labels.shape
     assert (ct.hu.dtype, labels.dtype) == (np.int16, np.uint8)
     assert set(np.unique(labels)) <= {0, 1, 2}
-    assert not (ct.hu.shape == scan[0].hu.shape and np.array_equal(ct.hu, scan[0].hu))
+    same_picture = ct.hu.shape == scan[0].hu.shape and np.array_equal(ct.hu, scan[0].hu)
+    assert not (same_picture and np.array_equal(ct.affine, scan[0].affine))
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
@@ -283,3 +287,30 @@ def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:
     assert np.median(ct.hu[inner]) == pytest.approx(25, abs=3)
     untouched = ndimage.distance_transform_edt(labels != 2, sampling=ct.spacing) > 8
     assert np.array_equal(ct.hu[untouched], scan[0].hu[untouched])
+
+
+@pytest.mark.parametrize(
+    ("name", "level_hu", "least_ml"),
+    [("iodised_oil", 500, 30), ("many_cysts", 8, 200), ("large_cyst", 8, 60)],
+)
+def test_oil_and_cysts_fill_a_part_of_the_liver_alone(scan, name: str, level_hu: float, least_ml: float) -> None:
+    ct, _ = degrade(name, *scan)
+    changed = (np.abs(ct.hu - scan[0].hu) > 40) & (scan[1] > 0)
+    assert changed.sum() * ct.voxel_volume_ml > least_ml
+    assert np.median(ct.hu[ndimage.binary_erosion(changed)]) == pytest.approx(level_hu, abs=3)
+    outside = ndimage.distance_transform_edt(scan[1] == 0, sampling=ct.spacing) > 8
+    assert outside.any() and np.array_equal(ct.hu[outside], scan[0].hu[outside])
+
+
+def test_bright_lesions_are_brighter_than_the_liver_and_labelled_tumour(scan) -> None:
+    ct, labels = degrade("bright_lesions", *scan)
+    drawn = ndimage.binary_erosion((labels == 2) & (scan[1] == 1))
+    assert np.array_equal(labels > 0, scan[1] > 0)
+    assert np.median(ct.hu[drawn]) == pytest.approx(np.median(scan[0].hu[scan[1] == 1]) + 70, abs=3)
+
+
+def test_a_child_is_smaller_in_all_directions(scan) -> None:
+    ct, labels = degrade("child", *scan)
+    assert np.array_equal(ct.hu, scan[0].hu) and np.array_equal(labels, scan[1])
+    assert ct.spacing == pytest.approx([0.65 * mm for mm in scan[0].spacing])
+    assert volume_ml(ct, labels) == pytest.approx(0.65**3 * volume_ml(*scan))
