@@ -19,7 +19,7 @@ import torch
 from .fit import fit
 from .prepare import FLUID_COPIES, prepare, shared_data
 from .protocols import get_split
-from .recipe import COARSE, DISEASED_OR_PLAIN, OUTLINE, RARE
+from .recipe import COARSE, DISEASED_OR_PLAIN, OUTLINE, RARE, SMALLER
 from .settings import Settings, command_of, parse_settings
 from .spec import SPACING_MM
 from .table import read_rows
@@ -38,7 +38,7 @@ MASSES = {**OUTLINE, "steps": 600, "batch": 8, "validate_every": 600, "learning_
 # Outline and masses, both at the full rate, as protocol (b) had them.
 BOTH = {**OUTLINE, "steps": 2800, "batch": 8, "validate_every": 1400}
 # Cysts, iodised oil and children as well.
-RARE_FOLD = {**RARE, "steps": 1500, "batch": 8, "validate_every": 1500}
+RARE_FOLD = {**RARE, **SMALLER, "steps": 4000, "batch": 8, "validate_every": 2000}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.

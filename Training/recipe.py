@@ -30,10 +30,13 @@ DISEASED_OR_PLAIN = {
 OUTLINE = {**DISEASED_OR_PLAIN, "mass_probability": 0.3, "loss": "boundary"}
 
 # Cysts through much of the liver, iodised oil after chemoembolisation, tumours brighter than the liver, and children.
-RARE = {**OUTLINE, "lesion_hu": (-120.0, 80.0), "heavy_lesion_share": 0.4, "smallest_scale": 0.6}
+RARE = {**OUTLINE, "lesion_hu": (-120.0, 80.0), "heavy_lesion_share": 0.5, "smallest_scale": 0.6}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
+
+# Half of the pixels, and so twice the steps in the same time: of 240 mm of the body, in place of 336.
+SMALLER = {"size": 160, "sampled_size": 208}
 
 # The folder of a stage, and what it has other than the defaults.
 STAGES: dict[str, dict] = {
@@ -54,10 +57,11 @@ STAGES: dict[str, dict] = {
     },
     "runs/rare": {
         **RARE,
+        **SMALLER,
         "start_from": "runs/outline/last.ckpt",
-        "steps": 1500,
+        "steps": 4000,
         "batch": 8,
-        "validate_every": 500,
+        "validate_every": 1000,
     },
     "runs/bundled": {
         **RARE,
