@@ -81,7 +81,7 @@ train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
 	$(BIN)/python -m Training.prepare
 	$(BIN)/python -m Training.prepare --spacing-mm 3 --output prepared_3mm
 	$(BIN)/python -m Training.recipe $(FIT_ARGS)
-	$(BIN)/python -m Training.export --average-with runs/outline/last.ckpt $(EXPORT_ARGS)
+	$(BIN)/python -m Training.export --average-with runs/rare/last.ckpt $(EXPORT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
 	$(BIN)/python -m Training.evaluate $(EVALUATE_ARGS)
