@@ -117,8 +117,9 @@ def _training(card: ModelCard, compute: dict | None) -> str:
 `{card.training["command"]}`, code {_commits(card)}; all settings in the JSON card beside the weights, the
 logs in `Training/record`.{_mean(card)} Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose no
 weights. With earlier networks, copies of them with other HU showed that fatty livers were missed, and a piece of muscle
-far from the liver that the clean-up now drops; and patient 19's dark lesions were left out. What training draws
-since was chosen by what it did for the validation scans and folds.
+far from the liver that the clean-up now drops; and patient 19's dark lesions were left out, as was much of the liver
+about cysts and iodised oil drawn into it. What training draws since was chosen by what it did for the validation scans
+and folds.
 
 Time and energy: """
     if compute is None:
