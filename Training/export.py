@@ -63,8 +63,8 @@ LIMITS = [
     "Without contrast medium the edge to stomach and spleen can be invisible: of a lean person's plain CT of another "
     "hospital the tip of the left lobe was missed, Dice 0.93 with a segmentation by TotalSegmentator.",
     "Cysts, iodised oil after chemoembolisation and tumours brighter than the liver were drawn, not seen: with many "
-    "cysts the three validation scans have 0.89, with a large one 0.92, with oil or bright tumours 0.94, the worst 0.75, "
-    "0.82, 0.91 and 0.93 (before the last stage). Sound liver beside them may be missed.",
+    "cysts the three validation scans have 0.89, with a large one 0.92, with oil or bright tumours 0.94, the worst "
+    "0.75, 0.82, 0.91 and 0.93 (before the last stage). Sound liver beside them may be missed.",
     "Slices that show little of the liver, at the dome and at the lower tip, agree less with a reader than the whole.",
     "Vessels at the hilum are outside the liver, as in the training data.",
 ]
