@@ -100,6 +100,7 @@ class Lesions:
         noise = torch.randn(len(hu), 1, cells, cells, device=hu.device)
         field = functional.interpolate(noise, size=hu.shape[-2:], mode="bicubic", align_corners=False)
         limit = uniform(hu, 1.0, 1.8)
+        # Heavy ones fill anything from half of the liver to single blobs of it.
         blob = torch.sigmoid(8 * (field - torch.where(heavy, 2 * limit - 2, limit)))
         inside = (batch.labels > 0)[:, None] & chosen(hu, self.probability)
         contrast = uniform(hu, *self.contrast_hu)

@@ -52,7 +52,7 @@ BRIGHT_LESIONS, BRIGHT_RADIUS_MM, BRIGHT_ABOVE_LIVER_HU = 4, (10.0, 30.0), 70.0
 OIL_DEPOSITS, OIL_RADIUS_MM, OIL_HU = 3, (15.0, 30.0), 500.0
 CYSTS, CYST_RADIUS_MM, CYST_HU = 80, (5.0, 20.0), 8.0
 LARGE_CYST_RADIUS_MM = (45.0, 60.0)
-# A child of about four years has a liver a third as large as an adult's, and a trunk 0.6 to 0.7 times as wide.
+# About as a small child is to an adult; no measured child stands behind the number.
 CHILD_SCALE = 0.65
 
 

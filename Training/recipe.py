@@ -2,9 +2,9 @@
 
 The first learns on large pixels what a liver is; the second goes on from its averaged weights and learns on the
 network's own pixels where it ends; the third puts weight on the outline and sees more masses beside the liver; the
-fourth sees large cysts, iodised oil and children, too; the last trains on the validation scans as well, with a smaller
-rate. Each is a run of :mod:`Training.fit`, so all of it stops
-and resumes at any checkpoint. Options of ``Training.fit`` that are given count for every stage.
+fourth sees large cysts, iodised oil and bodies as small as children's, too; the last trains on the validation scans as
+well, with a smaller rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint.
+Options of ``Training.fit`` that are given count for every stage.
 """
 
 from __future__ import annotations
