@@ -77,11 +77,11 @@ def as_they_are(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def plot_boxes(results: Path, output: Path) -> None:
-    """Box plots of the volume Dice: each group as it is and, on the right, under each degradation."""
+    """Box plots of the volume Dice: each group as it is, at the top, and below under each degradation."""
     rows = read_rows(results)
     groups = sorted({row["group"] for row in rows})
     degradations = list(dict.fromkeys(row.get("degradation", NONE) for row in rows))
-    figure, axis = plt.subplots(figsize=(3 + 0.45 * len(groups) * len(degradations), 4.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8, 1.5 + 0.15 * len(groups) * len(degradations)), layout="constrained")
     width = 0.8 / len(groups)
     for index, group in enumerate(groups):
         boxes, places = [], []
@@ -96,6 +96,7 @@ def plot_boxes(results: Path, output: Path) -> None:
         axis.boxplot(
             boxes,
             positions=places,
+            orientation="horizontal",
             widths=0.8 * width,
             showfliers=False,
             boxprops={"color": colour},
@@ -104,12 +105,12 @@ def plot_boxes(results: Path, output: Path) -> None:
             capprops={"color": colour},
         )
         for place, scores in zip(places, boxes, strict=True):
-            axis.plot([place] * len(scores), scores, ".", color=colour, alpha=0.6)
+            axis.plot(scores, [place] * len(scores), ".", color=colour, alpha=0.6)
         axis.plot([], [], "s-", color=colour, label=f"{group} (n = {max(map(len, boxes))})")
-    axis.set_xticks(range(len(degradations)), map(title_of, degradations), rotation=25, ha="right")
-    axis.set(title="Liver Dice by volume", ylabel="Dice", xlim=(-0.6, len(degradations) - 0.4))
+    axis.set_yticks(range(len(degradations)), map(title_of, degradations))
+    axis.set(title="Liver Dice by volume", xlabel="Dice", ylim=(len(degradations) - 0.4, -0.6))
     axis.legend(fontsize=8, loc="lower left")
-    axis.grid(axis="y", alpha=0.3)
+    axis.grid(axis="x", alpha=0.3)
     figure.savefig(output, dpi=120)
     plt.close(figure)
 
