@@ -95,6 +95,7 @@ class Lesions:
 
     def __call__(self, batch: Batch) -> Batch:
         hu = batch.hu
+        # Nothing is drawn where none is wanted: runs without heavy lesions keep their random numbers.
         heavy = chosen(hu, self.heavy_share) if self.heavy_share else torch.zeros_like(hu[:, :1, :1, :1], dtype=bool)
         cells = int(torch.randint(5, 14, ()))
         noise = torch.randn(len(hu), 1, cells, cells, device=hu.device)

@@ -39,6 +39,12 @@ def a_batch() -> Batch:
     return Batch(hu, labels, torch.ones(6, dtype=torch.bool))
 
 
+@pytest.fixture
+def sixty(a_batch: Batch) -> Batch:
+    """The six ten times over, for what is seen in many samples only."""
+    return Batch(*(torch.cat([tensor] * 10) for tensor in (a_batch.hu, a_batch.labels, a_batch.tumour_labelled)))
+
+
 def overlap(hu: torch.Tensor, labels: torch.Tensor) -> float:
     """Dice of what is brighter than halfway with what is labelled."""
     bright, liver = hu[:, 1] > 65, labels > 0
@@ -75,14 +81,13 @@ def test_lesions_stay_inside_the_liver_and_are_labelled(a_batch: Batch) -> None:
     assert changed.hu[:, 1][changed.labels == 2].mean() < 100
 
 
-def test_heavy_lesions_are_water_or_oil_through_much_of_the_liver_and_no_tumour_is_told(a_batch: Batch) -> None:
-    many = Batch(*(torch.cat([tensor] * 10) for tensor in (a_batch.hu, a_batch.labels, a_batch.tumour_labelled)))
-    changed = Lesions(probability=1.0, heavy_share=1.0, water_hu=(0.0, 10.0), oil_hu=(300.0, 400.0))(many)
-    assert torch.equal(changed.labels > 0, many.labels > 0) and not changed.tumour_labelled.any()
-    outside = many.labels == 0
-    assert torch.equal(changed.hu[:, 0][outside], many.hu[:, 0][outside])
+def test_heavy_lesions_are_water_or_oil_through_much_of_the_liver_and_no_tumour_is_told(sixty: Batch) -> None:
+    changed = Lesions(probability=1.0, heavy_share=1.0, water_hu=(0.0, 10.0), oil_hu=(300.0, 400.0))(sixty)
+    assert torch.equal(changed.labels > 0, sixty.labels > 0) and not changed.tumour_labelled.any()
+    outside = sixty.labels == 0
+    assert torch.equal(changed.hu[:, 0][outside], sixty.hu[:, 0][outside])
     filled = changed.labels == 2
-    shares = filled.sum((1, 2)) / (many.labels > 0).sum((1, 2))
+    shares = filled.sum((1, 2)) / (sixty.labels > 0).sum((1, 2))
     assert shares.mean() > 0.2 and (shares > 0.5).any()
     means = [float(hu[0][mask].mean()) for hu, mask in zip(changed.hu, filled, strict=True) if mask.any()]
     assert min(means) < 40 and max(means) > 250
@@ -92,10 +97,9 @@ def test_without_a_heavy_share_tumours_stay_told(a_batch: Batch) -> None:
     assert Lesions(probability=1.0)(a_batch).tumour_labelled.all()
 
 
-def test_bodies_become_as_small_as_wanted(a_batch: Batch) -> None:
+def test_bodies_become_as_small_as_wanted(sixty: Batch) -> None:
     (warp, *_) = default_augmentations(SIDE, smallest=0.5)
-    many = Batch(*(torch.cat([tensor] * 10) for tensor in (a_batch.hu, a_batch.labels, a_batch.tumour_labelled)))
-    areas = (warp(many).labels > 0).sum((1, 2)) / (many.labels > 0).sum((1, 2))
+    areas = (warp(sixty).labels > 0).sum((1, 2)) / (sixty.labels > 0).sum((1, 2))
     assert areas.min() < 0.5
 
 
