@@ -4,6 +4,7 @@
 bundled                      the bundled network's: 31 scans train, three validate, patients 19 and 20 test
 final                        all 34 scans train, none validates; patients 19 and 20 test
 fold0of4 ... fold3of4        cross-validation over those 34 in groups of patients; any number of folds: fold2of5
+fold0of4_part0of3 ...        a part of what that fold held back validates, all else trains: for a last stage, as "final"
 protocol_a                   project B of ../shared/reference/earlier-projects.md: 18 patients against 19 and 20
 protocol_b                   project A: 13 patients of 3D-IRCADb train, 7 test
 protocol_c                   project C: LiTS alone, for the comparison of losses for liver and for liver + tumour
@@ -114,12 +115,16 @@ def get_split(name: str) -> Split:
     """
     if name in FIXED_SPLITS:
         return FIXED_SPLITS[name]
-    found = re.fullmatch(r"(protocol_d_)?fold(\d+)of(\d+)", name)
-    if found is None or int(found[2]) >= int(found[3]):
-        choices = ", ".join(("fold0of4", "protocol_d_fold0of3", *FIXED_SPLITS))
+    found = re.fullmatch(r"(protocol_d_)?fold(\d+)of(\d+)(?:_part(\d+)of(\d+))?", name)
+    if found is None or any(
+        int(index) >= int(count) for index, count in (found.group(2, 3), found.group(4, 5)) if index
+    ):
+        choices = ", ".join(("fold0of4", "fold0of4_part0of3", "protocol_d_fold0of3", *FIXED_SPLITS))
         raise ValueError(f"There is no split {name!r}; choose one of {choices}.")
     scans = tuple(scan for scan in TRAINABLE if scan in IRCAD) if found[1] else TRAINABLE
     validation = folds(scans, int(found[3]))[int(found[2])]
+    if found[4]:
+        validation = folds(validation, int(found[5]))[int(found[4])]
     return _without(name, scans, validation)
 
 

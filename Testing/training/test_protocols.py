@@ -11,7 +11,8 @@ from Training.protocols import FIXED_SPLITS, IRCAD, ONE_PERSON, TEST, TRAINABLE,
 
 FOLDS = [f"fold{fold}of{count}" for count in (2, 4, 5) for fold in range(count)]
 PROTOCOL_D = [f"protocol_d_fold{fold}of3" for fold in range(3)]
-EVERY_SPLIT = [get_split(name) for name in (*FIXED_SPLITS, *FOLDS, *PROTOCOL_D)]
+PARTS = [f"fold{fold}of4_part{part}of3" for fold in range(4) for part in range(3)]
+EVERY_SPLIT = [get_split(name) for name in (*FIXED_SPLITS, *FOLDS, *PARTS, *PROTOCOL_D)]
 
 
 @pytest.mark.parametrize("split", EVERY_SPLIT, ids=lambda split: split.name)
@@ -44,6 +45,14 @@ def test_each_scan_validates_in_exactly_one_fold_and_the_folds_are_about_equal(c
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 2
     assert all(any(name.startswith(kind) for name in part) for part in parts for kind in ("ircad", "lits"))
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_the_parts_of_a_fold_divide_what_it_holds_back_and_each_trains_on_the_rest(fold: int) -> None:
+    whole, parts = get_split(f"fold{fold}of4"), [get_split(f"fold{fold}of4_part{part}of3") for part in range(3)]
+    assert sorted(name for part in parts for name in part.validation) == sorted(whole.validation)
+    for part in parts:
+        assert {*part.training, *part.validation} == set(TRAINABLE)
 
 
 def test_folds_never_change() -> None:
@@ -81,7 +90,10 @@ def test_a_person_of_whom_one_scan_is_wanted_is_a_group_of_one() -> None:
     assert patient_groups(("lits_003", "lits_007")) == [("lits_003",), ("lits_007",)]
 
 
-@pytest.mark.parametrize("name", ["fold4of4", "fold0of1", "fold0of99", "nonsense", "protocol_d_fold3of3"])
+@pytest.mark.parametrize(
+    "name",
+    ["fold4of4", "fold0of1", "fold0of99", "nonsense", "protocol_d_fold3of3", "fold0of4_part3of3", "fold0of4_part0of1"],
+)
 def test_a_split_that_does_not_exist_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
         get_split(name)
