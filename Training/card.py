@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,10 @@ def _steps_of(run: dict) -> str:
 def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
     """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
     if joined is not None:
-        folds = (f"{name} {_steps_of(run)}" for name, run in sorted(joined["training"].items()))
-        each = ", ".join(folds)
+        alike = defaultdict(list)
+        for name, run in sorted(joined["training"].items()):
+            alike[_steps_of(run)].append(name)
+        each = "; ".join(f"{', '.join(names)} {steps}" for steps, names in alike.items())
         mean = " The mean of the last two stages' weights is measured." if joined.get("averaged_with_start") else ""
         yield f"A network for each fold, trained in steps of slices: {each}.{mean} The bundled one had {_stages(card)}."
 

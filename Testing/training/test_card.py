@@ -53,14 +53,15 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     rows = [a_row("ircad_e19", 0.9512), a_row("ircad_e20", 0.9734), a_row("ircad_e20", 0.9534, "streaks")]
     (tmp_path / "evaluation.json").write_text(json.dumps(summarise(rows)))
     joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
-    joined["training"] = {"fold0of4": {"steps": 1234, "batch": 6, "earlier_runs": [{"steps": 567, "batch": 4}]}}
+    trained = {"steps": 1234, "batch": 6, "earlier_runs": [{"steps": 567, "batch": 4}]}
+    joined["training"] = {"fold0of4": trained, "fold1of4": trained, "fold2of4": {"steps": 89, "batch": 6}}
     (tmp_path / "crossvalidation.json").write_text(json.dumps(joined))
     for name, dice in (("protocol_b", 0.8912), ("protocol_c_dice_liver", 0.9012)):
         protocol = summarise([a_row("ircad_e14", dice, group="crossvalidation")])
         protocol["training"] = {"protocol_b": {"steps": 2000, "batch": 8}}
         (tmp_path / f"{name}.json").write_text(json.dumps(protocol))
     text = model_card(replace(card, tumour_above=0.07), tmp_path)
-    folds = "lits_004 0.911", "fold0of4 567 of 4, then 1234 of 6"
+    folds = "lits_004 0.911", "fold0of4, fold1of4 567 of 4, then 1234 of 6; fold2of4 89 of 6"
     protocols = (
         "near 0.87 | 0.891 | 0.891 | 0.891 | 0.891 | 2000 of 8 |",
         "weighted Dice | not stated | 0.901 | 0.901 | 0.901 |  | 2000 of 8 |",
