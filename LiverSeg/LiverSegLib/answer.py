@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from .confidence import SelfAgreement
 from .grid import Rectangle
 from .margins import labels_from_margins, probabilities_from_margins
 from .postprocess import clean
@@ -31,6 +32,8 @@ class Answer:
         The input and its labels along the canonical axes; views.
     slices
         Those of ``labels`` that were written.
+    agreement
+        How sure the network is of them.
     """
 
     def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
@@ -43,6 +46,7 @@ class Answer:
         if self.own_classes is not None:
             self.own_classes[0] = 1
             self._classes = [ct.to_canonical(probability) for probability in self.own_classes]
+        self.agreement = SelfAgreement()
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
 

@@ -184,6 +184,10 @@ UNUSUAL_VOLUME = _(
 CHECK_THIS_RESULT = _(
     "The network is unsure of this liver (expected Dice {quality:.2f}); check this result on all its slices."
 )
+MIRRORED = _(
+    "{name} looks like the mirror image of a patient: left and right, or front and back, may be exchanged; "
+    "check them against the DICOM images."
+)
 SEPARATE_PIECES = _("The liver was found in {count} separate pieces; check that each of them is liver.")
 
 # ---- the network and its device --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from . import messages
 from .answer import Answer
-from .confidence import SelfAgreement, expected_dice
+from .confidence import expected_dice
 from .course import Course, Progress
 from .devices import choose_device, fast_dtype, keep_freed_memory
 from .errors import DeviceError, is_out_of_memory
@@ -37,6 +37,9 @@ WARM_UP_PIXELS = 96
 
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
+
+# The Dice to expect of a mirror image, and by how much more than of the image itself, before its answer is taken.
+MIRRORED_DICE, MIRRORED_GAIN = 0.85, 0.05
 
 # Pixel sizes for test-time augmentation, relative to the one that the network was trained with. Mirror images are no
 # choice: the network never saw any, and takes a full stomach on the right for a liver.
@@ -196,17 +199,18 @@ class _Run:
     probabilities: bool
     pixel_sizes: tuple[float, ...]
     warnings: list[str] = field(default_factory=list)
-    agreement: SelfAgreement = field(default_factory=SelfAgreement)
 
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
         self.course.seconds["load"] = self.segmenter.take_load_seconds()
         self.course.report(0.0, messages.PREPARING)
         self.warnings += [*ct.warnings, *check_input(ct, force)]
-        answer = self._answer(ct)
+        answer = self._answer_or_mirror(ct)
         self.warnings[:0] = self.segmenter.device_warnings
         self.course.report(0.92, messages.CLEANING_UP)
         answer.clean_up()
         quality = self._quality(answer)
+        if quality is not None and self._is_unsure(quality):
+            self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(answer.canonical, answer.labels)
         self.course.lap("postprocess")
         self.course.report(1.0, messages.DONE)
@@ -218,19 +222,21 @@ class _Run:
             str(self.segmenter.device),
             self.card,
             answer.own_classes,
-            self.agreement.value,
+            answer.agreement.value,
             quality,
         )
 
     def _quality(self, answer: Answer) -> float | None:
-        """Dice to be expected; a low one adds a warning."""
+        """Dice to be expected; None if the model is not calibrated or nothing was found."""
         calibration = self.card.calibration
         if calibration is None or not answer.labels[answer.slices].any():
             return None
-        quality = expected_dice(self.agreement.value, calibration["intercept"], calibration["slope"])
-        if quality < calibration["check_below"]:
-            self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
-        return quality
+        return expected_dice(answer.agreement.value, calibration["intercept"], calibration["slope"])
+
+    def _is_unsure(self, quality: float | None) -> bool:
+        """Whether so low a Dice, or no liver at all, is worth another look; never if the model is not calibrated."""
+        calibration = self.card.calibration
+        return calibration is not None and (quality or 0.0) < calibration["check_below"]
 
     @property
     def card(self) -> ModelCard:
@@ -240,6 +246,19 @@ class _Run:
     def odds(self) -> int:
         """How many log-odds a voxel has: of liver, and of tumour where it matters."""
         return 2 if self.tumour or self.probabilities else 1
+
+    def _answer_or_mirror(self, ct: CTVolume) -> Answer:
+        """The network's answer; where it is unsure, but sure of the mirror image, the answer to that."""
+        answer = self._answer(ct)
+        quality = self._quality(answer)
+        if not self._is_unsure(quality):
+            return answer
+        mirrored = self._answer(ct.mirrored())
+        wanted = max(MIRRORED_DICE, (quality or 0.0) + MIRRORED_GAIN)
+        if (self._quality(mirrored) or 0.0) < wanted:
+            return answer
+        self.warnings.append(messages.MIRRORED.format(name=ct.name))
+        return mirrored
 
     def _answer(self, ct: CTVolume) -> Answer:
         """The network's answer; with smaller batches when memory runs out, on the CPU if the GPU fails."""
@@ -264,7 +283,6 @@ class _Run:
 
     @torch.inference_mode()
     def _answer_in_batches(self, ct: CTVolume, batch_size: int) -> Answer:
-        self.agreement = SelfAgreement()
         tumour_above = self.card.tumour_above if self.tumour else None
         answer = Answer(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
         if is_oblique(answer.canonical):
@@ -272,7 +290,7 @@ class _Run:
             return answer
         found = self._found(answer.canonical, batch_size, (0.05, 0.9))
         for positions in found.batches(batch_size):
-            smooth = self._smooth(found, positions)
+            smooth = self._smooth(found, positions, answer)
             # Only the box of the liver, unless somebody wants to know how sure the rest is background.
             part = found.on_input(smooth) if self.probabilities else found.liver_on_input(smooth)
             answer.write(positions, *part)
@@ -289,13 +307,15 @@ class _Run:
         upright = to_upright(canonical, self.card.spacing_mm)
         own = self._found(canonical, batch_size, (0.05, 0.45))
         other = self._found(upright, batch_size, (0.45, 0.9))
-        smooth_of_other = [(positions, self._smooth(other, positions)) for positions in other.batches(batch_size)]
+        smooth_of_other = [
+            (positions, self._smooth(other, positions, answer)) for positions in other.batches(batch_size)
+        ]
         straightened = UprightMargins(other, smooth_of_other, self.odds, upright, canonical)
         rows, columns = canonical.hu.shape[1:]
         for positions in batches(joined([*own.ranges, *straightened.slices]), batch_size):
             margins = torch.full((len(positions), self.odds, rows, columns), -LARGEST_MARGIN)
             for both in own.overlap(positions):
-                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both))
+                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both, answer))
                 first = both.start - positions.start
                 margins[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
             margins.lerp_(straightened.on(positions), 1 - OWN_VIEW_WEIGHT)
@@ -306,11 +326,11 @@ class _Run:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
         return StackInference(self.segmenter, stack, self.odds, self.pixel_sizes, batch_size, self.course, span).find()
 
-    def _smooth(self, found: FoundMargins, positions: range) -> Tensor:
+    def _smooth(self, found: FoundMargins, positions: range, answer: Answer) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
         self.course.report(0.0, messages.BACK_TO_SCAN)
         smooth = found.smooth(positions)
-        self.agreement.add(smooth[:, 0])
+        answer.agreement.add(smooth[:, 0])
         return smooth
 
 

@@ -5,7 +5,7 @@ nibabel is imported only where it is used: Slicer does not bring it, and the pan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -76,6 +76,10 @@ class CTVolume:
         directions = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
         cosines = np.abs(directions).max(axis=0)
         return float(np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))).max())
+
+    def mirrored(self) -> CTVolume:
+        """The same voxels in a patient whose left and right are exchanged."""
+        return replace(self, affine=np.diag((-1.0, 1.0, 1.0, 1.0)) @ self.affine)
 
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
