@@ -81,6 +81,12 @@ class CTVolume:
         """The same voxels in a patient whose left and right are exchanged."""
         return replace(self, affine=np.diag((-1.0, 1.0, 1.0, 1.0)) @ self.affine)
 
+    def every_few_slices(self, spacing_mm: float) -> CTVolume:
+        """An axial stack of its slices that lie about ``spacing_mm`` apart; all if they are no closer. Views only."""
+        stack = self.canonical_view()
+        step = max(1, round(spacing_mm / stack.spacing[0]))
+        return CTVolume(stack.hu[::step], stack.affine @ np.diag((1.0, 1.0, step, 1.0)), self.name)
+
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""
         view = self.canonical_view()

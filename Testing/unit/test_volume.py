@@ -129,6 +129,28 @@ class TestCanonical:
         np.testing.assert_array_equal(volume.from_canonical(voxels), volume.hu)
 
 
+class TestMirrored:
+    @pytest.mark.parametrize("orientation", AXIS_ORDERS, ids=axes)
+    def test_has_each_voxel_as_far_on_the_other_side(self, orientation: np.ndarray) -> None:
+        volume = reordered(a_volume(rotation(1, 12.0) @ LPS), orientation)
+        for value in (0, 77):
+            expected = position(volume, value) * (-1, 1, 1)
+            np.testing.assert_allclose(position(volume.mirrored(), value), expected, atol=1e-9)
+
+
+class TestEveryFewSlices:
+    @pytest.mark.parametrize("orientation", AXIS_ORDERS, ids=axes)
+    def test_keeps_whole_slices_at_their_place(self, orientation: np.ndarray) -> None:
+        volume = reordered(a_volume(), orientation)
+        few = volume.every_few_slices(5.0)
+        np.testing.assert_array_equal(few.hu, a_volume().hu[::2])
+        last = int(few.hu[-1, 0, 0])
+        np.testing.assert_allclose(position(few, last), position(volume, last), atol=1e-9)
+
+    def test_keeps_all_of_thick_ones(self) -> None:
+        np.testing.assert_array_equal(a_volume().every_few_slices(2.0).hu, a_volume().hu)
+
+
 class TestGeometry:
     def test_spacing_is_given_slices_first(self) -> None:
         assert a_volume().spacing == pytest.approx(SPACING)
