@@ -63,8 +63,8 @@ LIMITS = [
     "hospital the tip of the left lobe was missed, Dice 0.93 with a segmentation by TotalSegmentator.",
     "Cysts, iodised oil after chemoembolisation and tumours brighter than the liver were drawn, not seen: with many "
     "cysts the 34 scans of cross-validation have 0.90, the worst 0.66, with oil 0.94 and 0.89; with a large cyst the "
-    "three validation scans have 0.92, with bright tumours 0.94, the worst 0.82 and 0.93 (before the last stage). Sound "
-    "liver beside them may be missed.",
+    "three validation scans have 0.92, with bright tumours 0.94, the worst 0.82 and 0.93 (before the last stage). "
+    "Sound liver beside them may be missed.",
     "Slices that show little of the liver, at the dome and at the lower tip, agree less with a reader than the whole.",
     "Vessels at the hilum are outside the liver, as in the training data.",
 ]
