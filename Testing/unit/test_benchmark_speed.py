@@ -37,7 +37,8 @@ def test_it_measures_prints_tables_and_leaves_json(tmp_path: Path) -> None:
     [run] = native["runs"]
     assert set(run["seconds"]) == set(STAGES)
     assert all(seconds > 0 for seconds in run["seconds"].values())
-    assert native["images"] == 3
+    # Nobody can be sure of three slices of 16×16: their mirror image is looked at, too.
+    assert native["images"] == 2 * 3
     assert native["flop"] > 0
     assert native["process_gb"] > 0.1
     assert len(native["surface"]) == 2
