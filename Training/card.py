@@ -218,8 +218,15 @@ def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
         for name, run in sorted(joined["training"].items()):
             alike[_steps_of(run)].append(name)
         each = "; ".join(f"{', '.join(names)} {steps}" for steps, names in alike.items())
-        mean = " The mean of the last two stages' weights is measured." if joined.get("averaged_with_start") else ""
-        yield f"A network for each fold, trained in steps of slices: {each}.{mean} The bundled one had {_stages(card)}."
+        sentences = [f"A network for each fold, trained in steps of slices: {each}."]
+        # Splits are named in protocols.py: a fold of so many, or a part of one.
+        if any("_part" in name for name in joined["training"]):
+            sentences.append(
+                "Until the last stage it did without the whole fold, in it without the measured part alone."
+            )
+        if joined.get("averaged_with_start"):
+            sentences.append("The mean of the last two stages' weights is measured.")
+        yield " ".join([*sentences, f"The bundled one had {_stages(card)}."])
 
 
 def _lesions(card: ModelCard, held_out: dict | None, before: dict | None, joined: dict | None) -> str:

@@ -14,7 +14,7 @@ from LiverSegLib.phantom import Phantom, make_phantom
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
 
-K, J, I = range(3)  # noqa: E741  # as Slicer calls the axes
+J, I = 1, 2  # noqa: E741  # as Slicer calls the axes of a (k, j, i) array
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,15 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
         assert shown in text
     assert "| test | above 10 mm | 6 | 6 | 6 | 6 | 3.000 |" in text
     assert "a probability above\n0.07" in text
+    assert "without the measured part alone" not in text
+
+
+def test_networks_whose_last_stage_saw_more_of_their_fold_are_told_apart(card: ModelCard, tmp_path: Path) -> None:
+    joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
+    joined["training"] = {"fold0of4_part1of3": {"steps": 600, "batch": 8}}
+    (tmp_path / "crossvalidation.json").write_text(json.dumps({**joined, "averaged_with_start": True}))
+    text = model_card(card, tmp_path)
+    assert "in it without the measured part alone. The mean of the last two stages' weights is measured. The" in text
 
 
 def test_scans_that_only_the_last_stage_has_seen_show_what_the_network_was_before(
