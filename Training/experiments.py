@@ -41,8 +41,6 @@ BOTH = {**OUTLINE, "steps": 2800, "batch": 8, "validate_every": 1400}
 RARE_FOLD = {**RARE, **SMALLER, "steps": 4000, "batch": 8, "validate_every": 2000}
 PROTOCOLS = {"protocol_a": "protocol_a", "protocol_b": "protocol_b"}
 FOLDS = {f"crossval_{fold}": f"fold{fold}of4" for fold in range(4)}
-# The last stage trains on scans that were held back: here on all but a third of a fold's, which is measured.
-PARTS = [(fold, part) for fold in range(4) for part in range(3)]
 # The earlier projects had no phantoms and no tilted copies, and drew no slices by what they show.
 AS_THEY_WERE = {"phantom_share": 0.0, "tilted_share": 0.0, "end_share": 0.0, "tumour_share": 0.0}
 AS_THEY_WERE |= {"steps": 600, "batch": 8, "validate_every": 600}
@@ -100,6 +98,7 @@ EXPERIMENTS: dict[str, dict] = {
     **{f"masses_{name}": {**MASSES, "split": split, "start_from": f"longer_{name}"} for name, split in FOLDS.items()},
     **{f"both_{name}": {**BOTH, "split": split, "start_from": f"masses_{name}"} for name, split in FOLDS.items()},
     **{f"rare_{name}": {**RARE_FOLD, "split": split, "start_from": f"both_{name}"} for name, split in FOLDS.items()},
+    # The last stage trains on scans that were held back: here on all but a third of a fold's, which is measured.
     **{
         f"last_crossval_{fold}_{part}": {
             **LAST,
@@ -107,7 +106,8 @@ EXPERIMENTS: dict[str, dict] = {
             "start_from": f"rare_crossval_{fold}",
             "validate_every": 600,
         }
-        for fold, part in PARTS
+        for fold in range(4)
+        for part in range(3)
     },
     "longer_protocol_b": {**OUTLINE, "split": "protocol_b", "start_from": "protocol_b", "steps": 1600, "batch": 8},
     "protocol_c_cross_entropy_liver": {**PROTOCOL_C, "loss": "weighted_cross_entropy", "tumour_weight": 0.0},

@@ -38,7 +38,8 @@ WARM_UP_PIXELS = 96
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
 
-# The Dice to expect of a mirror image, and by how much more than of the image itself, before its answer is taken.
+# The Dice to expect of a mirror image, and by how much more than of the image itself, before its answer is taken;
+# chosen on ten mirrored scans (Training/EXPERIMENTS.md).
 MIRRORED_DICE, MIRRORED_GAIN = 0.85, 0.05
 # What that Dice is measured on first: slices that far apart.
 MIRRORED_LOOK_MM = 5.0
