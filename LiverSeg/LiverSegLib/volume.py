@@ -16,6 +16,9 @@ from .errors import InputError
 # Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
 CANONICAL_AXES = ("L", "P", "S")
 
+# ITK's and DICOM's axes run to left and posterior, ours to right and anterior.
+LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
+
 
 @dataclass(frozen=True, eq=False)
 class CTVolume:

@@ -25,7 +25,7 @@ TRAINING = sorted((ROOT / "Training").rglob("*.py"))
 LAYERS = [
     {"cli", "batch", "sample_data", "panel"},
     {"steps"},
-    {"mrml", "files", "nifti", "dicom", "itk", "itk_header", "headers", "segments", "report", "picture"},
+    {"mrml", "files", "nifti", "dicom", "nrrd", "metaimage", "voxels", "headers", "segments", "report", "picture"},
     {"segmenter"},
     {"answer", "inference", "straighten"},
     {"model", "postprocess", "prepared", "quality"},
