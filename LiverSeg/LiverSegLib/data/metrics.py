@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from .boxes import box_of
+from .bounding_box import box_of
 
 Spacing = tuple[float, float, float]
 

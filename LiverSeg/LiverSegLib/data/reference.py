@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
 
 # SNOMED CT
 LIVER_CODE = "10200004"

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 from scipy import ndimage
 
-from . import messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
 
 # A hundredth of a voxel is what rounding in a header can do, far from what could change a voxel.
 SAME_GRID_TOLERANCE_VOXELS = 0.01

@@ -94,8 +94,8 @@ def to_labels(layers: np.ndarray, fields: Mapping[str, str], name: str) -> np.nd
 
     Returns
     -------
-    uint8 (k, j, i): 1 in the liver's segment, 2 in those of liver tumours (see :mod:`LiverSegLib.reference`); other
-    segments are left out.
+    uint8 (k, j, i): 1 in the liver's segment, 2 in those of liver tumours (see :mod:`LiverSegLib.data.reference`);
+    other segments are left out.
 
     Raises
     ------

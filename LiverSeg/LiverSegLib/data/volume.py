@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from . import messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
 
 # Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
 CANONICAL_AXES = ("L", "P", "S")

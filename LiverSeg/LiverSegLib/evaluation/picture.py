@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from . import messages
-from .atomic import replacing
-from .boxes import box_of
-from .metrics import dice
-from .segments import LIVER, TUMOUR
-from .volume import CTVolume
+from .. import messages
+from ..data.bounding_box import box_of
+from ..data.metrics import dice
+from ..data.structures import LIVER, TUMOUR
+from ..data.volume import CTVolume
+from ..io.atomic import replacing
 
 # Soft tissue, as radiologists look at the liver.
 WINDOW_HU = (-160.0, 240.0)

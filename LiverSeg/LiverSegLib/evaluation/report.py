@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import messages
-from .atomic import replacing
-from .metrics import compare
+from .. import messages
+from ..data.metrics import compare
+from ..io.atomic import replacing
 
 if TYPE_CHECKING:
-    from .segmenter import Segmentation
+    from ..inference.segmenter import Segmentation
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
@@ -32,7 +32,7 @@ class SegmentationReport:
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
     ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
-    last five, those of :func:`LiverSegLib.metrics.compare` for liver ∪ tumour, are None without a reference.
+    last five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
     """
 
     input: str
@@ -143,7 +143,7 @@ class SegmentationReport:
             writer.writerow(row)
 
     def comparison(self) -> dict[str, float | None]:
-        """The measures against the reference alone, with the keys of :func:`LiverSegLib.metrics.compare`."""
+        """The measures against the reference alone, with the keys of :func:`LiverSegLib.data.metrics.compare`."""
         return {key: getattr(self, key) for key in _COMPARISON}
 
     def to_row(self) -> dict[str, Any]:

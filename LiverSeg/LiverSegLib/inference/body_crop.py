@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .grid import to_model_spacing, window
-from .volume import CTVolume
+from ..data.volume import CTVolume
+from .preprocess import to_model_spacing, window
 
 # Slices are looked at this far from one to the next, in blocks of pixels of this size.
 SLICE_STEP_MM = 24.0

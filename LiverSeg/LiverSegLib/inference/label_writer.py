@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from ..data.volume import CTVolume
 from .confidence import SelfAgreement
-from .grid import Rectangle
-from .margins import labels_from_margins, probabilities_from_margins
+from .logits import labels_from_margins, probabilities_from_margins
 from .postprocess import clean
-from .volume import CTVolume
+from .preprocess import Rectangle
 
 
 class Answer:

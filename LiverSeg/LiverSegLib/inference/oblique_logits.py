@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .inference import FoundMargins
-from .margins import LARGEST_MARGIN
-from .upright import interpolate_from_upright, slices_of_part
-from .volume import CTVolume
+from ..data.volume import CTVolume
+from .logits import LARGEST_MARGIN
+from .oblique_views import interpolate_from_upright, slices_of_part
+from .stack import FoundMargins
 
 
 class UprightMargins:

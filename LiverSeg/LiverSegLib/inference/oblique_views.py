@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import messages
-from .errors import InputError
-from .resample import corners, resample
-from .volume import CTVolume
+from .. import messages
+from ..data.resample import corners, resample
+from ..data.volume import CTVolume
+from ..errors import InputError
 
 # Patients lie a few degrees off anyhow, and the network was trained on tilted ones too: below this, the volume's own
 # slices serve.

@@ -8,11 +8,11 @@ import numpy as np
 from nibabel import orientations
 from scipy import ndimage
 
-from . import messages
-from .boxes import Box, box_of
-from .errors import InputError
-from .resample import corners
-from .volume import CTVolume
+from .. import messages
+from ..data.bounding_box import Box, box_of
+from ..data.resample import corners
+from ..data.volume import CTVolume
+from ..errors import InputError
 
 # What scanners add to HU when they store unsigned numbers.
 STORED_OFFSET_HU = 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .boxes import Box, box_of
-from .metrics import dice
+from ..data.bounding_box import Box, box_of
+from ..data.metrics import dice
 
 # A piece of this share of the largest one is kept: in thick slices, or after surgery, a left lobe can look cut off.
 # What networks mistake for liver elsewhere (parts of spleen, stomach wall or heart) is rarely that large.

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from time import perf_counter
 
-from .errors import Cancelled
+from ..errors import Cancelled
 
 Progress = Callable[[float, str], None]
 

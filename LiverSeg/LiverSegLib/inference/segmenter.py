@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
-from . import messages
-from .answer import Answer
+from .. import messages
+from ..data.volume import CTVolume
+from ..errors import DeviceError, is_out_of_memory
+from ..model.liver_model import LiverModel, ModelCard
 from .confidence import expected_dice
-from .course import Course, Progress
-from .devices import choose_device, fast_dtype, keep_freed_memory
-from .errors import DeviceError, is_out_of_memory
-from .grid import pad_to_multiple
-from .inference import FoundMargins, StackInference
-from .margins import LARGEST_MARGIN
-from .model import LiverModel, ModelCard
-from .network import ConvBlock, UNet
-from .quality import check_input, check_result
-from .search import batches, joined
-from .straighten import UprightMargins
-from .upright import is_oblique, to_upright
-from .volume import CTVolume
+from .label_writer import Answer
+from .logits import LARGEST_MARGIN
+from .oblique_logits import UprightMargins
+from .oblique_views import is_oblique, to_upright
+from .plausibility import check_input, check_result
+from .predictor import Predictor
+from .progress import Course, Progress
+from .slice_search import batches, joined
+from .stack import FoundMargins, StackInference
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
-
-# Square, of what the network runs on before the first volume comes.
-WARM_UP_PIXELS = 96
 
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
@@ -56,8 +49,8 @@ class Segmentation:
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
     ``seconds`` holds the stages load, preprocess, network and postprocess. ``self_agreement`` is what
-    :class:`LiverSegLib.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1, None if the
-    model is not calibrated or no liver was found.
+    :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1,
+    None if the model is not calibrated or no liver was found.
     """
 
     labels: np.ndarray
@@ -79,7 +72,7 @@ class Segmenter:
     model
         The network; the bundled one by default.
     device
-        "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.devices.choose_device`.
+        "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
     everywhere
         Run the network over all slices and all of each, instead of looking first where the body and the liver are:
         several times the work for nearly the same result, to measure against.
@@ -95,19 +88,21 @@ class Segmenter:
     def __init__(self, model: LiverModel | None = None, device: str = "auto", everywhere: bool = False) -> None:
         started = perf_counter()
         self.everywhere = everywhere
-        self.model = model or LiverModel.load()
-        self.device, self.device_warnings = choose_device(device)
-        try:
-            keep_freed_memory()
-            self._network = self._network_on(self.device)
-        except (RuntimeError, MemoryError) as error:
-            if self.device.type != "cpu":
-                self.move_to_cpu(error)
-            elif is_out_of_memory(error):
-                raise DeviceError(messages.OUT_OF_MEMORY) from error
-            else:
-                raise
+        self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
+
+    @property
+    def model(self) -> LiverModel:
+        return self.predictor.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs; the CPU after a GPU failed."""
+        return self.predictor.device
+
+    def warm_up(self) -> None:
+        """Let the network run once, so that the first volume need not wait for what PyTorch prepares then."""
+        self.predictor.warm_up()
 
     def segment(
         self,
@@ -150,42 +145,6 @@ class Segmenter:
         pixel_sizes = AUGMENTED_PIXEL_SIZES if test_time_augmentation else (1.0,)
         return _Run(self, Course(progress, cancel), tumour, probabilities, pixel_sizes).segment(ct, force)
 
-    def warm_up(self) -> None:
-        """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
-
-        Where that fails the network moves to the CPU, or the first volume tells what is wrong.
-        """
-        card = self.model.card
-        images = torch.full((1, len(card.offsets_mm), WARM_UP_PIXELS, WARM_UP_PIXELS), -1.0)
-        try:
-            with torch.inference_mode():
-                self.logits(images.to(self.device)).cpu()  # waits for a GPU
-        except RuntimeError as error:
-            if self.device.type != "cpu":
-                self.move_to_cpu(error)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """What the network answers to windowed images of any size; float32 (n, class, rows, columns)."""
-        rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        return self._network(images)[..., :rows, :columns].float()
-
-    def move_to_cpu(self, error: Exception) -> None:
-        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
-        if is_out_of_memory(error):
-            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
-        else:
-            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
-        self.device_warnings.append(warning)
-        self.device = torch.device("cpu")
-        self._network = self._network_on(self.device)
-
-    def _network_on(self, device: torch.device) -> UNet:
-        """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Weights of half precision once and for all: autocast would make them anew for each batch.
-        return network.to(fast_dtype(device)).to(device)
-
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
         seconds, self._load_seconds = self._load_seconds, 0.0
@@ -208,7 +167,7 @@ class _Run:
         self.course.report(0.0, messages.PREPARING)
         self.warnings += [*ct.warnings, *check_input(ct, force)]
         answer = self._answer_or_mirror(ct)
-        self.warnings[:0] = self.segmenter.device_warnings
+        self.warnings[:0] = self.segmenter.predictor.warnings
         self.course.report(0.92, messages.CLEANING_UP)
         answer.clean_up()
         quality = self._quality(answer)
@@ -278,7 +237,7 @@ class _Run:
             return batch_size // 2
         if self.segmenter.device.type != "cpu":
             # Unplugged, reset, asleep, or without an operation that the network needs: the CPU can go on.
-            self.segmenter.move_to_cpu(error)
+            self.segmenter.predictor.move_to_cpu(error)
             return BATCH_SIZE["cpu"]
         if out_of_memory:
             raise DeviceError(messages.OUT_OF_MEMORY) from error
@@ -327,7 +286,10 @@ class _Run:
 
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> FoundMargins:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
-        return StackInference(self.segmenter, stack, self.odds, self.pixel_sizes, batch_size, self.course, span).find()
+        predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
+        return StackInference(
+            predictor, stack, self.odds, self.pixel_sizes, batch_size, self.course, span, everywhere
+        ).find()
 
     def _smooth(self, found: FoundMargins, positions: range, answer: Answer) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
@@ -335,16 +297,3 @@ class _Run:
         smooth = found.smooth(positions)
         answer.agreement.add(smooth[:, 0])
         return smooth
-
-
-def fold_batch_norm(network: UNet) -> UNet:
-    """A copy with each batch normalisation folded into the convolution before it: the same function, fewer passes."""
-    folded = copy.deepcopy(network).eval()
-    for block in folded.modules():
-        if isinstance(block, ConvBlock):
-            for position in (0, 3):
-                convolution, normalisation = block[position], block[position + 1]
-                assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)  # nosec B101
-                block[position] = fuse_conv_bn_eval(convolution, normalisation)
-                block[position + 1] = nn.Identity()
-    return folded

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .grid import Rectangle, model_size, neighbours, to_model_spacing, window
-from .volume import CTVolume
+from ..data.volume import CTVolume
+from .preprocess import Rectangle, model_size, neighbours, to_model_spacing, window
 
 # Resampled at a time; more would leave the CPU's cache.
 _CHUNK = 8
@@ -48,7 +48,7 @@ class PreparedSlices:
     def stacks(self, positions: Sequence[int]) -> Tensor:
         """Each wanted slice with its neighbours as channels, float32 (n, channel, rows, columns).
 
-        The same as :func:`LiverSegLib.grid.neighbour_stacks` of the whole stack.
+        The same as :func:`LiverSegLib.inference.preprocess.neighbour_stacks` of the whole stack.
         """
         last = len(self._stack.hu) - 1
         below, above, weight = neighbours(torch.tensor(positions), last, self._stack.spacing[0], self._offsets_mm)

@@ -1,6 +1,6 @@
 """Where along the patient the liver may be: from a few slices looked at first to ranges worth a look at each.
 
-Numbers only: what is looked at, and with what, is the matter of :mod:`LiverSegLib.inference`.
+Numbers only: what is looked at, and with what, is the matter of :mod:`LiverSegLib.inference.stack`.
 """
 
 from __future__ import annotations

@@ -6,22 +6,19 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from . import messages
-from .body import WHOLE, Body
-from .course import Course
-from .grid import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
-from .margins import LARGEST_MARGIN, class_margins, smooth_through_slices, smoothing_reach
-from .prepared import PreparedSlices, size_of
-from .search import Search, batches, even_batches
-from .volume import CTVolume
-
-if TYPE_CHECKING:
-    from .segmenter import Segmenter
+from .. import messages
+from ..data.volume import CTVolume
+from .body_crop import WHOLE, Body
+from .logits import LARGEST_MARGIN, class_margins, smooth_through_slices, smoothing_reach
+from .predictor import Predictor
+from .preprocess import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
+from .progress import Course
+from .slice_cache import PreparedSlices, size_of
+from .slice_search import Search, batches, even_batches
 
 # From these log-odds on, a pixel may be liver when it is first looked at; a liver that the network doubts is found.
 LOWEST_MARGIN = -1.0
@@ -91,12 +88,12 @@ class FoundMargins:
 
 
 class StackInference:
-    """Runs the network of a segmenter over an axial stack.
+    """Runs the network over an axial stack.
 
     Parameters
     ----------
-    segmenter
-        Whose network, on its device.
+    predictor
+        The network on its device.
     stack
         An axial stack.
     odds
@@ -108,25 +105,28 @@ class StackInference:
         Slices at a time.
     course, span
         Whom to tell, and the part of the progress that this takes.
+    everywhere
+        Run it on all slices and all of each.
     """
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        predictor: Predictor,
         stack: CTVolume,
         odds: int,
         pixel_sizes: Sequence[float],
         batch_size: int,
         course: Course,
         span: tuple[float, float],
+        everywhere: bool = False,
     ) -> None:
-        self._segmenter, self._stack, self._odds, self._batch_size = segmenter, stack, odds, batch_size
+        self._predictor, self._stack, self._odds, self._batch_size = predictor, stack, odds, batch_size
         self._course, (self._share, self._end) = course, span
-        self._pixels_mm = [segmenter.model.card.spacing_mm * size for size in pixel_sizes]
+        self._pixels_mm = [predictor.card.spacing_mm * size for size in pixel_sizes]
         self._views: list[dict[int, Tensor]] = [{} for _ in pixel_sizes]
         self._areas: dict[int, float] = {}
         self._search = Search(len(stack.hu), stack.spacing[0])
-        self._body = None if segmenter.everywhere else Body(stack, segmenter.model.card.window_hu)
+        self._body = None if everywhere else Body(stack, predictor.card.window_hu)
         self._size = size_of(stack, self._pixels_mm[0])
         # All log-odds are kept on this part, whatever part of it was looked at.
         self._part = self._part_with_body([range(len(stack.hu))], self._size)
@@ -174,9 +174,9 @@ class StackInference:
         begin, length = self._share, (self._end - self._share) * share
         size = size_of(self._stack, self._pixels_mm[view])
         part = self._part_with_body(ranges, size)
-        card = self._segmenter.model.card
+        card = self._predictor.card
         prepared = PreparedSlices(
-            self._stack, self._pixels_mm[view], part, card.window_hu, card.offsets_mm, self._segmenter.device
+            self._stack, self._pixels_mm[view], part, card.window_hu, card.offsets_mm, self._predictor.device
         )
         for batch, margins in _one_ahead(self._answers(prepared, positions, begin, length)):
             if view == 0:
@@ -195,7 +195,7 @@ class StackInference:
             done += len(batch)
             images = prepared.stacks(batch)
             self._course.lap("preprocess")
-            margins = class_margins(self._segmenter.logits(images))[:, : self._odds]
+            margins = class_margins(self._predictor.logits(images))[:, : self._odds]
             self._course.lap("network")
             yield batch, margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import messages
-from .errors import OutputError
+from .. import messages
+from ..errors import OutputError
 from .paths import objection_to
 
 # In characters, of which one has up to four bytes; file systems take names of 255 bytes.

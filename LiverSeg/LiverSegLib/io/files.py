@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import headers, messages, nifti, segments
+from .. import messages
+from ..data import structures
+from ..data.reference import label_values
+from ..data.volume import CTVolume, check_position
+from ..errors import InputError, OutputError
+from . import headers, nifti
 from .atomic import replacing
-from .errors import InputError, OutputError
 from .paths import objection_to
-from .reference import label_values
-from .volume import CTVolume, check_position
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".mha")
@@ -32,7 +34,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
     """
     path = _checked(path)
     if os.path.isdir(path):
-        from . import dicom
+        from .. import dicom
 
         return dicom.read_series(path, force)
     values, affine, _ = _read(path)
@@ -65,7 +67,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if "Segment0_LabelValue" in fields:
         layers = values if values.ndim == 4 else values[..., np.newaxis]
         try:
-            return segments.to_labels(layers, fields, str(path)), affine
+            return structures.to_labels(layers, fields, str(path)), affine
         except (ValueError, IndexError) as error:
             raise headers.unreadable(path) from error
     if values.ndim != 3:
@@ -93,7 +95,7 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
             from . import itk
 
             as_segments = suffix == SEGMENTATION_SUFFIX
-            values, fields = segments.to_layers(labels) if as_segments else (labels, {})
+            values, fields = structures.to_layers(labels) if as_segments else (labels, {})
             itk.write(temporary, values, affine, fields)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
 
 # deflate shrinks at most to 1/1032 (zlib's technical notes), so a header can be caught lying before memory is taken.
 LARGEST_COMPRESSION = 1032

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import headers, messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
+from . import headers
 from .itk_header import check_header
 
 # SimpleITK's axes run to left and posterior, ours to right and anterior.

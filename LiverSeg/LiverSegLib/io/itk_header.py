@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import headers, messages
-from .errors import InputError
+from .. import messages
+from ..errors import InputError
+from . import headers
 
 LARGEST_HEADER_BYTES = 1_000_000
 LONGEST_LINE = 4000

@@ -13,10 +13,11 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from . import headers, messages
-from .errors import InputError, OutputError
+from .. import messages
+from ..data.resample import same_grid
+from ..errors import InputError, OutputError
+from . import headers
 from .gunzip import GunzipStream
-from .resample import same_grid
 
 # What nibabel says of strange headers reaches the user as one sentence of ours, not as its own lines on stderr.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import messages
+from .. import messages
 
 
 def objection_to(path: str | os.PathLike[str]) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from . import messages
-from .errors import DeviceError
+from .. import messages
+from ..errors import DeviceError
 
 
 def choose_device(name: str = "auto") -> tuple[torch.device, list[str]]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from . import messages
-from .errors import ModelError, is_out_of_memory
-from .network import UNet
+from .. import messages
+from ..errors import ModelError, is_out_of_memory
+from .unet import UNet
 from .weights import read_tensors
 
 # Nothing that we ship is larger; a lying file is refused before it is read into memory.
@@ -143,7 +143,7 @@ class LiverModel:
 
 def bundled_model_path() -> Path:
     """Where the bundled weights lie: beside the package in Slicer and in the source tree, inside it in a wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     beside = package.parent / "Resources" / "Models" / "liver_unet.pt"
     return beside if beside.exists() else package / "Models" / "liver_unet.pt"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvBlock(nn.Sequential):
@@ -93,3 +95,16 @@ class UNet(nn.Module):
         for upsample, merge in zip(self.up, self.merge, strict=True):
             features = merge(torch.cat((skips.pop(), upsample(features)), dim=1))
         return functional.pixel_shuffle(self.head(features), self.patch)
+
+
+def fold_batch_norm(network: UNet) -> UNet:
+    """A copy with each batch normalisation folded into the convolution before it: the same function, fewer passes."""
+    folded = copy.deepcopy(network).eval()
+    for block in folded.modules():
+        if isinstance(block, ConvBlock):
+            for position in (0, 3):
+                convolution, normalisation = block[position], block[position + 1]
+                assert isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d)  # nosec B101
+                block[position] = fuse_conv_bn_eval(convolution, normalisation)
+                block[position + 1] = nn.Identity()
+    return folded

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from . import install, messages, mrml
-from .background import Function, Progress, Task, Worker
-from .errors import Cancelled, InputError
-from .metrics import compare
-from .report import SegmentationReport
+from .. import messages, mrml
+from ..data.metrics import compare
+from ..errors import Cancelled, InputError
+from ..evaluation.report import SegmentationReport
+from ..inference.worker import Function, Progress, Task, Worker
+from . import install
 
 if TYPE_CHECKING:
     import slicer
 
-    from .segmenter import Segmenter
-    from .volume import CTVolume
+    from ..data.volume import CTVolume
+    from ..inference.segmenter import Segmenter
 
 T = TypeVar("T")
 Step = tuple[float, str]
@@ -55,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A result against a reference: the measures of :func:`LiverSegLib.metrics.compare`, and both on the CT's grid."""
+    """A result against a reference: measures of :func:`LiverSegLib.data.metrics.compare`, and both on the CT's grid."""
 
     measures: dict[str, float]
     warnings: list[str]
@@ -204,7 +205,7 @@ class SceneSegmenter:
         def work(progress: Progress, cancel: threading.Event) -> list[str]:
             progress(0.0, messages.FINDING_DEVICES)
             install.check_pytorch()
-            from .devices import usable_devices
+            from ..model.devices import usable_devices
 
             return usable_devices()
 
@@ -362,7 +363,7 @@ class SceneSegmenter:
 
 
 def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
-    """One report for all frames, as :meth:`LiverSegLib.report.SegmentationReport.to_dict` gives it for one.
+    """One report for all frames, as :meth:`LiverSegLib.evaluation.report.SegmentationReport.to_dict` gives it for one.
 
     Its ``frames`` hold the index value, volumes and quality of each; those on top are the first one's.
     """
