@@ -20,7 +20,9 @@ SCRIPT = """
 import resource, sys
 from pathlib import Path
 import numpy, nibabel, scipy.ndimage, torch
-from LiverSegLib import cli, files, model, segmenter
+from LiverSegLib import cli
+from LiverSegLib.inference import segmenter
+from LiverSegLib.io import files
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 100 * 2**20,) * 2)
 sys.exit(cli.main(["segment", sys.argv[1], "-o", sys.argv[2]]))

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from LiverSegLib import files, nrrd
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files, nrrd
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings, leave
 
 WARM_UP_ROUNDS = 2

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from LiverSegLib import files
 from LiverSegLib.errors import InputError
+from LiverSegLib.io import files
 
 HU = np.random.default_rng(0).integers(-150, 200, (4, 9, 11)).astype(np.int16)
 AFFINE = np.diag((-1.5, -1.25, 3, 1.0))
