@@ -38,6 +38,7 @@ NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; choose another name fo
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
+NOT_READ_BECAUSE = _("{path} cannot be read ({reason}); check its permissions, or copy it to another place.")
 LONGER_FILE = _("{path} is longer than its header promises; copy or download it again, or convert it again from DICOM.")
 UNREADABLE_FILE = _("{path} cannot be read, it may be damaged or truncated; copy or download it again.")
 UNREADABLE_HEADER = _("{path} cannot be read: {problem}; copy or download it again, or convert it to .nii.gz.")

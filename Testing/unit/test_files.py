@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
+import os
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -81,3 +84,14 @@ def test_a_nifti_file_that_is_longer_than_its_header_promises_is_refused(tmp_pat
         files.read_ct(tmp_path / "ct.nii")
     (tmp_path / "ct.nii").write_bytes(pack(nifti + bytes(20)))
     assert np.array_equal(files.read_ct(tmp_path / "ct.nii").hu, HU)
+
+
+def test_what_the_system_refuses_is_told_as_it_says_it(tmp_path, nifti, monkeypatch):
+    (tmp_path / "ct.nii").write_bytes(nifti)
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+        files.read_ct(tmp_path / "ct.nii")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -153,10 +153,14 @@ def _read(path: Path) -> StoredImage:
     if not os.path.isfile(path):
         raise InputError(messages.NO_FILE.format(path=path))
     try:
-        with path.open("rb") as file:
-            start = file.read(START_BYTES)
+        return _reader_of(path)(path)
     except OSError as error:
-        raise headers.unreadable(path) from error
+        raise InputError(messages.NOT_READ_BECAUSE.format(path=path, reason=error.strerror)) from error
+
+
+def _reader_of(path: Path) -> Callable[[Path], StoredImage]:
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
     if not start:
         raise InputError(messages.EMPTY_FILE.format(path=path))
     suffix = _suffix(path, tuple(READERS_BY_SUFFIX))
@@ -166,7 +170,7 @@ def _read(path: Path) -> StoredImage:
     read = _told_by(start, READERS) or READERS_BY_SUFFIX.get(suffix)
     if read is None:
         raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(READABLE_SUFFIXES)))
-    return read(path)
+    return read
 
 
 def _told_by(start: bytes, known: Mapping[bytes, T]) -> T | None:

@@ -65,6 +65,8 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
     InputError
         If the file cannot be read, is shorter or longer than its header promises, does not fit its checksum,
         contradicts itself, is not 3D, does not say how large its voxels are, or says that they are in another file.
+    OSError
+        If the system does not let it be read.
     """
     path = Path(path)
     try:
@@ -74,7 +76,7 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
             headers.check_dimensions(size, path)
             directions = _directions(fields, len(size))
             values = _voxels(file, size, fields)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (EOFError, zlib.error, ValueError) as error:
         raise headers.unreadable(path) from error
     values = values.reshape(values.shape[len(size) - 3 :])
     return StoredImage(values, _affine(fields, directions, len(size)), warnings=tuple(_doubts(fields, directions)))

@@ -51,6 +51,8 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
     InputError
         If the file cannot be read, is shorter or longer than its header promises, does not fit its checksum, is
         not 3D, is a colour picture, or has neither sform nor qform.
+    OSError
+        If the system does not let it be read.
     """
     path = Path(path)
     try:
@@ -63,7 +65,7 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
             stored = read_voxels(stream, header.get_data_shape(), header.get_data_dtype(), path)
         values = _scaled(stored, *header.get_slope_inter())
         affine = _affine_in_mm(header)
-    except (HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
+    except (HeaderDataError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise headers.unreadable(path) from error
     return StoredImage(values.reshape(values.shape[-3:]), affine)
 

@@ -79,6 +79,8 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
         If the file cannot be read, is shorter or longer than its header promises, does not fit its checksum,
         contradicts itself, is not 3D, does not say how it lies in the patient, or says that its voxels are in another
         file.
+    OSError
+        If the system does not let it be read.
     """
     path = Path(path)
     try:
@@ -88,7 +90,7 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
             directions = _directions(fields, size)
             affine = _affine(fields, directions)
             values = _voxels(file, size, fields)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (EOFError, zlib.error, ValueError) as error:
         raise headers.unreadable(path) from error
     doubts = () if "space origin" in fields else (messages.PLACE_ASSUMED.format(name=path.name, field="space origin"),)
     return StoredImage(_components_last(values, directions), affine, pairs, doubts)
