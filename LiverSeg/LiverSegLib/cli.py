@@ -343,7 +343,7 @@ def _own_stderr(arguments: Sequence[str]) -> Iterator[None]:
 def _is_file_2(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.fileno() == 2
-    except OSError:
+    except (AttributeError, OSError):
         return False
 
 

@@ -58,6 +58,14 @@ def test_both_byte_orders_are_read(mha):
     assert np.array_equal(files.read_ct(path).hu, HU)
 
 
+def test_what_itk_knows_of_an_image_is_passed_over_whatever_it_is(tmp_path):
+    image = sitk.GetImageFromArray(HU)
+    for key, value in {"0010|0010": "DOE^JOHN", "0018|4000": "several: lines = 1\nof words", "my key": "ä"}.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, tmp_path / "ct.mha")
+    assert np.array_equal(files.read_ct(tmp_path / "ct.mha").hu, HU)
+
+
 PACKED = zlib.compress(HU.tobytes())
 
 

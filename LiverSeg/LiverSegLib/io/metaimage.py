@@ -37,6 +37,8 @@ TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+# Fields that would change the values, and with what they do not.
+INTENSITIES = {"ElementToIntensityFunctionSlope": 1, "ElementToIntensityFunctionOffset": 0}
 YES, NO = ("T", "TRUE", "1"), ("F", "FALSE", "0")
 
 # Names of one and the same field. Without a spacing, the size of a voxel is taken for it.
@@ -44,6 +46,10 @@ BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 OFFSET = ("Offset", "Origin", "Position")
 MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 SPACINGS = ("ElementSpacing", "ElementSize")
+LAST = "ElementDataFile"
+KNOWN = {"ObjectType", "NDims", "DimSize", "ElementType", "ElementNumberOfChannels", "BinaryData", LAST}
+KNOWN |= {"CompressedData", "CompressedDataSize", "HeaderSize", "DistanceUnits", "AnatomicalOrientation"}
+KNOWN |= {*BYTE_ORDER, *OFFSET, *MATRIX, *SPACINGS, *INTENSITIES}
 
 TOWARDS = {"R": (-1, 0, 0), "L": (1, 0, 0), "A": (0, -1, 0), "P": (0, 1, 0), "I": (0, 0, -1), "S": (0, 0, 1)}
 # The cosine between an axis and the side that names it; a smaller one would be that of another side.
@@ -54,7 +60,7 @@ LENGTH_TOLERANCE = 0.01
 # Old writers rounded this number to six digits.
 SIZE_TOLERANCE = 1e-5
 
-_FIELD = re.compile(r"\s*(\w+)\s*[=:]\s*(.*?)\s*", re.ASCII)
+_FIELD = re.compile(r"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*")
 
 
 def read(path: str | os.PathLike[str]) -> StoredImage:
@@ -83,17 +89,20 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
 
 
 def _fields(file: BinaryIO, path: Path) -> Fields:
+    """The fields that are known here; ITK writes whatever it knows of an image among them, also in several lines."""
     found: dict[str, str] = {}
     for line in headers.lines_of(file, path):
         field = _FIELD.fullmatch(line)
+        name = field[1] if field else "".join(line.split(maxsplit=1)[:1])
         if field is None and not found:
             raise InputError(messages.NOT_OF_ITS_FORMAT.format(path=path))
-        if field is None or field[1] in found:
-            raise headers.unusable(line, path)
-        found[field[1]] = field[2]
-        if field[1] == "ElementDataFile":
+        if name in KNOWN and (field is None or name in found):
+            raise headers.unusable(name, path)
+        if field and name in KNOWN:
+            found[name] = field[2]
+        if name == LAST:
             break
-    if found["ElementDataFile"].upper() != "LOCAL":
+    if found[LAST].upper() != "LOCAL":
         raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
     return Fields(found, path)
 
@@ -124,7 +133,7 @@ def _dtype(fields: Fields) -> np.dtype:
 
 def _check_intensities(fields: Fields) -> None:
     """Readers do not apply them, so that nobody could say which values were meant."""
-    for key, neutral in (("ElementToIntensityFunctionSlope", 1), ("ElementToIntensityFunctionOffset", 0)):
+    for key, neutral in INTENSITIES.items():
         if key in fields and fields.numbers(key, 1) != neutral:
             raise fields.unusable(key)
 

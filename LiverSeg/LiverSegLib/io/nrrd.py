@@ -50,6 +50,7 @@ SPACES = {
     **dict.fromkeys(("left-posterior-superior", "lps"), (-1.0, -1.0, 1.0)),
 }
 
+SPATIAL_KINDS, UNKNOWN_KIND = ("domain", "space"), "???"
 # How far a spacing may be from the length of the direction, relative to it.
 SPACING_TOLERANCE = 1e-3
 
@@ -148,12 +149,12 @@ def _header(file: BinaryIO, path: Path) -> tuple[Fields, dict[str, str]]:
             continue
         if field := _FIELD.fullmatch(line):
             if field[1].lower() in found:
-                raise headers.unusable(line, path)
+                raise headers.unusable(field[1], path)
             found[field[1].lower()] = field[2].strip()
         elif pair := _PAIR.fullmatch(line):
             pairs[pair[1]] = _ESCAPE.sub(lambda escape: "\n" if escape[1] == "n" else escape[1], pair[2])
         else:
-            raise headers.unusable(line, path)
+            raise headers.unusable(line.partition(":")[0], path)
     if "data file" in found or "datafile" in found:
         raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
     return Fields(found, path), pairs
@@ -171,6 +172,7 @@ def _directions(fields: Fields, size: Sequence[int]) -> Directions:
         raise fields.unusable(key)
     directions = [None if word == "none" else _vector(word, fields, key) for word in words]
     headers.check_dimensions([n for n, vector in zip(size, directions, strict=True) if vector is not None], fields.path)
+    _check_kinds(fields, directions)
     _check_spacings(fields, directions)
     return directions
 
@@ -180,6 +182,17 @@ def _vector(word: str, fields: Fields, key: str) -> np.ndarray:
     if len(words) != 3 or not all(map(is_number, words)):
         raise fields.unusable(key)
     return np.array(words, dtype=np.float64)
+
+
+def _check_kinds(fields: Fields, directions: Directions) -> None:
+    """An axis lies in space by its kind if it has a direction, and only then."""
+    kinds = fields.text("kinds", "??? " * len(directions)).lower().split()
+    fits = [
+        kind == UNKNOWN_KIND or (kind in SPATIAL_KINDS) == (vector is not None)
+        for kind, vector in zip(kinds, directions, strict=False)
+    ]
+    if len(kinds) != len(directions) or not all(fits):
+        raise fields.unusable("kinds")
 
 
 def _check_spacings(fields: Fields, directions: Directions) -> None:
