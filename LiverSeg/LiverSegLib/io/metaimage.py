@@ -91,16 +91,21 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
 def _fields(file: BinaryIO, path: Path) -> Fields:
     """The fields that are known here; ITK writes whatever it knows of an image among them, also in several lines."""
     found: dict[str, str] = {}
+    is_known = True
     for line in headers.lines_of(file, path):
         field = _FIELD.fullmatch(line)
-        name = field[1] if field else "".join(line.split(maxsplit=1)[:1])
         if field is None and not found:
             raise InputError(messages.NOT_OF_ITS_FORMAT.format(path=path))
-        if name in KNOWN and (field is None or name in found):
-            raise headers.unusable(name, path)
-        if field and name in KNOWN:
-            found[name] = field[2]
-        if name == LAST:
+        if field is None and is_known:
+            raise headers.unusable(line.partition(" ")[0], path)
+        if field is None:
+            continue  # a field that is not known here goes on
+        is_known = field[1] in KNOWN
+        if field[1] in found:
+            raise headers.unusable(field[1], path)
+        if is_known:
+            found[field[1]] = field[2]
+        if field[1] == LAST:
             break
     if found[LAST].upper() != "LOCAL":
         raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
