@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +38,11 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         from . import dicom
 
         return dicom.read_series(path, force)
-    values, affine, _ = _read(path)
-    return CTVolume.from_array(values, affine, path.name)
+    values, affine, fields = _read(path)
+    ct = CTVolume.from_array(values, affine, path.name)
+    if _suffix(path, NIFTI_SUFFIXES):
+        return replace(ct, header=fields, warnings=nifti.doubts(fields, ct.hu.shape, ct.affine, ct.name))
+    return ct
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -75,10 +81,16 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return label_values(values, str(path)), affine
 
 
-def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: np.ndarray,
+    affine: np.ndarray,
+    header: Mapping[str, Any] | None = None,
+) -> None:
     """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
 
-    A crash leaves the file that was there before whole.
+    With the ``header`` of the :class:`CTVolume` that they belong to, a NIfTI file lies on that CT's in every reader. A
+    crash leaves the file that was there before whole.
 
     Raises
     ------
@@ -88,7 +100,7 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
     suffix = check_output_suffix(path)
     with replacing(path) as temporary:
         if suffix in NIFTI_SUFFIXES:
-            nifti.write(temporary, labels, affine)
+            nifti.write(temporary, labels, affine, header)
         else:
             from . import itk
 
@@ -100,7 +112,7 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
 def write_ct(path: str | os.PathLike[str], ct: CTVolume) -> None:
     """Write a CT as .nii.gz or .nii, int16 HU; OutputError if it cannot be written."""
     with replacing(path) as temporary:
-        nifti.write(temporary, ct.hu, ct.affine)
+        nifti.write(temporary, ct.hu, ct.affine, ct.header)
 
 
 def check_output_suffix(path: str | os.PathLike[str]) -> str:
@@ -118,7 +130,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
@@ -128,7 +140,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     if path.stat().st_size == 0:
         raise InputError(messages.EMPTY_FILE.format(path=path))
     if suffix in NIFTI_SUFFIXES:
-        return *nifti.read(path), {}
+        return nifti.read(path)
     from . import itk
 
     return itk.read(path)

@@ -5,8 +5,10 @@ nibabel is imported only where it is used: Slicer does not bring it, and the pan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +33,16 @@ class CTVolume:
         What to call the image in messages and reports.
     warnings
         Sentences about what was found when it was read; the segmenter passes them on.
+    header
+        Fields of the NIfTI header that say where the voxels lie, as the file has them; empty for other inputs. A result
+        in a NIfTI file takes them over.
     """
 
     hu: np.ndarray
     affine: np.ndarray
     name: str = "volume"
     warnings: tuple[str, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_array(
