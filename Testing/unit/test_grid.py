@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, to_input_size, to_model_spacing, window
+from LiverSegLib.inference.preprocess import (
+    neighbour_stacks,
+    pad_to_multiple,
+    to_input_size,
+    to_model_spacing,
+    window,
+)
 
 
 def test_window_maps_its_limits_to_minus_one_and_one_and_clips_beyond() -> None:

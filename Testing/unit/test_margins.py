@@ -6,7 +6,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from LiverSegLib.margins import (
+from LiverSegLib.inference.logits import (
     class_margins,
     labels_from_margins,
     probabilities_from_margins,

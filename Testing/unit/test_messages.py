@@ -303,8 +303,8 @@ def test_errors_and_warnings_are_in_the_users_language_too() -> None:
     script = dedent(SHOUTING_SLICER) + dedent("""
         import numpy
         from LiverSegLib.errors import Cancelled, InputError
-        from LiverSegLib.quality import check_result
-        from LiverSegLib.volume import CTVolume
+        from LiverSegLib.inference.plausibility import check_result
+        from LiverSegLib.data.volume import CTVolume
         try:
             CTVolume.from_array(numpy.zeros((2, 2)), numpy.eye(4), "scan")
         except InputError as error:

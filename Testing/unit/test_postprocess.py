@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from LiverSegLib.postprocess import clean
+from LiverSegLib.inference.postprocess import clean
 
 SPACING = (3.0, 1.5, 1.5)
 SHAPE = (16, 48, 48)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib.metrics import dice
-from LiverSegLib.upright import interpolate_from_upright, is_oblique, slices_of_part, to_upright
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.oblique_views import interpolate_from_upright, is_oblique, slices_of_part, to_upright
 
 SHAPE = (24, 40, 48)
 

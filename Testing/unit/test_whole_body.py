@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from LiverSegLib import messages
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
-from LiverSegLib.metrics import dice
-from LiverSegLib.model import LiverModel
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 
 LIVER_HU, TUMOUR_HU = 120, 60
 PIXEL_MM, SLICE_MM = 3.0, 1.5
@@ -78,7 +78,7 @@ def model(an_untrained_model: LiverModel) -> LiverModel:
 
 def segmenter_of(model: LiverModel, everywhere: bool = False) -> tuple[Segmenter, KnowsByHu]:
     segmenter = Segmenter(model, "cpu", everywhere=everywhere)
-    segmenter._network = counter = KnowsByHu()
+    segmenter.predictor.network = counter = KnowsByHu()
     return segmenter, counter
 
 
@@ -123,7 +123,7 @@ def test_no_slice_is_given_to_the_network_twice(model: LiverModel, trunk: CTVolu
         seen.extend(image[image > 0.6].float().numpy().tobytes() for image in images[:, images.shape[1] // 2])
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     segmenter.segment(trunk)
     assert len(seen) == len(set(seen)) == counter.slices < 300
 
@@ -220,7 +220,7 @@ def test_cancel_answers_within_a_batch_in_either_look(model: LiverModel, whole_b
             cancel.set()
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     with pytest.raises(Cancelled):
         segmenter.segment(whole_body, cancel=cancel)
     assert len(made) == calls
@@ -237,7 +237,7 @@ def test_memory_that_runs_out_in_the_second_look_changes_nothing(model: LiverMod
             raise torch.OutOfMemoryError("out of memory")
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     found = segmenter.segment(trunk)
     assert np.array_equal(found.labels, expected.labels) and min(made) <= 4
     assert found.self_agreement == pytest.approx(expected.self_agreement)
@@ -260,8 +260,8 @@ def test_a_gpu_that_fails_while_it_is_warmed_up_gives_way_to_the_cpu(
         raise RuntimeError("CUDA error: unspecified launch failure")
 
     segmenter, _ = segmenter_of(model)
-    segmenter.device = torch.device("meta")
-    segmenter._network = lost
+    segmenter.predictor.device = torch.device("meta")
+    segmenter.predictor.network = lost
     segmenter.warm_up()
     assert segmenter.device == torch.device("cpu")
-    assert any("unspecified launch failure" in warning for warning in segmenter.device_warnings)
+    assert any("unspecified launch failure" in warning for warning in segmenter.predictor.warnings)

@@ -10,8 +10,8 @@ import slicer.util
 import vtk
 
 from .. import messages
+from ..data.volume import CTVolume, check_form, check_position, check_variety, to_whole_hu
 from ..errors import InputError
-from ..volume import CTVolume, check_form, check_position, check_variety, to_whole_hu
 from .images import affine_of, voxels_of
 
 # Memory that is touched for the first time can cost 2 ms a megabyte, and a pause should come every 50 ms.
