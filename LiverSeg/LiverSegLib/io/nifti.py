@@ -78,10 +78,11 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray, dict[str
 def doubts(fields: Mapping[str, Any], shape: tuple[int, ...], affine: np.ndarray, name: str) -> tuple[str, ...]:
     """Sentences for the user where a header that :func:`read` gave leaves open where the voxels lie, or their HU."""
     found = []
-    here, other = affine @ corners(shape), _second_place(fields, affine) @ corners(shape)
-    if np.abs(np.linalg.solve(affine, other - here)).max() > AGREEMENT_VOXELS:
-        distance = np.linalg.norm(other - here, axis=0).max()
-        found.append(messages.FORMS_DIFFER.format(name=name, distance=distance))
+    with np.errstate(all="ignore"):
+        second = _second_place(fields, affine)
+        if not same_grid(shape, second, shape, affine, AGREEMENT_VOXELS):
+            distance = np.linalg.norm((second - affine) @ corners(shape), axis=0).max()
+            found.append(messages.FORMS_DIFFER.format(name=name, distance=distance))
     slope, intercept = (float(fields[field]) for field in SCALING)
     if not (np.isfinite(slope) and slope) and np.isfinite(intercept) and intercept:
         found.append(messages.INTERCEPT_WITHOUT_SLOPE.format(name=name, intercept=intercept))
