@@ -18,7 +18,7 @@ from LiverSegLib.errors import LiverSegError
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from LiverSegLib.model.liver_model import LiverModel
-from Testing.fuzz.compare import UNJUDGED, problem_of_ct, problem_of_labels, problem_of_result
+from Testing.fuzz.compare import UNJUDGED, problem_of_ct, problem_of_labels, problem_of_place_in_itk, problem_of_result
 from Testing.fuzz.corpus import AFFINE, Sample, hu, sample_of, write
 
 # Gives a problem in words, or nothing.
@@ -84,7 +84,10 @@ class Road:
         match sample.kind:
             case "ct":
                 ct = files.read_ct(path)
-                return [*_checks_of_result(self._segmenter, ct, folder), lambda: problem_of_ct(ct, path)]
+                checks = [*_checks_of_result(self._segmenter, ct, folder), lambda: problem_of_ct(ct, path)]
+                if ".nii" in path.name:
+                    checks.append(lambda: problem_of_place_in_itk(path, folder / "result.nii.gz"))
+                return checks
             case "labels":
                 labels, affine = files.read_labels(path)
                 return [lambda: problem_of_labels(labels, affine, path)]
@@ -103,7 +106,8 @@ def _checks_of_result(segmenter: Segmenter, ct: CTVolume, folder: Path) -> list[
 
 def _first_problem(checks: list[Check]) -> str:
     try:
-        return next(filter(None, (check() for check in checks)), "")
+        problems = [problem for check in checks if (problem := check())]
+        return next((problem for problem in problems if problem != UNJUDGED), UNJUDGED if problems else "")
     except Exception:  # the other reader gave something that cannot even be compared
         return traceback.format_exc(limit=-3)
 

@@ -9,7 +9,7 @@ import numpy as np
 from LiverSegLib.data.reference import label_values
 from LiverSegLib.data.structures import to_labels
 from LiverSegLib.data.volume import CTVolume
-from Testing.fuzz.expected import Image, Unsound, expected_image, expected_slices
+from Testing.fuzz.expected import Image, Unsound, affine_in_itk, expected_image, expected_slices
 
 # Read, and no other reader says what is right.
 UNJUDGED = "read by nobody else"
@@ -55,6 +55,13 @@ def problem_of_result(path: Path, labels: np.ndarray, ct: CTVolume) -> str:
     masks = [labels > 0, labels == 2] if (labels == 2).any() else [labels > 0]
     right = np.stack(masks, -1) if path.name.endswith(".seg.nrrd") else labels[..., np.newaxis]
     return "" if np.array_equal(written.layers, right) else f"{path.name} holds other labels"
+
+
+def problem_of_place_in_itk(ct_path: Path, path: Path) -> str:
+    """Whether ITK, which takes other fields of a NIfTI header than nibabel, sees a result beside its CT."""
+    here, wanted = affine_in_itk(path), affine_in_itk(ct_path)
+    is_right = wanted is None or (here is not None and same_place(here, wanted))
+    return "" if is_right else f"{path.name} lies beside its CT in ITK"
 
 
 def _expected(path: Path) -> Image | str:

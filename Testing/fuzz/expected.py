@@ -88,7 +88,7 @@ def _plain_nrrd(content: bytes) -> bytes:
 
 def _plain_metaimage(content: bytes) -> bytes:
     header, last, voxels = re.split(rb"(?m)(^ElementDataFile = [^\n]*\n)", content, maxsplit=1)
-    header, is_packed = re.subn(rb"(?im)^CompressedData *= *(?:true|t|1)\s*?$", b"CompressedData = False", header)
+    header, is_packed = re.subn(rb"(?m)^CompressedData *= *[Tt1][^\n]*", b"CompressedData = False", header)
     if is_packed:
         header, voxels = re.sub(rb"(?m)^CompressedDataSize[^\n]*\n", b"", header), _unpacked(voxels, GZIP_OR_ZLIB)
     return header + last + voxels
@@ -99,13 +99,28 @@ def _itk(content: bytes, suffix: str) -> Image:
         file.write(content)
         file.flush()
         image = sitk.ReadImage(file.name)
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
+    values = sitk.GetArrayFromImage(image)
+    return Image(values if image.GetNumberOfComponentsPerPixel() > 1 else _three(values), _affine_of(image), fields)
+
+
+def affine_in_itk(path: Path) -> np.ndarray | None:
+    """Where ITK, and so Slicer, sees a file: IJK→RAS in mm, by its header alone; None where it refuses the file."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return _affine_of(reader)
+
+
+def _affine_of(image: sitk.Image | sitk.ImageFileReader) -> np.ndarray:
     n = image.GetDimension()
     lps = np.eye(4)
     lps[:3, :3] = (np.reshape(image.GetDirection(), (n, n)) * image.GetSpacing())[:3, :3]
     lps[:3, 3] = image.GetOrigin()[:3]
-    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.isprintable()}
-    values = sitk.GetArrayFromImage(image)
-    return Image(values if image.GetNumberOfComponentsPerPixel() > 1 else _three(values), RAS @ lps, fields)
+    return RAS @ lps
 
 
 def _three(values: np.ndarray) -> np.ndarray:
