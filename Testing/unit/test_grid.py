@@ -54,6 +54,12 @@ def test_shrinking_averages_instead_of_skipping_pixels() -> None:
     assert torch.allclose(shrunk[:, 2:-2, 2:-2], torch.tensor(0.5), atol=0.05)
 
 
+def test_noise_of_fine_pixels_averages_out() -> None:
+    noise = 100 * torch.randn(1, 256, 256, generator=torch.Generator().manual_seed(0))
+    # Of 16 pixels under one, plain bilinear interpolation takes four: it would leave 50.
+    assert to_model_spacing(noise, (0.375, 0.375), 1.5).std() < 25
+
+
 def test_neighbours_are_taken_at_millimetres_not_at_slices() -> None:
     height = torch.arange(20, dtype=torch.float32)[:, None, None].expand(20, 2, 2)
     for slice_spacing in (0.8, 2.0, 5.0):

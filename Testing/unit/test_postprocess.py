@@ -89,6 +89,15 @@ def test_what_begins_where_the_liver_has_tapered_off_is_no_liver() -> None:
     np.testing.assert_array_equal(clean((liver | bowel)[::-1], SPACING), liver[::-1])
 
 
+@pytest.mark.parametrize(("columns", "kept"), [(10, True), (6, False)])
+def test_pieces_whose_facing_ends_are_alike_by_half_are_one_liver(columns: int, kept: bool) -> None:
+    liver = np.zeros((24, 48, 48), np.uint8)
+    liver[12:, 10:30, 10:30] = 1
+    below = liver.copy()
+    below[4:10, 10:30, 10 : 10 + columns] = 1  # Dice of the ends: 2/3 or 0.46
+    np.testing.assert_array_equal(clean(below, SPACING), below if kept else liver)
+
+
 @pytest.mark.parametrize("upside_down", (False, True))
 def test_a_liver_that_a_spoilt_slice_parts_is_kept_whole(a_liver: np.ndarray, upside_down: bool) -> None:
     a_liver[7:9] = 0

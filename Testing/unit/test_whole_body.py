@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from LiverSegLib import messages
 from LiverSegLib.data.metrics import dice
@@ -21,6 +22,18 @@ from LiverSegLib.model.liver_model import LiverModel
 
 LIVER_HU, TUMOUR_HU = 120, 60
 PIXEL_MM, SLICE_MM = 3.0, 1.5
+
+
+class SameEverywhere:
+    """Log-odds of liver, the same for all pixels: one value a call, the last of them for all later calls."""
+
+    def __init__(self, *odds: float) -> None:
+        self.odds = list(odds)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        odds = self.odds.pop(0) if len(self.odds) > 1 else self.odds[0]
+        liver = torch.full_like(images[:, :1], odds, dtype=torch.float32)
+        return torch.cat((torch.zeros_like(liver), liver, torch.full_like(liver, -50.0)), dim=1)
 
 
 @dataclass
@@ -171,6 +184,26 @@ def test_self_agreement_does_not_depend_on_how_much_else_was_scanned(
     assert segmenter.segment(whole_body).self_agreement == pytest.approx(
         segmenter.segment(trunk).self_agreement, abs=1e-3
     )
+
+
+@pytest.mark.parametrize(("own", "upright", "liver"), [(3, -1, 1), (3, -3, 0), (-3, 3, 1), (-3, 1, 0)])
+def test_both_views_of_an_oblique_volume_decide(model: LiverModel, own: float, upright: float, liver: int) -> None:
+    affine = np.diag((-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0))
+    affine[:3, :3] = Rotation.from_euler("x", 15, degrees=True).as_matrix() @ affine[:3, :3]
+    ct = CTVolume(np.random.default_rng(0).integers(-200, 200, (8, 40, 40)).astype(np.int16), affine, "oblique")
+    segmenter = Segmenter(model, "cpu", everywhere=True)
+    segmenter.predictor.network = SameEverywhere(own, upright)
+    assert segmenter.segment(ct).labels[4, 20, 20] == liver
+
+
+@pytest.mark.parametrize(("doubt", "is_found"), [(-0.5, True), (-1.5, False)])
+def test_where_the_network_only_doubts_at_first_it_looks_again(
+    model: LiverModel, trunk: CTVolume, doubt: float, is_found: bool
+) -> None:
+    segmenter = Segmenter(model, "cpu")
+    first_look = [doubt] * 3  # 26 slices in batches of at most 12
+    segmenter.predictor.network = SameEverywhere(*first_look, 3.0)
+    assert segmenter.segment(trunk).labels.any() == is_found
 
 
 def test_an_oblique_body_costs_less_too_and_gives_the_same_liver(model: LiverModel, trunk: CTVolume) -> None:

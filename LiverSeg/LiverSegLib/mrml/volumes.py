@@ -95,7 +95,7 @@ def _image_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkImageData:
     return image
 
 
-def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[bool, tuple[int, int] | None, bytes]:
     """What changes when the node leaves its scene, or when its image or its place change."""
     image, scene = volume_node.GetImageData(), volume_node.GetScene()
     modified = None if image is None else (image.GetMTime(), image.GetPointData().GetScalars().GetMTime())
