@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.io import files
+from LiverSegLib.io import files, nifti
 
 SHAPE = (5, 6, 7)  # k, j, i
 
@@ -292,3 +292,7 @@ def test_a_grid_sheared_by_rounding_is_read_by_itk(tmp_path):
     files.write_labels(tmp_path / "liver.nii", np.ones(SHAPE, np.uint8), affine)
     last = affine @ (*np.subtract(SHAPE[::-1], 1), 1)
     assert np.allclose(corners_in_itk(tmp_path / "liver.nii")[1] * (-1, -1, 1), last[:3], atol=0.2)
+
+
+def test_a_large_intercept_takes_no_number_for_another(patched, hu):
+    assert np.array_equal(nifti.read(patched(scl_slope=1, scl_inter=2**26)).values, hu + 2.0**26)

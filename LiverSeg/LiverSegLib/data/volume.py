@@ -18,6 +18,9 @@ from ..errors import InputError
 # Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
 CANONICAL_AXES = ("L", "P", "S")
 
+# ITK's and DICOM's axes run to left and posterior, ours to right and anterior.
+LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
+
 
 @dataclass(frozen=True, eq=False)
 class CTVolume:
@@ -34,8 +37,7 @@ class CTVolume:
     warnings
         Sentences about what was found when it was read; the segmenter passes them on.
     header
-        Fields of the NIfTI header that say where the voxels lie, as the file has them; empty for other inputs. A result
-        in a NIfTI file takes them over.
+        Fields of the header of the file that it was read from; a result in NIfTI takes over where a NIfTI CT lies.
     """
 
     hu: np.ndarray
