@@ -85,7 +85,7 @@ def segment(options: argparse.Namespace) -> None:
 
             write_segmentation(labels_file, found.labels, slices, found.model)
         else:
-            files.write_labels(labels_file, found.labels, found.affine)
+            files.write_labels(labels_file, found.labels, found.affine, ct.header)
         if options.picture:
             from .evaluation import picture
 

@@ -30,6 +30,17 @@ MISSING_SPACE = _("no space of the patient in its header")
 MISSING_DIRECTIONS = _("no space directions in its header")
 MISSING_SPACING = _("no ElementSpacing in its header")
 MISSING_FORM = _("neither sform nor qform is set")
+MISSING_LENGTHS = _("the lengths of its voxels in pixdim are not above 0")
+MISSING_QFORM = _("its qform holds NaN or infinity")
+FORMS_DIFFER = _(
+    "{name} says in two ways where it lies, and sform differs from qform and pixdim by up to {distance:.4g} mm: "
+    "the result follows the sform, and 3D Slicer may show the CT elsewhere; "
+    "use .nii.gz for the result, which lies on the CT in every viewer, or convert the CT again from DICOM."
+)
+INTERCEPT_WITHOUT_SLOPE = _(
+    "{name} has an intercept of {intercept:g} but no slope, and some readers add it; it was not added here: "
+    "check that the values are HU, or convert the CT again from DICOM."
+)
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
@@ -270,7 +281,8 @@ NO_OVERLAP = _(
     "check that both belong to the same scan and that both kept their position when they were exported."
 )
 OTHER_GRID = _(
-    "The reference lies on another voxel grid ({reference}) than the image ({image}); "
+    "The reference lies on another voxel grid ({reference}, its corners {distance:.4g} mm away at most) "
+    "than the image ({image}); "
     "it was resampled with nearest neighbours. Give it on the image's grid to compare exactly."
 )
 GRID = _("{size} voxels of {spacing} mm, axes {axes}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
 
         return dicom.read_series(path, force)
     image = _read(path)
-    return CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    return replace(ct, header=image.fields)
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -107,10 +109,16 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return label_values(values, str(path)), affine
 
 
-def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: np.ndarray,
+    affine: np.ndarray,
+    header: Mapping[str, Any] | None = None,
+) -> None:
     """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
 
-    A crash leaves the file that was there before whole.
+    With the ``header`` of the :class:`CTVolume` that they belong to, a NIfTI file lies on that CT's in every reader. A
+    crash leaves the file that was there before whole.
 
     Raises
     ------
@@ -120,7 +128,7 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
     suffix = check_output_suffix(path)
     with replacing(path) as temporary:
         if suffix in NIFTI_SUFFIXES:
-            nifti.write(temporary, labels, affine)
+            nifti.write(temporary, labels, affine, header)
         else:
             as_segments = suffix == SEGMENTATION_SUFFIX
             values, fields = structures.to_layers(labels) if as_segments else (labels, {})
@@ -130,7 +138,7 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
 def write_ct(path: str | os.PathLike[str], ct: CTVolume) -> None:
     """Write a CT as .nii.gz or .nii, int16 HU; OutputError if it cannot be written."""
     with replacing(path) as temporary:
-        nifti.write(temporary, ct.hu, ct.affine)
+        nifti.write(temporary, ct.hu, ct.affine, ct.header)
 
 
 def check_output_suffix(path: str | os.PathLike[str]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import nibabel
 import numpy as np
@@ -15,8 +16,9 @@ from nibabel.volumeutils import apply_read_scaling
 
 from .. import messages
 from ..data.resample import same_grid
+from ..data.volume import check_position
 from ..errors import InputError, OutputError
-from . import headers
+from . import headers, nifti_place
 from .gunzip import MAGIC, unpacked
 from .voxels import StoredImage, read_voxels
 
@@ -25,32 +27,26 @@ logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 # Sizes are 16-bit numbers.
 LARGEST_SIZE = 32767
+# The largest number that float32 tells from its neighbours.
+LARGEST_IN_FLOAT32 = 1 << 24
 
 # A header begins with its own size: that of NIfTI-1 or NIfTI-2.
 SIZE_FIELD_BYTES = 4
 KINDS = {kind.sizeof_hdr: kind for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header)}
 LARGEST_EXTENSION = 1 << 26
 
-# NIfTI's code 1: coordinates of the scanner.
-SCANNER_SPACE = 1
-
-# nibabel gives affines in the header's own unit, which in rare files is not the millimetre: NIfTI's codes of metre and
-# micrometre, in the lowest three bits of the field. The others are of time, and matter to nobody here.
-MILLIMETRES = {1: 1000.0, 3: 0.001}
-UNIT_OF_LENGTH = 0b111
-
 
 def read(path: str | os.PathLike[str]) -> StoredImage:
     """Read a NIfTI file, gzip-compressed or not whatever its name says, with slope and intercept applied.
 
-    The values are of the file's own dtype where it has no scaling, else float32; the affine is that of the sform, or
-    else of the qform.
+    The values are of the file's own dtype where it has no scaling, else float; the affine is that of the sform, or else
+    of the qform; the fields are for :func:`write`.
 
     Raises
     ------
     InputError
         If the file cannot be read, is shorter or longer than its header promises, does not fit its checksum, is
-        not 3D, is a colour picture, or has neither sform nor qform.
+        not 3D, is a colour picture, or has neither a sound sform nor a sound qform.
     OSError
         If the system does not let it be read.
     """
@@ -59,21 +55,27 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
         with path.open("rb") as file:
             is_packed = file.peek(len(MAGIC)).startswith(MAGIC)
             stream = unpacked(file) if is_packed else file
-            header = _header(stream, path)
+            header, place = _header(stream, path)
             _check_header(header, is_packed, path)
+            nifti_place.check_place(place, path)
             _skip(stream, header.get_data_offset() - header.sizeof_hdr)
             stored = read_voxels(stream, header.get_data_shape(), header.get_data_dtype(), path)
         values = _scaled(stored, *header.get_slope_inter())
-        affine = _affine_in_mm(header)
+        affine = nifti_place.in_mm(place) @ header.get_best_affine()
     except (HeaderDataError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise headers.unreadable(path) from error
-    return StoredImage(values.reshape(values.shape[-3:]), affine)
+    values = values.reshape(values.shape[-3:])
+    affine = check_position(affine, str(path))
+    warnings = nifti_place.doubts(place, values.shape, affine, path.name) + _doubts_of_scaling(header, path.name)
+    return StoredImage(values, affine, place, warnings)
 
 
-def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) -> None:
+def write(
+    path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, fields: Mapping[str, Any] | None = None
+) -> None:
     """Write int16 HU or uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, and quickly.
 
-    Both sform and qform are set, since some viewers look at the one and some at the other.
+    With the ``fields`` of the NIfTI file that they belong to, they lie on it in every reader, whatever it takes.
 
     Raises
     ------
@@ -82,10 +84,9 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) 
     """
     if not _holds(values.shape, affine):
         raise OutputError(messages.NO_GRID_FOR_NIFTI.format(path=path))
-    image = nibabel.Nifti1Image(values.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, SCANNER_SPACE)
-    image.set_qform(affine, SCANNER_SPACE)
+    # Given an affine, nibabel would write forms of its own; given a header, it would mend it.
+    image = nibabel.Nifti1Image(values.transpose(2, 1, 0), None)
+    nifti_place.set_place(image.header, values.shape, affine, fields or {})
     nibabel.save(image, path)
 
 
@@ -98,8 +99,8 @@ def _holds(shape: tuple[int, ...], affine: np.ndarray) -> bool:
     return same_grid(shape, stored, shape, affine)
 
 
-def _header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
-    """The header that a stream begins with, from which on no byte is read."""
+def _header(stream: BinaryIO, path: Path) -> tuple[nibabel.Nifti1Header, dict[str, Any]]:
+    """The header that a stream begins with, from which on no byte is read, and the place in it as the file has it."""
     start = stream.read(SIZE_FIELD_BYTES)
     kind = KINDS.get(int.from_bytes(start, "little")) or KINDS.get(int.from_bytes(start, "big"))
     if kind is None:
@@ -110,7 +111,7 @@ def _header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
     header = kind(start)
     if header["magic"] == kind.pair_magic:
         raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
-    return header
+    return header, nifti_place.place_of(kind(start, check=False))
 
 
 def _check_header(header: nibabel.Nifti1Header, is_packed: bool, path: Path) -> None:
@@ -121,9 +122,6 @@ def _check_header(header: nibabel.Nifti1Header, is_packed: bool, path: Path) -> 
         raise InputError(messages.COMPLEX_NUMBERS.format(name=path))
     headers.check_dimensions(shape, path)
     headers.check_promise(shape, dtype.itemsize, is_packed, path)
-    # nibabel would make up an affine from the spacing alone, and left and right would be a guess.
-    if not header["sform_code"] and not header["qform_code"]:
-        raise headers.without_position(path, messages.MISSING_FORM)
 
 
 def _skip(stream: BinaryIO, count: int) -> None:
@@ -134,12 +132,17 @@ def _skip(stream: BinaryIO, count: int) -> None:
 
 
 def _scaled(stored: np.ndarray, slope: float | None, intercept: float | None) -> np.ndarray:
-    """The values that the stored numbers stand for, float32 where slope and intercept have to be applied."""
-    if slope is None or (slope, intercept) == (1, 0):
+    """The values that the stored numbers stand for, float where slope and intercept have to be applied."""
+    if slope is None or intercept is None or (slope, intercept) == (1, 0):
         return stored
-    return np.asarray(apply_read_scaling(stored, np.float32(slope), np.float32(intercept)), dtype=np.float32)
+    is_precise = abs(intercept) < abs(slope) * LARGEST_IN_FLOAT32
+    dtype = np.float32 if is_precise else np.float64
+    return np.asarray(apply_read_scaling(stored, dtype(slope), dtype(intercept)), dtype=dtype)
 
 
-def _affine_in_mm(header: nibabel.Nifti1Header) -> np.ndarray:
-    factor = MILLIMETRES.get(int(header["xyzt_units"]) & UNIT_OF_LENGTH, 1.0)
-    return np.diag((factor, factor, factor, 1.0)) @ header.get_best_affine()
+def _doubts_of_scaling(header: nibabel.Nifti1Header, name: str) -> tuple[str, ...]:
+    """A sentence for the user if the header has an intercept and no slope."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if (np.isfinite(slope) and slope) or not np.isfinite(intercept) or not intercept:
+        return ()
+    return (messages.INTERCEPT_WITHOUT_SLOPE.format(name=name, intercept=intercept),)

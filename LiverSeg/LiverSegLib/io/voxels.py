@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,14 +26,14 @@ class StoredImage:
     affine
         4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
     fields
-        Key/value pairs beside the image.
+        Key/value pairs beside the image, or of NIfTI's header.
     warnings
         Sentences about what the header leaves open.
     """
 
     values: np.ndarray
     affine: np.ndarray
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
