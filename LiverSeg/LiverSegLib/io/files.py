@@ -69,7 +69,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         return dicom.read_series(path, force)
     image = _read(path)
     ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
-    return replace(ct, header=image.fields)
+    return replace(ct, header=image.place)
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:

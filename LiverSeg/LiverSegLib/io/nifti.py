@@ -40,7 +40,7 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
     """Read a NIfTI file, gzip-compressed or not whatever its name says, with slope and intercept applied.
 
     The values are of the file's own dtype where it has no scaling, else float; the affine is that of the sform, or else
-    of the qform; the fields are for :func:`write`.
+    of the qform; the place is for :func:`write`.
 
     Raises
     ------
@@ -67,15 +67,15 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
     values = values.reshape(values.shape[-3:])
     affine = check_position(affine, str(path))
     warnings = nifti_place.doubts(place, values.shape, affine, path.name) + _doubts_of_scaling(header, path.name)
-    return StoredImage(values, affine, place, warnings)
+    return StoredImage(values, affine, warnings=warnings, place=place)
 
 
 def write(
-    path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, fields: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, place: Mapping[str, Any] | None = None
 ) -> None:
     """Write int16 HU or uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, and quickly.
 
-    With the ``fields`` of the NIfTI file that they belong to, they lie on it in every reader, whatever it takes.
+    With the ``place`` of the NIfTI file that they belong to, they lie on it in every reader, whatever it takes.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def write(
         raise OutputError(messages.NO_GRID_FOR_NIFTI.format(path=path))
     # Given an affine, nibabel would write forms of its own; given a header, it would mend it.
     image = nibabel.Nifti1Image(values.transpose(2, 1, 0), None)
-    nifti_place.set_place(image.header, values.shape, affine, fields or {})
+    nifti_place.set_place(image.header, values.shape, affine, place or {})
     nibabel.save(image, path)
 
 

@@ -43,10 +43,10 @@ def set_place(
 ) -> None:
     """Say where voxels (k, j, i) with an IJK→RAS affine lie: as the CT did that they belong to, if it was a NIfTI file.
 
-    ``place`` is what :func:`place_of` found in that CT; anything else counts for nothing. Then sform and qform say the
-    same, but a sheared grid, which no qform can hold, has the sform alone: ITK refuses that, and does not misplace it.
+    ``place`` is what :func:`place_of` found in that CT, or nothing. Then sform and qform say the same, but a sheared
+    grid, which no qform can hold, has the sform alone: ITK refuses that, and does not misplace it.
     """
-    if "pixdim" in place:
+    if place:
         header["pixdim"][LENGTHS] = place["pixdim"]
         for field in FIELDS:
             header[field] = place[field]

@@ -26,15 +26,18 @@ class StoredImage:
     affine
         4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
     fields
-        Key/value pairs beside the image, or of NIfTI's header.
+        Key/value pairs beside the image.
     warnings
         Sentences about what the header leaves open.
+    place
+        What a NIfTI header says of the place, for another file on the same grid; empty for other formats.
     """
 
     values: np.ndarray
     affine: np.ndarray
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    place: dict[str, Any] = field(default_factory=dict)
 
 
 def read_voxels(stream: BinaryIO, size: Sequence[int], dtype: np.dtype, path: Path) -> np.ndarray:
