@@ -95,6 +95,10 @@ NOT_TO_BE_REFERRED_TO = _(
     "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
     "choose .nii.gz or .seg.nrrd instead."
 )
+NOT_TO_BE_TOLD_APART = _(
+    "Slices of the series {series} have the same SOPInstanceUID, so that no DICOM object can tell which one it means; "
+    "export the series again, or choose .nii.gz or .seg.nrrd instead."
+)
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
     "choose .nii.gz or .seg.nrrd instead."
