@@ -43,7 +43,7 @@ def check_can_write(files: Sequence[Path], name: str = "") -> None:
     Parameters and errors are those of :func:`LiverSegLib.dicom.segmentation.check_can_write`.
     """
     check_highdicom()
-    sources = read_sources(files, name)
+    sources = read_sources(files, name).for_trial()
     with refusing_strange_headers(files, name):
         segments = segmentation_on_trial(sources)
         _report(segments, sources, bundled_card(), {LIVER: 1.0, TUMOUR: 1.0}).save_as(BytesIO())

@@ -53,19 +53,19 @@ def check_can_write(files: Sequence[Path], name: str = "") -> None:
         If highdicom is not installed, or the images lack what a reference to them needs.
     """
     check_highdicom()
-    sources = read_sources(files, name)
+    sources = read_sources(files, name).for_trial()
     with refusing_strange_headers(files, name):
         segmentation_on_trial(sources)
 
 
 def segmentation_on_trial(sources: Sources) -> Segmentation:
-    """A segmentation of one voxel in the first of these images, made and written to memory.
+    """A segmentation of one voxel, made and written to memory, of :meth:`Sources.for_trial`.
 
     Raises whatever highdicom raises for headers that it does not take.
     """
     labels = np.zeros((len(sources.planes), 1, 1), np.uint8)
     labels[0] = TUMOUR.label
-    segmentation = _segmentation(sources.of_one_voxel(), labels, bundled_card())
+    segmentation = _segmentation(sources, labels, bundled_card())
     segmentation.save_as(BytesIO())
     return segmentation
 

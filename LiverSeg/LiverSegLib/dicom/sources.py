@@ -48,10 +48,11 @@ class Sources:
         """Labels (k, j, i) with their slices in the order of the images' planes."""
         return labels[self.planes]
 
-    def of_one_voxel(self) -> Sources:
-        """The same images of one voxel each: to try what can be written for them costs next to nothing."""
+    def for_trial(self) -> Sources:
+        """The first and the last image, of one voxel each: the others differ from them in UID and place only."""
         one = _with(_item("Rows", 1), _item("Columns", 1))
-        return Sources([_with(image, one) for image in self.images], self.planes)
+        images = [_with(image, one) for image in (self.images[0], *self.images[1:][-1:])]
+        return Sources(images, [0, 1] if len(images) > 1 else self.planes)
 
 
 def read_sources(files: Sequence[Path], name: str = "") -> Sources:
@@ -101,7 +102,8 @@ def refusing_strange_headers(files: Sequence[Path], name: str = "") -> Iterator[
 def _check_references(headers: Sequence[FileDataset], name: str) -> None:
     """Raise OutputError if a reference to one of the images would be none, or could mean another one as well."""
     found = {keyword: [header.get(keyword) for header in headers] for keyword in NEEDED}
-    missing = [keyword for keyword in NEEDED if not all(found[keyword])]
+    # Of several values, a UID is none.
+    missing = [keyword for keyword in NEEDED if not all(uid and isinstance(uid, str) for uid in found[keyword])]
     missing += [keyword for keyword in ONE_FOR_ALL if keyword not in missing and len(set(found[keyword])) > 1]
     if missing:
         raise OutputError(messages.NOT_TO_BE_REFERRED_TO.format(series=name, missing=", ".join(missing)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,12 +35,17 @@ NEVER_LEFT_OUT = (
 )
 # Whose an object is stays as the CT tells it, even where that is too long: a shortened identity is another's.
 IDENTITY = ("PatientID", "PatientName")
-ENUMERATED = {"PatientSex": ("M", "F", "O"), "LossyImageCompression": ("00", "01")}
+ENUMERATED = {
+    "PatientSex": ("M", "F", "O"),
+    "PatientIdentityRemoved": ("YES", "NO"),
+    "LossyImageCompression": ("00", "01"),
+}
 ELSEWHERE = (PER_FRAME, SHARED, "SpecificCharacterSet")
 
 UTF_8 = "ISO_IR 192"
 # A text by the rules of ISO 2022 names its character set itself, in escape sequences.
 ESCAPED = tuple(name for term, name in python_encoding.items() if term.startswith("ISO 2022 IR"))
+ESCAPE_SEQUENCE = re.compile(r"\x1b[\x20-\x2f]+[\x30-\x7e]")
 ONE_LINE, PARAGRAPHS = ("LO", "PN", "SH", "UC"), ("LT", "ST", "UT")
 LINE_BREAKS = "\r\n\f\t"
 
@@ -104,7 +110,9 @@ def _cleaned(value: Any, vr: str, read: Reader) -> Any:
         return ""
     if vr in ONE_LINE or vr in PARAGRAPHS:
         kept = LINE_BREAKS if vr in PARAGRAPHS else ""
-        return "".join(c for c in read(str(value)) if c in kept or unicodedata.category(c) != "Cc")
+        # Of some escape sequences pydicom leaves a rest.
+        text = ESCAPE_SEQUENCE.sub("", read(str(value)))
+        return "".join(c for c in text if c in kept or unicodedata.category(c) != "Cc")
     if vr in ("DA", "DT", "TM"):
         return _moment(str(value).strip(), vr)
     # Numbers go in as texts, so that their form is looked at as well.
