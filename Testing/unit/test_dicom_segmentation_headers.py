@@ -119,6 +119,7 @@ def test_a_name_is_that_of_the_ct_whatever_its_character_set(written, sets, name
         # A patient with a shortened identity is another one.
         ("PatientID", b"x" * 65, "x" * 65),
         ("PatientName", b"x" * 65, "x" * 65),
+        ("PatientName", b"Doe\\Jane", "Doe/Jane"),
     ],
 )
 def test_what_is_no_valid_value_is_left_out_or_empty(written, keyword, value, expected):

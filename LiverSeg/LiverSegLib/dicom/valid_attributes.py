@@ -33,11 +33,13 @@ NEVER_LEFT_OUT = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-# Whose an object is stays as the CT tells it, even where that is too long: a shortened identity is another's.
+# Whose an object is stays as the CT tells it, even where that is too long: a shortened identity is another's. Several
+# values are kept in one.
 IDENTITY = ("PatientID", "PatientName")
-ENUMERATED = {
+ENUMERATED: dict[str, tuple[object, ...]] = {
     "PatientSex": ("M", "F", "O"),
     "PatientIdentityRemoved": ("YES", "NO"),
+    "PregnancyStatus": (1, 2, 3, 4),
     "LossyImageCompression": ("00", "01"),
 }
 ELSEWHERE = (PER_FRAME, SHARED, "SpecificCharacterSet")
@@ -93,7 +95,7 @@ def _valid_element(header: Dataset, tag: BaseTag, read: Reader) -> DataElement:
         return DataElement(tag, vr, [_valid_elements(item, read, all_or_none=True) for item in value])
     values = [_cleaned(part, vr, read) for part in _parts(value)]
     if keyword in IDENTITY:
-        return DataElement(tag, vr, values)
+        return DataElement(tag, vr, "/".join(values))
     if len(values) > 1 and dictionary_VM(tag) == "1":
         raise ValueError(keyword)
     if keyword in ENUMERATED and values[0] not in ENUMERATED[keyword]:
