@@ -13,9 +13,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from ..atomic import replacing
-from ..model import ModelCard
-from ..segments import LIVER, TUMOUR, Structure
+from ..data.structures import LIVER, TUMOUR, Structure
+from ..io.atomic import replacing
+from ..model.liver_model import ModelCard
 from .segmentation import (
     MANUFACTURER,
     PRODUCT,
