@@ -87,7 +87,7 @@ UNEVEN_SERIES = _(
 )
 TILTED_GANTRY = _(
     "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
-    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+    "use .nrrd or .seg.nrrd for viewers that know neither sheared NIfTI files nor a DICOM SEG of tilted slices."
 )
 
 NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
