@@ -102,18 +102,10 @@ def _frame(attributes: Dataset, path: Path, number: int) -> Frame:
         _vector(attributes.ImageOrientationPatient, 6).reshape(2, 3),
         (along_i, along_j),
         (int(attributes.Columns), int(attributes.Rows)),
-        _thickness(attributes),
+        float(attributes.get("SliceThickness") or 0.0),
         _number(attributes, "RescaleSlope", 1.0),
         _number(attributes, "RescaleIntercept", 0.0),
     )
-
-
-def _thickness(attributes: Dataset) -> float:
-    """Slice Thickness in mm, 0 where there is none or it is no number: the places of the slices tell their distance."""
-    try:
-        return float(attributes.get("SliceThickness") or 0.0)
-    except (TypeError, ValueError):
-        return 0.0
 
 
 def _number(attributes: Dataset, keyword: str, default: float) -> float:
