@@ -294,11 +294,10 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
         return ()
     if not options.ct.is_dir():
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    from .dicom import one_series
-    from .dicom.segmentation import check_can_write
+    from .dicom import measurements, one_series, segmentation
 
     slices = one_series(options.ct, options.force).files
-    check_can_write(slices)
+    (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices

@@ -117,13 +117,17 @@ UNEVEN_SERIES = _(
 )
 TILTED_GANTRY = _(
     "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
-    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+    "use .nrrd or .seg.nrrd for viewers that know neither sheared NIfTI files nor a DICOM SEG of tilted slices."
 )
 
 NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
 NOT_TO_BE_REFERRED_TO = _(
     "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
     "choose .nii.gz or .seg.nrrd instead."
+)
+NOT_TO_BE_TOLD_APART = _(
+    "Slices of the series {series} have the same SOPInstanceUID, so that no DICOM object can tell which one it means; "
+    "export the series again, or choose .nii.gz or .seg.nrrd instead."
 )
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
