@@ -16,12 +16,13 @@ from .volume import CTVolume, check_position
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".mha")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", SEGMENTATION_SUFFIX)
 
 
 def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read a CT from .nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series.
+    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
 
     ``force`` reads a DICOM series of another modality as well.
 
@@ -31,10 +32,11 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
     path = _checked(path)
-    if os.path.isdir(path):
+    if not _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES) or os.path.isdir(path):
         from . import dicom
 
-        return dicom.read_series(path, force)
+        if dicom.is_dicom(path):
+            return dicom.read_series(path, force)
     values, affine, _ = _read(path)
     return CTVolume.from_array(values, affine, path.name)
 
@@ -123,6 +125,8 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
         raise InputError(messages.NO_FILE.format(path=path))
+    if _suffix(path, ARCHIVE_SUFFIXES):
+        raise InputError(messages.ARCHIVE.format(path=path))
     if not suffix:
         raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(NIFTI_SUFFIXES + ITK_SUFFIXES)))
     if path.stat().st_size == 0:

@@ -190,7 +190,7 @@ def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_
     save(images, tmp_path)
     taken = []
     monkeypatch.setattr(np, "empty", lambda shape, *_, **__: taken.append(shape))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="promises"):
         files.read_ct(tmp_path)
     assert taken == []
 
@@ -216,7 +216,7 @@ def test_a_run_length_encoded_series_that_promises_gigabytes_is_refused(tmp_path
     for image in images:
         image.Rows, image.Columns = 65535, 30000
     save(images, tmp_path)
-    with pytest.raises(InputError, match="cannot be read") as caught:
+    with pytest.raises(InputError, match="promises") as caught:
         files.read_ct(tmp_path)
     assert "run-length" in str(caught.value.__cause__)
 

@@ -180,7 +180,7 @@ def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even_enough(a_ct, tmp_
 def test_slices_unlike_each_other_are_refused(slices, tmp_path, keyword, value):
     setattr(slices[3], keyword, value)
     save(slices, tmp_path)
-    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+    with pytest.raises(InputError, match="differ in size, pixel spacing, direction"):
         read_series(tmp_path)
 
 

@@ -119,7 +119,7 @@ def test_a_slice_of_another_orientation_in_the_series_is_refused(tmp_path):
     scout = make(1, SeriesInstanceUID=series[0].SeriesInstanceUID)
     scout[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
     save(series + scout, tmp_path)
-    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+    with pytest.raises(InputError, match="differ in size, pixel spacing, direction"):
         read_series(tmp_path)
 
 

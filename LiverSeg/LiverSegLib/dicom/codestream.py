@@ -5,11 +5,14 @@ The layout of the segments is in ITU-T T.81 (JPEG, annex B), T.87 (JPEG-LS, anne
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 START_2000 = b"\xff\x4f"
+# Where one ends and another begins; within coded data there is no END.
+ANOTHER = re.compile(END + rb"\0*(?:" + START + rb"\xff|" + START_2000 + rb"\xff\x51)")
 # Before a marker, and after the end.
 FILLED, PADDING = b"\xff\xff", b"\xff\x00"
 # Second bytes of markers. Frames: baseline, extended, progressive, lossless, JPEG-LS.
@@ -41,6 +44,8 @@ def check_codestream(frame: bytes, rows: int, columns: int, bits: int) -> None:
     # Cut short, all of them would still be decoded, to a picture that is grey from there on.
     if not frame.rstrip(PADDING).endswith(END):
         raise ValueError("a frame without its end")
+    if ANOTHER.search(frame):
+        raise ValueError("several frames in one")
     try:
         size = _size_of_2000(frame) if frame[:2] == START_2000 else _size_of_jpeg(frame)
     except (struct.error, IndexError) as error:
