@@ -10,7 +10,8 @@ from pathlib import Path
 # A number stands alone, in decimal or hexadecimal digits, or is what digits there are among letters.
 _NUMBER = re.compile(r"(?<![a-z\d])[a-f\d]*\d[a-f\d]*(?![a-z\d])|\d+")
 _UID = re.compile(r"#(\.#)+")
-_NOTHING_BUT_A_NUMBER = "#"
+# What programs add to the name of a file that they have not finished, or have packed.
+_ADDED = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".gz", ".bz2", ".xz")
 
 
 class NamesOfSlices:
@@ -26,17 +27,16 @@ class NamesOfSlices:
         """Whether a file that is not DICOM stands where a slice should be.
 
         That is one with the name of a slice that is not there, without its ending (``IM_0041`` for ``IM_0041.dcm``) or
-        with another (``IM_0041.part``), and a link that leads nowhere, whatever it is called.
+        with one added (``IM_0041.part``), and a link that leads nowhere, whatever it is called.
         """
         if path.parent in self._folders and not os.path.exists(path):
             return True
-        pattern, shorter = _pattern(path.name), _pattern(path.stem)
+        if path.suffix.lower() in _ADDED:
+            path = path.with_suffix("")
+        pattern = _pattern(path.name)
         if pattern in self._patterns:
-            return True
-        if pattern in self._stems:
-            return path.with_name(path.name + self._stems[pattern]) not in self._there
-        is_told = shorter in self._patterns and shorter != _NOTHING_BUT_A_NUMBER
-        return is_told and path.with_name(path.stem) not in self._there
+            return path not in self._there
+        return pattern in self._stems and path.with_name(path.name + self._stems[pattern]) not in self._there
 
 
 def _pattern(name: str) -> str:

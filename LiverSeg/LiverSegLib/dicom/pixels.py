@@ -45,8 +45,6 @@ DECODED_BY_GDCM = {
     JPEG2000Lossless,
     JPEG2000,
 }
-# A run of 128 equal bytes takes two (DICOM PS3.5, annex G).
-LARGEST_RUN_SHARE = 64
 _IMAGE_PIXEL = (
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -86,8 +84,8 @@ def stored_numbers(dataset: FileDataset, count: int) -> np.ndarray:
         return _decoded_by_gdcm(dataset, count)
     if not _is_known(syntax):
         raise UnknownCompression(syntax.name)
-    if syntax == RLELossless:
-        _check_run_lengths(dataset, count)
+    if syntax == RLELossless and any(len(fragments) > 1 for fragments in _fragments(dataset, count)):
+        raise ValueError("run-length encoding does not go on in a second fragment")
     stored = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
     if len(stored) != count:
         raise ValueError("other frames than the header tells")
@@ -97,15 +95,6 @@ def stored_numbers(dataset: FileDataset, count: int) -> np.ndarray:
 def transfer_syntax(dataset: FileDataset) -> UID:
     """How the file's pixels are stored; files without the usual preamble do not say it, and are uncompressed."""
     return dataset.file_meta.setdefault("TransferSyntaxUID", ExplicitVRLittleEndian).value
-
-
-def _check_run_lengths(dataset: FileDataset, count: int) -> None:
-    """pydicom takes memory for all that the header promises before it looks what there is."""
-    promised = count * dataset.Rows * dataset.Columns * (dataset.BitsAllocated // 8)
-    if promised > LARGEST_RUN_SHARE * len(dataset.PixelData):
-        raise ValueError("run-length encoding cannot hold so many pixels in so few bytes")
-    if any(len(fragments) > 1 for fragments in _fragments(dataset, count)):
-        raise ValueError("run-length encoding does not go on in a second fragment")
 
 
 def _fragments(dataset: FileDataset, count: int) -> list[tuple[bytes, ...]]:
