@@ -16,7 +16,7 @@ from pydicom.uid import (
 
 from LiverSegLib.dicom import find_series, read_series
 from LiverSegLib.errors import InputError
-from LiverSegLib.files import read_ct
+from LiverSegLib.io.files import read_ct
 from Testing.dicom_files import save, slices_of
 
 # pytest takes back the filter that LiverSegLib.dicom sets.
