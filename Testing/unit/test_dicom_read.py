@@ -313,6 +313,17 @@ def test_a_truncated_slice_is_named(slices, tmp_path, syntax):
         read_series(tmp_path)
 
 
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_lossless_jpeg_that_is_damaged_within_is_named_although_gdcm_goes_on(slices, tmp_path, place):
+    path = save([stored_as(image, JPEGLosslessSV1) for image in slices], tmp_path)[2]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\xda") + int(place * (len(content) - content.index(b"\xff\xda")))
+    content[at : at + 30] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)
+
+
 def test_a_file_with_fewer_frames_than_its_header_lists_is_named(a_ct, tmp_path):
     image = multi_frame_of(a_ct.hu, a_ct.affine)
     image.NumberOfFrames = 4

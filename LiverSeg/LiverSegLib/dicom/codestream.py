@@ -68,7 +68,7 @@ def _size_of_jpeg(frame: bytes) -> tuple[int, int, int, int]:
     if frame[:2] != START:
         raise ValueError("a frame without its beginning")
     size, kind, tables = None, 0, set()
-    for marker, content in _segments(frame):
+    for marker, content in segments(frame):
         if marker in FRAMES:
             if size is not None:
                 raise ValueError("two frames in one")
@@ -84,8 +84,8 @@ def _size_of_jpeg(frame: bytes) -> tuple[int, int, int, int]:
     raise ValueError("a frame without a scan")
 
 
-def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers with their content, up to the first scan."""
+def segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
+    """Markers with their content, up to that of the first scan."""
     at = len(START)
     while True:
         while frame[at : at + 2] == FILLED:
@@ -94,6 +94,8 @@ def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
         if mark != 0xFF or length < 2 or at + 2 + length > len(frame):
             raise ValueError("segments out of step")
         yield marker, frame[at + 4 : at + 2 + length]
+        if marker == SCAN:
+            return
         at += 2 + length
 
 

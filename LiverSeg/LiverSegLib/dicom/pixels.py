@@ -34,6 +34,7 @@ from pydicom.uid import (
 )
 
 from .codestream import check_codestream
+from .lossless_jpeg import check_all_decoded
 
 DECODED_BY_GDCM = {
     JPEGBaseline8Bit,
@@ -145,7 +146,9 @@ def _decode(frame: bytes, dataset: FileDataset, path: Path) -> np.ndarray:
     single.save_as(content, enforce_file_format=True)
     path.write_bytes(content.getvalue())
     values = sitk.GetArrayFromImage(sitk.ReadImage(path, imageIO="GDCMImageIO"))
-    return _without_unused_bits(values.reshape(dataset.Rows, dataset.Columns), dataset)
+    values = values.reshape(dataset.Rows, dataset.Columns)
+    check_all_decoded(frame, values, dataset.BitsStored)
+    return _without_unused_bits(values, dataset)
 
 
 def _without_unused_bits(values: np.ndarray, dataset: FileDataset) -> np.ndarray:
