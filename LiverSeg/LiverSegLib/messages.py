@@ -139,6 +139,14 @@ STORED_WITH_OFFSET = _(
     "if this is a CT, convert it again from DICOM with its rescale intercept."
 )
 NOT_HU = _("The values of {name} ({lowest} to {highest}) do not look like HU (is it MR or PET?); give a CT in HU.")
+LABEL_MAP = _(
+    "{name} holds areas of one value each ({lowest} to {highest}), as a label map or mask does; "
+    "give the CT that it was drawn on."
+)
+FILLED = _(
+    "A region around {name}, {share:.0%} of it, holds exactly {hu} HU, as resampling fills in what lies outside of the "
+    "scan: it was taken for air; fill it with -1024 HU."
+)
 EIGHT_BIT = _(
     "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
     "export the CT again from DICOM if you can."

@@ -18,6 +18,7 @@ from .confidence import expected_dice
 from .course import Course, Progress
 from .devices import choose_device, fast_dtype, keep_freed_memory
 from .errors import DeviceError, is_out_of_memory
+from .filling import without_filling
 from .grid import pad_to_multiple
 from .inference import FoundMargins, StackInference
 from .margins import LARGEST_MARGIN
@@ -206,7 +207,8 @@ class _Run:
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
         self.course.seconds["load"] = self.segmenter.take_load_seconds()
         self.course.report(0.0, messages.PREPARING)
-        self.warnings += [*ct.warnings, *check_input(ct, force)]
+        ct, filling = without_filling(ct, self.card.window_hu[0])
+        self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
         answer = self._answer_or_mirror(ct)
         self.warnings[:0] = self.segmenter.device_warnings
         self.course.report(0.92, messages.CLEANING_UP)

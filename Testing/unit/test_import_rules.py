@@ -28,7 +28,7 @@ LAYERS = [
     {"mrml", "files", "nifti", "dicom", "itk", "itk_header", "headers", "segments", "report", "picture"},
     {"segmenter"},
     {"answer", "inference", "straighten"},
-    {"model", "postprocess", "prepared", "quality"},
+    {"model", "filling", "postprocess", "prepared", "quality"},
     {
         "network",
         "grid",
