@@ -144,8 +144,8 @@ LABEL_MAP = _(
     "give the CT that it was drawn on."
 )
 FILLED = _(
-    "A region around {name}, {share:.0%} of it, holds exactly {hu} HU, as resampling fills in what lies outside of the "
-    "scan: it was taken for air; fill it with -1024 HU."
+    "{share:.0%} of {name} hold exactly {hu} HU, as resampling or masking fills in: that was taken for air; "
+    "use -1024 HU as the value to fill in."
 )
 EIGHT_BIT = _(
     "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "

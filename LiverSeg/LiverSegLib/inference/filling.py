@@ -10,15 +10,17 @@ from scipy import ndimage
 from .. import messages
 from ..data.volume import CTVolume
 
-# Of the volume; 0.001 is the most that tissue of one value, in a corner, had in a scan, 0.01 in a picture with JPEG.
+# Of the volume, around the corners of its slices; tissue of one value has a thousandth there, a hundredth in pictures.
 _LEAST_SHARE = 0.02
+# Noise lets no tissue have one value in all of such a square.
+_SQUARE = np.ones((3, 3), dtype=bool)
 
 
 def without_filling(ct: CTVolume, air_hu: float) -> tuple[CTVolume, list[str]]:
-    """Put air where a single value fills a large region that reaches the corners of axial slices.
+    """Put air where a single value fills areas, if it also fills those around the corners of axial slices.
 
-    Resampling and masking leave such regions outside of the scan. Scanners fill what they cannot see with values below
-    air, and pictures are black there: the lowest value of a volume is never a filling.
+    Resampling and masking leave such areas outside of the scan or the body, and in lungs. Scanners fill what they
+    cannot see with values below air, and pictures are black there: the lowest value of a volume is never a filling.
 
     Parameters
     ----------
@@ -34,18 +36,22 @@ def without_filling(ct: CTVolume, air_hu: float) -> tuple[CTVolume, list[str]]:
     """
     lowest = int(ct.hu.min())
     value = _value_in_corners(ct.canonical_view().hu, max(air_hu, lowest))
-    if value is None:
+    if value is None or np.count_nonzero(ct.hu == value) < _LEAST_SHARE * ct.hu.size:
         return ct, []
     hu = ct.hu.copy()
-    filled = sum(_fill_corners(axial, value, lowest) for axial in ct.to_canonical(hu))
-    if filled < _LEAST_SHARE * hu.size:
+    around = 0
+    for axial in ct.to_canonical(hu):
+        filled = ndimage.binary_opening(axial == value, _SQUARE)
+        around += _count_around_corners(filled)
+        axial[filled] = lowest
+    if around < _LEAST_SHARE * hu.size:
         return ct, []
-    warning = messages.FILLED.format(name=ct.name, hu=value, share=filled / hu.size)
-    return replace(ct, hu=hu), [warning]
+    share = np.count_nonzero(hu != ct.hu) / hu.size
+    return replace(ct, hu=hu), [messages.FILLED.format(name=ct.name, hu=value, share=share)]
 
 
-def _corners(array: np.ndarray) -> np.ndarray:
-    return array[..., [0, 0, -1, -1], [0, -1, 0, -1]]
+def _corners(slices: np.ndarray) -> np.ndarray:
+    return slices[..., [0, 0, -1, -1], [0, -1, 0, -1]]
 
 
 def _value_in_corners(stack: np.ndarray, above: float) -> int | None:
@@ -55,10 +61,8 @@ def _value_in_corners(stack: np.ndarray, above: float) -> int | None:
     return int(values[counts.argmax()]) if counts.any() else None
 
 
-def _fill_corners(axial: np.ndarray, value: int, air: int) -> int:
-    """Replace a value where it hangs together with a corner of a slice; returns how many pixels those are."""
-    rooms, _ = ndimage.label(axial == value)
-    at_corners = np.unique(_corners(rooms))
-    outside = np.isin(rooms, at_corners[at_corners > 0])
-    axial[outside] = air
-    return int(np.count_nonzero(outside))
+def _count_around_corners(filled: np.ndarray) -> int:
+    """How many pixels of one slice hang together with its corners."""
+    areas, _ = ndimage.label(filled)
+    at_corners = np.unique(_corners(areas))
+    return int(np.bincount(areas.ravel())[at_corners[at_corners > 0]].sum())

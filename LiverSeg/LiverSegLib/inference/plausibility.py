@@ -69,6 +69,13 @@ def check_input(ct: CTVolume, force: bool = False) -> list[str]:
     return [error] * bool(error) + _warn_of_picture(ct, lowest, highest) + _warn_of_geometry(ct)
 
 
+def check_no_picture(ct: CTVolume) -> None:
+    """Raise InputError if a volume holds values as a picture does: for a result that speaks against a CT, too."""
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    if _is_8_bit(lowest, highest):
+        raise InputError(messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest))
+
+
 def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
     """Judge whether the liver that was found is whole and plausible.
 
