@@ -35,13 +35,13 @@ OWN_VIEW_WEIGHT = 0.4
 
 # The Dice to expect of a mirror image, how much more than of the image itself, and the volume of its liver, before its
 # answer is taken (Training/EXPERIMENTS.md).
-MIRRORED_DICE, MIRRORED_GAIN, MIRRORED_ML = 0.9, 0.05, 400.0
+MIRRORED_DICE, MIRRORED_GAIN, MIRRORED_ML = 0.85, 0.05, 400.0
 # What that Dice is measured on first: slices that far apart.
 MIRRORED_LOOK_MM = 5.0
 
-# A liver lies on one side. What the network finds as surely and in the same place in the mirror image, to this Dice, is
-# a brain or a bottle of water (Training/EXPERIMENTS.md).
-SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.03, 0.6
+# A liver lies on one side. What the network finds about as surely in the mirror image, in the same place or reflected,
+# is a brain, a leg or a bottle of water; less than that volume may be the dome of a liver (Training/EXPERIMENTS.md).
+SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
 LEAST_DICE, LEAST_SURE = 0.5, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT.
@@ -242,12 +242,12 @@ class _Run:
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
 
     def _is_symmetric(self, answer: Answer, look: Answer) -> bool:
-        """Whether a look at the mirror image shows the same in the same place."""
-        quality, mirrored = self._quality(answer), self._quality(look)
-        if quality is None or mirrored is None or mirrored < quality - SYMMETRIC_LOSS:
+        """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
+        promised = self._quality(look) or 0.0
+        if promised < (self._quality(answer) or 0.0) - SYMMETRIC_LOSS or answer.volume_ml < MIRRORED_ML:
             return False
-        step = answer.canonical.slices_within(MIRRORED_LOOK_MM)
-        return dice(answer.labels[::step] > 0, look.own_labels > 0) >= SYMMETRIC_OVERLAP
+        found = answer.labels[:: answer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
+        return max(dice(found, look.own_labels > 0), dice(found, look.labels > 0)) >= SYMMETRIC_OVERLAP
 
     def _is_doubtful_everywhere(self, answer: Answer) -> bool:
         quality = self._quality(answer)
