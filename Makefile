@@ -48,8 +48,9 @@ format: .venv/installed-test  ## lay the code out as lint wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: .venv/installed-test  ## thousands of damaged files: a result on the right grid or a clean error; Linux only
+fuzz: .venv/installed-test  ## thousands of damaged files: the voxels that others read or a clean error; Linux only
 	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
+	$(BIN)/python -W ignore -m Testing.fuzz.shuffled
 
 soak: .venv/installed-test system  ## 500 segmentations, 50 clicks and cancels: nothing grows or changes; Linux only
 	$(BIN)/python -m Testing.soak.segmentations $(SOAK_ARGS)
