@@ -25,7 +25,7 @@ from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable, replacing
 
-CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
+CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
 
 
@@ -292,13 +292,14 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
     """The files of the CT that a DICOM SEG will refer to; none where another format is asked for."""
     if not _is_dicom(options.output):
         return ()
-    if not options.ct.is_dir():
+    from .dicom import is_dicom, one_series
+
+    if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    from .dicom import one_series
-    from .dicom.segmentation import check_can_write
+    from .dicom import measurements, segmentation
 
     slices = one_series(options.ct, options.force).files
-    check_can_write(slices)
+    (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices

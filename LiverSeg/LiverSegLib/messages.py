@@ -59,7 +59,7 @@ HEADER_NOT_IN_LINES = _("its header is cut short, longer than 1 MB, or has lines
 NOT_OF_ITS_FORMAT = _(
     "{path} does not begin as a file of its format does; copy or download it again, or convert it again from DICOM."
 )
-ARCHIVE = _("{path} is packed ({kind}); give what is in it, unpacked.")
+ARCHIVE = _("{path} is packed ({kind}); give the file or the folder that it holds, unpacked.")
 AXES_CONTRADICT = _(
     "The header of {name} says that its axes run {letters}, and its directions say otherwise; "
     "check left and right, or convert it again from DICOM."
@@ -99,12 +99,33 @@ AND_MORE = _("{first} (and {count} more)")
 UNKNOWN_COMPRESSION = _(
     "{path} in {series} is compressed in a way that cannot be read ({syntax}); export it uncompressed."
 )
+NO_TEMPORARY_FILE = _(
+    "{path} in {series} is unpacked through a temporary file, which could not be written to {folder} ({reason}); "
+    "free some space there, or set TMPDIR to another folder."
+)
+TOO_MUCH_PROMISED = _(
+    "The DICOM series {series} promises {promised:.1f} GB of voxels in {held:.1f} MB of files, which no CT fits into; "
+    "export it again uncompressed."
+)
+NO_SLICE = _("{path} is no slice of a CT ({reason}); give a slice, or the folder that holds the slices themselves.")
 SERIES_WITHOUT_POSITION = _(
-    "{path} in {series} has no valid position in the patient (image position, orientation or pixel spacing is "
-    "missing); export the series again."
+    "{path} in {series} has no valid position in the patient (its {element} is missing or impossible); "
+    "export the series again."
+)
+NO_RESCALE = _(
+    "{path} in {series} does not tell how its stored numbers become HU (its {element} is no valid number, or is given "
+    "twice); export the series again."
+)
+RESCALED_BY_TABLE = _(
+    "{path} in {series} holds numbers that a table (Modality LUT) turns into HU, which is not known here; "
+    "export it with rescale slope and intercept."
+)
+FRAMES_WITHOUT_POSITION = _(
+    "{path} in {series} holds {count} frames and does not tell where each of them lies; "
+    "export it as single slices or as an enhanced CT."
 )
 UNLIKE_SLICES = _(
-    "The slices of the DICOM series {series} differ in size, pixel spacing or direction; "
+    "The slices of the DICOM series {series} differ in size, pixel spacing, direction or rescaling; "
     "export the slices of one reconstruction."
 )
 SAME_PLACE = _(
@@ -117,13 +138,22 @@ UNEVEN_SERIES = _(
 )
 TILTED_GANTRY = _(
     "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
-    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+    "use .nrrd or .seg.nrrd for viewers that know neither sheared NIfTI files nor a DICOM SEG of tilted slices."
+)
+
+SPACING_CONTRADICTS_POSITIONS = _(
+    "The headers give {told:.2f} mm between slices, and positions {apart:.2f} mm apart, which were used; "
+    "check which of them is right, since the volume depends on it."
 )
 
 NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
 NOT_TO_BE_REFERRED_TO = _(
     "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
     "choose .nii.gz or .seg.nrrd instead."
+)
+NOT_TO_BE_TOLD_APART = _(
+    "Slices of the series {series} have the same SOPInstanceUID, so that no DICOM object can tell which one it means; "
+    "export the series again, or choose .nii.gz or .seg.nrrd instead."
 )
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "

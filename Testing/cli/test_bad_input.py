@@ -87,6 +87,10 @@ def a_jpeg(ct, folder):
     return written(folder / "ct.jpg", b"\xff\xd8")
 
 
+def a_zip(ct, folder):
+    return written(folder / "ct.zip", b"PK\x03\x04")
+
+
 def two_dimensional(ct, folder):
     return saved(folder, voxels(ct)[3].T, affine(ct))
 
@@ -177,6 +181,7 @@ def with_one_voxel(values, value):
         (nrrd_without_space, "no valid position in the patient"),
         (folder_without_dicom, "no DICOM series"),
         (a_jpeg, "no known format"),
+        (a_zip, "packed (zip)"),
         (two_dimensional, "2 dimensions"),
         (four_dimensional, "4 dimensions"),
         (rgb, "colour picture"),

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.dicom.codestream import check_codestream
@@ -183,13 +183,14 @@ def test_a_grid_that_nifti_cannot_hold_is_not_written_but_nrrd_holds_it(tmp_path
 # ---- DICOM -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
-    for image in (images := slices_of(hu(), AFFINE)):
-        image.Rows = image.Columns = 65535
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless], ids=lambda one: one.name)
+def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_path, monkeypatch, syntax):
+    for image in (images := [stored_as(image, syntax) for image in slices_of(hu(), AFFINE)]):
+        image.Rows = image.Columns = 8192
     save(images, tmp_path)
     taken = []
     monkeypatch.setattr(np, "empty", lambda shape, *_, **__: taken.append(shape))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="promises"):
         files.read_ct(tmp_path)
     assert taken == []
 
@@ -208,16 +209,6 @@ def test_an_element_that_says_it_is_gigabytes_long_takes_none(tmp_path):
         assert np.array_equal(files.read_ct(tmp_path).hu, hu())
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def test_a_run_length_encoded_series_that_promises_gigabytes_is_refused(tmp_path):
-    images = [stored_as(image, RLELossless) for image in slices_of(hu(), AFFINE)]
-    for image in images:
-        image.Rows, image.Columns = 65535, 30000
-    save(images, tmp_path)
-    with pytest.raises(InputError, match="cannot be read") as caught:
-        files.read_ct(tmp_path)
-    assert "run-length" in str(caught.value.__cause__)
 
 
 def test_a_frame_that_promises_gigabytes_is_not_given_to_gdcm():

@@ -53,7 +53,7 @@ ARCHIVES = {
 
 
 def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read a CT from .nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series.
+    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
 
     ``force`` reads a DICOM series of another modality as well.
 
@@ -63,10 +63,11 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
     path = _checked(path)
-    if os.path.isdir(path):
+    if not _suffix(path, READABLE_SUFFIXES) or os.path.isdir(path):
         from .. import dicom
 
-        return dicom.read_series(path, force)
+        if dicom.is_dicom(path):
+            return dicom.read_series(path, force)
     image = _read(path)
     ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
     return replace(ct, header=image.place)
