@@ -199,6 +199,14 @@ STORED_WITH_OFFSET = _(
     "if this is a CT, convert it again from DICOM with its rescale intercept."
 )
 NOT_HU = _("The values of {name} ({lowest} to {highest}) do not look like HU (is it MR or PET?); give a CT in HU.")
+LABEL_MAP = _(
+    "{name} holds areas of one value each ({lowest} to {highest}), as a label map or mask does; "
+    "give the CT that it was drawn on."
+)
+FILLED = _(
+    "{share:.0%} of {name} hold exactly {hu} HU, as resampling or masking fills in: that was taken for air; "
+    "use -1024 HU as the value to fill in."
+)
 EIGHT_BIT = _(
     "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
     "export the CT again from DICOM if you can."
