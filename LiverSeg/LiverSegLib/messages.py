@@ -26,19 +26,48 @@ NO_POSITION = _(
     "convert it again from DICOM with its orientation and spacing."
 )
 MISSING_INVERSE = _("its affine cannot be inverted")
-MISSING_SPACE = _("no space in its header")
+MISSING_SPACE = _("no space of the patient in its header")
+MISSING_DIRECTIONS = _("no space directions in its header")
+MISSING_SPACING = _("no ElementSpacing in its header")
 MISSING_FORM = _("neither sform nor qform is set")
+MISSING_LENGTHS = _("the lengths of its voxels in pixdim are not above 0")
+MISSING_QFORM = _("its qform holds NaN or infinity")
+FORMS_DIFFER = _(
+    "{name} says in two ways where it lies, and sform differs from qform and pixdim by up to {distance:.4g} mm: "
+    "the result follows the sform, and 3D Slicer may show the CT elsewhere; "
+    "use .nii.gz for the result, which lies on the CT in every viewer, or convert the CT again from DICOM."
+)
+INTERCEPT_WITHOUT_SLOPE = _(
+    "{name} has an intercept of {intercept:g} but no slope, and some readers add it; it was not added here: "
+    "check that the values are HU, or convert the CT again from DICOM."
+)
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 NO_FILE = _("{path} does not exist or may not be read; check the path.")
 NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; choose another name for the file or folder.")
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
-ARCHIVE = _("{path} is an archive; give the file or the folder that it holds, unpacked.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
+NOT_READ_BECAUSE = _("{path} cannot be read ({reason}); check its permissions, or copy it to another place.")
+LONGER_FILE = _("{path} is longer than its header promises; copy or download it again, or convert it again from DICOM.")
 UNREADABLE_FILE = _("{path} cannot be read, it may be damaged or truncated; copy or download it again.")
-NOT_NIFTI = _("{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
+UNREADABLE_HEADER = _("{path} cannot be read: {problem}; copy or download it again, or convert it to .nii.gz.")
+HEADER_LACKS = _("its header lacks {field}")
+HEADER_SAYS = _("its header says “{line}”, which is damaged, contradicts the rest or is not known here")
+HEADER_NOT_IN_LINES = _("its header is cut short, longer than 1 MB, or has lines that end in CR alone")
+NOT_OF_ITS_FORMAT = _(
+    "{path} does not begin as a file of its format does; copy or download it again, or convert it again from DICOM."
+)
+ARCHIVE = _("{path} is packed ({kind}); give what is in it, unpacked.")
+AXES_CONTRADICT = _(
+    "The header of {name} says that its axes run {letters}, and its directions say otherwise; "
+    "check left and right, or convert it again from DICOM."
+)
+PLACE_ASSUMED = _(
+    "The header of {name} lacks {field}, so its place in the patient is a guess; "
+    "check left and right, or convert it again from DICOM."
+)
 FORMAT_NOT_WRITABLE = _("The format of {path} cannot be written; use {formats}.")
 NOT_WRITTEN = _("{path} could not be written; free some space or choose another place.")
 NOT_WRITTEN_BECAUSE = _("{path} could not be written ({reason}); free some space or choose another place.")
@@ -109,7 +138,7 @@ UNEVEN_SERIES = _(
 )
 TILTED_GANTRY = _(
     "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
-    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+    "use .nrrd or .seg.nrrd for viewers that know neither sheared NIfTI files nor a DICOM SEG of tilted slices."
 )
 
 SPACING_CONTRADICTS_POSITIONS = _(
@@ -121,6 +150,10 @@ NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; inst
 NOT_TO_BE_REFERRED_TO = _(
     "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
     "choose .nii.gz or .seg.nrrd instead."
+)
+NOT_TO_BE_TOLD_APART = _(
+    "Slices of the series {series} have the same SOPInstanceUID, so that no DICOM object can tell which one it means; "
+    "export the series again, or choose .nii.gz or .seg.nrrd instead."
 )
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
@@ -278,7 +311,8 @@ NO_OVERLAP = _(
     "check that both belong to the same scan and that both kept their position when they were exported."
 )
 OTHER_GRID = _(
-    "The reference lies on another voxel grid ({reference}) than the image ({image}); "
+    "The reference lies on another voxel grid ({reference}, its corners {distance:.4g} mm away at most) "
+    "than the image ({image}); "
     "it was resampled with nearest neighbours. Give it on the image's grid to compare exactly."
 )
 GRID = _("{size} voxels of {spacing} mm, axes {axes}")

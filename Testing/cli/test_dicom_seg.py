@@ -159,6 +159,18 @@ def test_no_slice_of_the_series_is_overwritten(run, a_ct, output_folder, given):
     assert slices[2].read_bytes() == before
 
 
+@pytest.mark.parametrize("measurements", [False, True])
+def test_a_series_that_nothing_can_refer_to_is_refused_before_the_network_is_loaded(
+    run, a_ct, output_folder, tmp_path, measurements
+):
+    save(slices_of(a_ct.hu, a_ct.affine, SOPInstanceUID="1.2.3"), tmp_path / "ct")
+    options = ["--measurements", output_folder / "sr.dcm"] if measurements else []
+    outcome = run("segment", tmp_path / "ct", "-o", output_folder / "liver.dcm", "--model", "missing.pt", *options)
+    assert outcome.exit_code == 2
+    assert "same SOPInstanceUID" in outcome.errors[0]
+    assert list(output_folder.iterdir()) == []
+
+
 def test_a_tilted_gantry_is_told_in_a_warning(run, a_ct, output_folder, tmp_path):
     c, s = np.cos(0.3), np.sin(0.3)
     affine = a_ct.affine.copy()

@@ -269,7 +269,7 @@ def _write_labels(path: Path, found: Found, options: BatchOptions) -> None:
         case = found.loaded.case
         write_segmentation(path, segmentation.labels, case.files, segmentation.model, case.name)
     else:
-        files.write_labels(path, segmentation.labels, segmentation.affine)
+        files.write_labels(path, segmentation.labels, segmentation.affine, found.loaded.ct.header)
 
 
 def _patient(case: Case) -> dict[str, str]:

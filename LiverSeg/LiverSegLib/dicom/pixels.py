@@ -57,6 +57,9 @@ _IMAGE_PIXEL = (
     "PixelRepresentation",
 )
 
+# What ITK has to say of a frame reaches the user as one sentence of ours.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
 
 class UnknownCompression(NotImplementedError):
     """Neither pydicom nor GDCM knows how to decode the pixels; ``str(error)`` names the transfer syntax."""

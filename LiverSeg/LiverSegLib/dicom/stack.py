@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import messages
+from ..data.volume import LPS_TO_RAS
 from ..errors import InputError
-from ..io.itk import LPS_TO_RAS
 from .frames import Frame
 
 # Rounding in the headers stays below this share of the distance between slices, a missing slice does not.
