@@ -292,7 +292,7 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
     """The files of the CT that a DICOM SEG will refer to; none where another format is asked for."""
     if not _is_dicom(options.output):
         return ()
-    from .dicom import is_dicom, one_series
+    from .dicom import is_dicom, measurements, one_series, segmentation
 
     if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
