@@ -16,6 +16,7 @@ from .volume import CTVolume, check_position
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".mha")
+IMAGE_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", SEGMENTATION_SUFFIX)
 
@@ -119,12 +120,12 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
+    suffix = _suffix(path, IMAGE_SUFFIXES)
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
         raise InputError(messages.NO_FILE.format(path=path))
     if not suffix:
-        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(NIFTI_SUFFIXES + ITK_SUFFIXES)))
+        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(IMAGE_SUFFIXES)))
     if path.stat().st_size == 0:
         raise InputError(messages.EMPTY_FILE.format(path=path))
     if suffix in NIFTI_SUFFIXES:

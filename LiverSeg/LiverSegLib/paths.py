@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from . import messages
 
@@ -22,3 +23,12 @@ def objection_to(path: str | os.PathLike[str]) -> str | None:
 def as_text(path: str | os.PathLike[str]) -> str:
     """A path as reports can hold it: what is no text in it as ``\\xfc``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def below(path: Path, root: Path) -> str:
+    """A path relative to a folder, with "/", as records and logs can hold it."""
+    try:
+        relative = path.relative_to(root)
+    except ValueError:
+        relative = Path(os.path.relpath(path.absolute(), root.absolute()))
+    return as_text(relative.as_posix())

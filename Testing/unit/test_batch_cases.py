@@ -9,6 +9,7 @@ import pytest
 
 from LiverSegLib.batch.cases import Case
 from LiverSegLib.batch.find import find_cases, search_cases
+from LiverSegLib.batch.record import CaseRecord, write_record
 from LiverSegLib.errors import InputError
 
 
@@ -45,9 +46,11 @@ def test_a_name_that_is_no_text_is_a_failed_case_that_can_be_told(tmp_path: Path
     f"{failing.name} {failing.source} {failing.problem}".encode()
 
 
-def test_hidden_files_and_folders_are_no_cases(tmp_path: Path) -> None:
-    made(tmp_path, "a.nii.gz", "._a.nii.gz", ".trash/b.nii.gz")
-    assert [case.name for case in find_cases(tmp_path)] == ["a"]
+def test_hidden_files_and_folders_are_no_cases_and_told_but_for_the_systems_own(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "._a.nii.gz", ".DS_Store", ".trash/b.nii.gz", ".trash/1.dcm", ".c.nii")
+    search = search_cases(tmp_path)
+    assert [case.name for case in search.cases] == ["a"]
+    assert len(search.left_out) == 1 and "hidden" in search.left_out[0] and "(2)" in search.left_out[0]
 
 
 def test_the_output_inside_the_input_is_left_out(tmp_path: Path) -> None:
@@ -61,6 +64,60 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "input" / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "input")
     assert [case.source for case in find_cases(tmp_path / "input")] == ["link/a.nii.gz"]
+
+
+def test_dicom_behind_links_is_found_and_a_link_that_leads_nowhere_is_told(tmp_path: Path, a_phantom) -> None:
+    from Testing.dicom_files import save, slices_of
+
+    save(slices_of(a_phantom.ct.hu[:2], a_phantom.ct.affine), tmp_path / "store" / "p1")
+    (tmp_path / "links").mkdir()
+    for name in ("p1", "gone"):
+        (tmp_path / "links" / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "links" / "again").symlink_to(tmp_path / "links")
+    search = search_cases(tmp_path / "links")
+    assert [len(case.slices) for case in search.cases] == [2]
+    assert search.left_out == ("links that lead nowhere (1)",)
+    assert "gone" in search_cases(tmp_path / "links", patient_data=True).left_out[0]
+
+
+LAYOUTS = {
+    "TotalSegmentator": ("s1/ct.nii.gz", "s1/segmentations/liver.nii.gz", "s1/segmentations/spleen.nii.gz"),
+    "AbdomenAtlas": ("B_1/ct.nii.gz", "B_1/segmentations/liver.nii.gz", "B_1/combined_labels.nii.gz"),
+    "KiTS": ("case_1/imaging.nii.gz", "case_1/segmentation.nii.gz", "case_1/instances/kidney_instance-1.nii.gz"),
+    "MSD": ("imagesTr/liver_1.nii.gz", "labelsTr/liver_1.nii.gz", "imagesTr/._liver_1.nii.gz"),
+    "nnU-Net": ("imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz", "dataset.json"),
+    "BTCV": ("img/img0001.nii.gz", "label/label0001.nii.gz", "readme.txt"),
+}
+
+
+@pytest.mark.parametrize(("image", "liver", "other"), LAYOUTS.values(), ids=LAYOUTS)
+def test_in_public_data_sets_label_maps_are_no_cases_and_references_are_found(
+    tmp_path: Path, image: str, liver: str, other: str
+) -> None:
+    second = [name.replace("1", "2") for name in (image, liver, other)]
+    made(tmp_path, image, liver, other, *second)
+    alone = search_cases(tmp_path)
+    assert {case.source for case in alone.cases} == {image, second[0]}
+    assert any("--references" in told for told in alone.left_out)
+    compared = search_cases(tmp_path, tmp_path)
+    assert {case.source: case.reference for case in compared.cases} == {
+        image: tmp_path / liver,
+        second[0]: tmp_path / second[1],
+    }
+    assert compared.left_out == ()
+
+
+def test_a_folder_that_is_only_called_labels_is_searched(tmp_path: Path) -> None:
+    made(tmp_path, "labels/a.nii.gz", "labels/b.nii.gz")
+    assert len(find_cases(tmp_path)) == 2
+
+
+def test_results_of_an_earlier_run_are_no_cases_and_that_is_told(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "old/cases/a/liver.nii.gz")
+    write_record(tmp_path / "old", CaseRecord("a", "a.nii.gz", "done"))
+    search = search_cases(tmp_path)
+    assert [case.name for case in search.cases] == ["a"]
+    assert search.left_out == ("results of an earlier run (1 cases)",)
 
 
 def test_a_segmentation_beside_its_image_is_no_case_and_that_is_told(tmp_path: Path) -> None:

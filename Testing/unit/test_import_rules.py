@@ -36,6 +36,7 @@ LAYERS = [
         "confidence",
         "devices",
         "paths",
+        "walk",
         "volume",
         "weights",
         "upright",

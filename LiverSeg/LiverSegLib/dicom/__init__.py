@@ -5,6 +5,15 @@ Reading takes pydicom for the headers and GDCM, as SimpleITK brings it, for the 
 """
 
 from .read import read_files, read_series
-from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series
+from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series, series_among
 
-__all__ = ["Series", "SeriesSearch", "SeveralSeries", "find_series", "one_series", "read_files", "read_series"]
+__all__ = [
+    "Series",
+    "SeriesSearch",
+    "SeveralSeries",
+    "find_series",
+    "one_series",
+    "read_files",
+    "read_series",
+    "series_among",
+]
