@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import signal
 import sys
 import threading
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 from . import __version__, messages
 from .atomic import check_writable, replacing
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
+from .terminal import tell, tell_error
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -38,10 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _failed(Cancelled(), arguments)
-    except BrokenPipeError:
-        # Whoever read our output, `head` say, has seen enough. Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # the outermost boundary: whatever it is, the user gets a sentence
         return _failed(error, arguments)
 
@@ -106,8 +102,7 @@ def segment(options: argparse.Namespace) -> None:
             volumes = report.liver_volume_ml, report.tumour_volume_ml
             target = places.enter_context(replacing(options.measurements))
             write_measurements(target, labels_file, slices, found.model, *volumes)
-    print(report.summary())
-    print(messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
+    tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
 
 
 def batch(options: argparse.Namespace) -> None:
@@ -167,13 +162,17 @@ def phantom(options: argparse.Namespace) -> None:
     made = make_phantom()
     files.write_ct(ct, made.ct)
     files.write_labels(labels, made.labels, made.ct.affine)
-    print(messages.WRITTEN.format(files=f"{ct}, {labels}"))
+    tell(messages.WRITTEN.format(files=f"{ct}, {labels}"))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it in the one line that all errors have; argparse would print the usage as well."""
         raise InputError(messages.WRONG_USAGE.format(problem=message, program=self.prog))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version, which argparse would lose in silence where they cannot be written."""
+        tell(*message.rstrip("\n").split("\n"))
 
 
 def _parser() -> _Parser:
@@ -344,7 +343,8 @@ def _progress_line() -> Iterator[Callable[[float, str], None] | None]:
 
 def _print(content: dict[str, Any], as_json: bool) -> None:
     """Print a result as JSON or, for people, one fact a line."""
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(_lines(content)))
+    as_text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).split("\n")
+    tell(*(as_text if as_json else _lines(content)))
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -363,15 +363,15 @@ def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
 
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
-        traceback.print_exception(error, file=sys.stderr)
+        tell_error(*"".join(traceback.format_exception(error)).split("\n"))
     if not isinstance(error, LiverSegError) and is_out_of_memory(error):
         error = DeviceError(messages.OUT_OF_MEMORY)
     if isinstance(error, LiverSegError):
-        print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)
+        tell_error(f"liverseg: error: {_one_line(error)}")
         return error.exit_code
     # Not foreseen: most likely a fault of ours.
     sentence = messages.UNFORESEEN_ERROR.format(kind=type(error).__name__, error=_one_line(error))
-    print(f"liverseg: error: {sentence}", file=sys.stderr)
+    tell_error(f"liverseg: error: {sentence}")
     return 1
 
 

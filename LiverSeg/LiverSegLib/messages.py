@@ -369,6 +369,10 @@ OUTPUT_GIVEN_TWICE = _("{path} is given for two outputs; choose different names.
 BAD_PHANTOM_SIZE = _("A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
 UNFORESEEN_ERROR = _("{kind}: {error}; run it again with --debug and report it.")
 WRITTEN = _("Written: {files}")
+STDOUT_NOT_WRITTEN = _(
+    "Standard output cannot be written ({reason}); free some space where it goes. "
+    "The files that were asked for are written."
+)
 
 # ---- many cases (LiverSegLib.batch) ----------------------------------------------------------------------------------
 

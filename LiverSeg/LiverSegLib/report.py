@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -14,6 +13,7 @@ import numpy as np
 from . import messages
 from .atomic import replacing
 from .metrics import compare
+from .spreadsheet import write_table
 
 if TYPE_CHECKING:
     from .segmenter import Segmentation
@@ -137,10 +137,7 @@ class SegmentationReport:
             If the file cannot be written; an old one stays as it was.
         """
         row = self.to_row()
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-            writer.writerow(row)
+        write_table(path, list(row), [row])
 
     def comparison(self) -> dict[str, float | None]:
         """The measures against the reference alone, with the keys of :func:`LiverSegLib.metrics.compare`."""

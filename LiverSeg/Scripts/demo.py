@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from LiverSeg import LiverSegLogic
 from LiverSegLib import files, mrml, phantom, picture
 from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
+from LiverSegLib.terminal import tell, tell_error
 from LiverSegLib.volume import CTVolume
 
 
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(load(options.ct, options.reference), output_folder(options.output), options.device)
     except LiverSegError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        tell_error(f"demo: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"demo: {Cancelled()}", file=sys.stderr)
+        tell_error(f"demo: {Cancelled()}")
         return Cancelled.exit_code
     return 0
 
@@ -88,8 +89,8 @@ def run(sample: Sample, output: Path, device: str) -> None:
     report.write_json(output / "report.json")
     draw_overlay(sample.ct, volume_node, segmentation_node, reference_node, output / "overlay.png")
     draw_3d(volume_node, segmentation_node, output / "view3d.png")
-    print(report.summary())
-    print(f"In {output}:", ", ".join(sorted(path.name for path in output.iterdir() if path.is_file())))
+    written = ", ".join(sorted(path.name for path in output.iterdir() if path.is_file()))
+    tell(*report.summary().split("\n"), f"In {output}: {written}")
 
 
 def draw_overlay(ct: CTVolume, volume_node, segmentation_node, reference_node, path: Path) -> None:
@@ -104,7 +105,7 @@ def draw_3d(volume_node, segmentation_node, path: Path) -> None:
     try:
         picture.write_png(path, mrml.render_3d(segmentation_node, volume_node))
     except OutputError as error:
-        print(error)
+        tell(str(error))
 
 
 def show_progress(share: float, stage: str) -> None:

@@ -393,7 +393,7 @@ def test_a_cancelled_run_leaves_whole_cases_and_the_next_one_goes_on(run, output
     done = [path.name for path in output.glob("cases/*") if read_record(path) is not None]
     assert 1 <= len(done) < 5
     assert not list(output.glob("cases/*/.*")), "temporary files are left"
-    assert all(f"\n{name}," in (output / "results.csv").read_text(encoding="utf-8") for name in done)
+    assert all(f"\n{name}," in (output / "results.csv").read_text(encoding="utf-8-sig") for name in done)
     assert multiprocessing.active_children() == []
     result = run()
     assert (result.done + result.skipped, result.failed) == (5, 0)

@@ -36,6 +36,8 @@ LAYERS = [
         "confidence",
         "devices",
         "paths",
+        "spreadsheet",
+        "terminal",
         "walk",
         "volume",
         "weights",

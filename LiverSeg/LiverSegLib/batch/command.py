@@ -13,6 +13,7 @@ from typing import TextIO
 
 from .. import messages
 from ..errors import LiverSegError, OutputError
+from ..terminal import tell, tell_error
 from .find import search_cases
 from .options import BatchOptions
 from .run import PAGE_FILE, BatchResult, BatchStatus, run_batch
@@ -63,8 +64,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
             cancel=cancel,
             notes=[messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out],
         )
-    for line in summary(result, search.left_out, options.output, bool(options.references)):
-        print(line)
+    tell(*summary(result, search.left_out, options.output, bool(options.references)))
     if result.failed:
         table = options.output / CSV_FILE
         raise CasesFailed(messages.CASES_FAILED.format(failed=result.failed, total=len(result.records), table=table))
@@ -115,7 +115,7 @@ class ProgressLine:
             self._rewrite(line)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(line, file=self._stream, flush=True)
+            tell_error(line)
 
     def _rewrite(self, line: str) -> None:
         print("\r" + line.ljust(self._width), end="", file=self._stream, flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import messages
 from ..errors import OutputError
+from ..terminal import printable
 from .record import CaseRecord
 
 LOG_FILE = "batch.log"
@@ -22,7 +23,7 @@ class BatchLog:
     """
 
     def __init__(self, handler: logging.Handler) -> None:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
         self._logger = logging.Logger("LiverSeg batch")
         self._logger.addHandler(handler)
 
@@ -42,6 +43,11 @@ class BatchLog:
     def warning(self, text: str) -> None:
         """Something about the run that the user should know."""
         self._logger.warning("%s", text)
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from .. import messages
 from ..atomic import replacing
 from ..errors import OutputError
+from ..spreadsheet import write_table
 from .record import CaseRecord
 
 CSV_FILE, JSON_FILE = "results.csv", "results.json"
@@ -69,10 +69,7 @@ def _write_csv(path: Path, records: Sequence[CaseRecord]) -> None:
     rows = [_row(record) for record in records]
     has_patients = any(record.patient for record in records)
     columns = (*CASE_COLUMNS, *REPORT_COLUMNS, *(PATIENT_COLUMNS if has_patients else ()), *FILE_COLUMNS)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, columns, rows)
 
 
 def _write_json(path: Path, records: Sequence[CaseRecord]) -> None:
