@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -70,7 +71,7 @@ def segment(options: argparse.Namespace) -> None:
     # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
     with ExitStack() as places:
         writing = perf_counter()
-        labels_file = places.enter_context(replacing(options.output))
+        labels_file = places.enter_context(replacing(options.output, through_links=True))
         if slices:
             from .dicom.segmentation import write_segmentation
 
@@ -81,7 +82,7 @@ def segment(options: argparse.Namespace) -> None:
             from . import picture
 
             drawn = picture.overlay(ct, found.labels, reference)
-            picture.write_png(places.enter_context(replacing(options.picture)), drawn)
+            picture.write_png(places.enter_context(replacing(options.picture, through_links=True)), drawn)
         written = perf_counter()
         report = SegmentationReport.of(
             found,
@@ -95,12 +96,12 @@ def segment(options: argparse.Namespace) -> None:
         )
         report = replace(report, seconds={**report.seconds, "total": perf_counter() - started})
         if options.report:
-            report.write_json(places.enter_context(replacing(options.report)))
+            report.write_json(places.enter_context(replacing(options.report, through_links=True)))
         if options.measurements:
             from .dicom.measurements import write_measurements
 
             volumes = report.liver_volume_ml, report.tumour_volume_ml
-            target = places.enter_context(replacing(options.measurements))
+            target = places.enter_context(replacing(options.measurements, through_links=True))
             write_measurements(target, labels_file, slices, found.model, *volumes)
     tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
 
@@ -271,15 +272,15 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(messages.NOT_A_DICOM_NAME.format(path=options.measurements))
     if options.measurements and not _is_dicom(options.output):
         raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
-    inputs = {path.resolve() for path in (options.ct, options.reference) if path}
-    taken: set[Path] = set()
+    inputs = {os.path.realpath(path) for path in (options.ct, options.reference) if path}
+    taken: set[str] = set()
     for path in _outputs(options):
-        check_writable(path)
-        if path.resolve() in inputs:
+        check_writable(path, through_links=True)
+        if os.path.realpath(path) in inputs:
             raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise OutputError(messages.OUTPUT_GIVEN_TWICE.format(path=path))
-        taken.add(path.resolve())
+        taken.add(os.path.realpath(path))
 
 
 def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
@@ -293,7 +294,7 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
 
     slices = one_series(options.ct, options.force).files
     check_can_write(slices)
-    for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
+    for path in {*map(os.path.realpath, _outputs(options))} & {*map(os.path.realpath, slices)}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices
 

@@ -382,6 +382,7 @@ NO_REFERENCES_FOLDER = _("{folder} is no folder; give the one that holds the ref
 BAD_JOBS = _("The number of jobs is {jobs}; give at least 1.")
 BAD_THREADS = _("The number of threads is {threads}; give at least 1.")
 OUTPUT_HOLDS_INPUT = _("The output {output} is the folder of the input itself; choose another one for the results.")
+NOT_OF_THE_RUN = _("{path} is a link, or no file, where the run keeps its own; move it away or choose another output.")
 FOLDER_NOT_READ = _("The folder {folder} cannot be read ({reason}); check its permissions.")
 LOOKS_LIKE_A_REFERENCE = _("{path} looks like a segmentation of {ct} and was left out; give --references to compare.")
 DAMAGED_DICOM_FILES = _(

@@ -129,6 +129,12 @@ def test_a_segmentation_beside_its_image_is_no_case_and_that_is_told(tmp_path: P
     assert str(tmp_path) not in "".join(search.left_out)
 
 
+def test_a_link_to_itself_is_a_case_whose_failure_can_be_told(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").symlink_to("a.nii")
+    (case,) = find_cases(tmp_path)
+    assert case.without_paths(f"{tmp_path / 'a.nii'} does not exist.") == "a.nii does not exist."
+
+
 def test_a_single_image_is_a_batch_of_one(tmp_path: Path) -> None:
     made(tmp_path, "a.nii.gz", "b.nii.gz")
     assert [case.name for case in find_cases(tmp_path / "a.nii.gz")] == ["a"]

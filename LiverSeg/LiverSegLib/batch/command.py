@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import threading
@@ -147,5 +148,5 @@ def _at_most(lines: Sequence[str], path: Path) -> list[str]:
 
 
 def _check_places(source: Path, output: Path) -> None:
-    if source.resolve() == output.resolve():
+    if os.path.realpath(source) == os.path.realpath(output):
         raise OutputError(messages.OUTPUT_HOLDS_INPUT.format(output=output))

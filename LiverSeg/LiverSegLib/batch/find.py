@@ -174,4 +174,4 @@ def _addresses(case: Case, root: Path) -> list[Address]:
 
 
 def _same(path: Path, other: Path) -> bool:
-    return path.resolve() == other.resolve()
+    return os.path.realpath(path) == os.path.realpath(other)

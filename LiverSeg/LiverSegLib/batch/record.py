@@ -95,5 +95,9 @@ def is_current(record: CaseRecord | None, input_sha256: str, model_sha256: str, 
         and record.status == "done"
         and (record.input_sha256, record.model_sha256, record.options) == (input_sha256, model_sha256, options)
         and "segmentation" in record.files
-        and all((output / path).is_file() for path in record.files.values())
+        and all(_is_own_file(output / path) for path in record.files.values())
     )
+
+
+def _is_own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
