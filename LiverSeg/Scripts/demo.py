@@ -17,10 +17,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from LiverSeg import LiverSegLogic
-from LiverSegLib import files, mrml, phantom, picture
+from LiverSegLib import mrml, phantom
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
-from LiverSegLib.terminal import tell, tell_error
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.evaluation import picture
+from LiverSegLib.io import files
+from LiverSegLib.io.terminal import tell, tell_error
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from LiverSegLib.errors import ModelError
-from LiverSegLib.model import LiverModel, bundled_model_path
-from LiverSegLib.weights import read_tensors
+from LiverSegLib.model.liver_model import LiverModel, bundled_model_path
+from LiverSegLib.model.weights import read_tensors
 
 
 def resign(path: Path) -> None:

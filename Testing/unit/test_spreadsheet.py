@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib.spreadsheet import write_table
+from LiverSegLib.io.spreadsheet import write_table
 
 
 def cells_of(path: Path) -> list[str]:

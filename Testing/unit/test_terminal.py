@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib.terminal import printable, tell
+from LiverSegLib.io.terminal import printable, tell
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "LiverSeg" / "LiverSegLib"

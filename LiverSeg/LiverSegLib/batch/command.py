@@ -14,7 +14,7 @@ from typing import TextIO
 
 from .. import messages
 from ..errors import LiverSegError, OutputError
-from ..terminal import tell, tell_error
+from ..io.terminal import tell, tell_error
 from .find import search_cases
 from .options import BatchOptions
 from .run import PAGE_FILE, BatchResult, BatchStatus, run_batch

@@ -10,9 +10,9 @@ from pathlib import Path, PurePath
 from .. import messages
 from ..dicom import series_among
 from ..errors import InputError
-from ..files import IMAGE_SUFFIXES, SEGMENTATION_SUFFIX
-from ..paths import below, objection_to
-from ..walk import walk
+from ..io.files import IMAGE_SUFFIXES, SEGMENTATION_SUFFIX
+from ..io.paths import below, objection_to
+from ..io.walk import walk
 from .case_table import read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .left_out import told_of_dead_links, told_of_dicom, told_of_label_maps, told_of_segmentations, told_of_tree

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from .. import messages
-from ..files import IMAGE_SUFFIXES
-from ..paths import below
-from ..walk import Tree
+from ..io.files import IMAGE_SUFFIXES
+from ..io.paths import below
+from ..io.walk import Tree
 
 # What macOS puts beside each file on foreign disks.
 RESOURCE_FORK = "._"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..terminal import printable
+from ..io.terminal import printable
 from .own_places import open_own
 from .record import CaseRecord
 

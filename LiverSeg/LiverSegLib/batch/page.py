@@ -16,8 +16,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
-from ..atomic import replacing
-from ..terminal import printable
+from ..io.atomic import replacing
+from ..io.terminal import printable
 
 if TYPE_CHECKING:
     from .record import CaseRecord

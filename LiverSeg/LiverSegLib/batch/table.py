@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import messages
-from ..atomic import replacing
 from ..errors import OutputError
-from ..spreadsheet import write_table
+from ..io.atomic import replacing
+from ..io.spreadsheet import write_table
 from .record import CaseRecord
 
 CSV_FILE, JSON_FILE = "results.csv", "results.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import messages
 from ..errors import InputError
-from ..walk import walk
+from ..io.walk import walk
 from .header import Header, read_header
 
 
@@ -47,7 +47,7 @@ class SeveralSeries(InputError):
 
 
 def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
-    """All CT series in a folder and the folders below it, as :func:`LiverSegLib.walk.walk` finds them.
+    """All CT series in a folder and the folders below it, as :func:`LiverSegLib.io.walk.walk` finds them.
 
     Raises
     ------
