@@ -399,7 +399,15 @@ LEFT_OUT = _("{path}: {reason}")
 LEFT_OUT_FILES = _("{folder} ({count} files): {reason}")
 
 CASE_TABLE_UNREADABLE = _("{path} cannot be read as a table ({reason}); convert it to CSV in UTF-8.")
-CASE_TABLE_WITHOUT_CT = _('{path} has no column "ct"; name the columns ct, reference, name and series_uid.')
+CASE_TABLE_WITHOUT_CT = _(
+    '{path} has no column "ct" (its columns: {columns}); name the columns ct, reference, name and series_uid, and '
+    "separate them by commas, semicolons or tabs."
+)
+CASE_TABLE_COLUMN_TWICE = _("{path} has two columns {column}; choose one and name the other otherwise.")
+CASE_TABLE_ROW_TOO_LONG = _(
+    "Line {line} of {path} has more cells than the table has columns; put quotes round a path that holds the separator."
+)
+CASE_TABLE_OTHER_COLUMNS = _("columns of the table that mean nothing here ({columns})")
 CASE_TABLE_ROW_WITHOUT_CT = _("Line {line} of {path} names no CT; give its path in the column ct.")
 CASE_TABLE_NAME_TWICE = _("{path} names {name} for two cases; give each a name of its own.")
 SEVERAL_SERIES_IN_ROW = _(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -218,10 +219,43 @@ def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
     assert [case.reference for case in cases] == [tmp_path / "refs" / "x.nii", None]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_spreadsheets_semicolons_and_capitals_are_understood(tmp_path: Path, encoding: str) -> None:
-    cases = find_cases(table(tmp_path, "CT;Reference\nä.nii;r.nii\n\n;\n", encoding))
-    assert [(case.source, case.reference) for case in cases] == [("ä.nii", tmp_path / "r.nii")]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-sig", "utf-16-be-sig"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ct,reference\nä.nii,r.nii\n",
+        "CT;Reference\nä.nii;r.nii\n\n;\n",
+        "\n\nct\treference\nä.nii\tr.nii",
+        'ct, reference\n"ä.nii", "r.nii"\n',
+        '"ct" , "reference"\n"ä.nii" , "r.nii" \n',
+        "\nsep=;\nct;reference\nä.nii;r.nii\n",
+        '"sep=|"\nct|reference\nä.nii|r.nii\n',
+        "ct;reference;note (who, when)\nä.nii;r.nii;x, y\n",
+        "reference,ct,,\nr.nii,ä.nii,,\n",
+    ],
+)
+def test_a_table_is_understood_as_people_and_spreadsheets_write_it(
+    tmp_path: Path, text: str, ending: str, encoding: str
+) -> None:
+    path = tmp_path / "cases.csv"
+    marked = "\ufeff" * encoding.endswith(("le-sig", "be-sig")) + text.replace("\n", ending)
+    path.write_bytes(marked.encode(encoding if encoding == "utf-8-sig" else encoding.removesuffix("-sig")))
+    (case,) = find_cases(path)
+    assert (case.source, case.reference) == ("ä.nii", tmp_path / "r.nii")
+
+
+def test_columns_that_mean_nothing_are_told(tmp_path: Path) -> None:
+    search = search_cases(table(tmp_path, "ct,refrence\na.nii,r.nii\n"))
+    assert len(search.left_out) == 1 and "refrence" in search.left_out[0]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_otherwise_on_the_disk(tmp_path: Path, forms: tuple[str, str]) -> None:
+    written, stored = (unicodedata.normalize(form, "Müller/Gérard.nii") for form in forms)
+    made(tmp_path, stored)
+    (case,) = find_cases(table(tmp_path, f"ct\n{written}\n"))
+    assert case.ct == tmp_path / stored
 
 
 def test_references_of_a_folder_complete_a_table(tmp_path: Path) -> None:
@@ -238,6 +272,9 @@ def test_references_of_a_folder_complete_a_table(tmp_path: Path) -> None:
         ("scan,reference\nx.nii,\n", "ct"),
         ("ct,reference\n,x.nii\n", "Line 2"),
         ("ct,name\nx.nii,a\ny.nii,A\n", "two cases"),
+        ("ct,CT\nx.nii,y.nii\n", "two columns"),
+        ("ct\na,b.nii\n", "Line 2"),
+        ("ct:reference\nx.nii:y.nii\n", "ct:reference"),
         ("", "ct"),
         ('ct\n"x.nii', "table"),
         ("ct\n", "no CT"),

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..io.files import IMAGE_SUFFIXES, SEGMENTATION_SUFFIX
 from ..io.paths import below, objection_to
 from ..io.walk import walk
-from .case_table import read_case_table
+from .case_table import TABLE_SUFFIXES, read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .left_out import told_of_dead_links, told_of_dicom, told_of_label_maps, told_of_segmentations, told_of_tree
 from .matching import Address, label_maps_folder, match_references, segmentations_among
@@ -53,7 +53,7 @@ def search_cases(
         raise InputError(messages.NO_REFERENCES_FOLDER.format(folder=references))
     if os.path.isdir(source):
         search = _search_folder(source, references, leave_out, patient_data)
-    elif os.path.isfile(source) and source.suffix.lower() == ".csv":
+    elif os.path.isfile(source) and source.suffix.lower() in TABLE_SUFFIXES:
         search = _with_references(read_case_table(source), source.parent, references, leave_out)
     elif os.path.isfile(source):
         # One image is a batch as well.

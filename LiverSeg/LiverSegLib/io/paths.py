@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 from .. import messages
@@ -23,6 +24,18 @@ def objection_to(path: str | os.PathLike[str]) -> str | None:
 def as_text(path: str | os.PathLike[str]) -> str:
     """A path as reports can hold it: what is no text in it as ``\\xfc``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def as_on_disk(path: Path) -> Path:
+    """The path; where only one exists that writes its accents otherwise (NFC, NFD), as on macOS, that one."""
+    if os.path.lexists(path) or not path.name:
+        return path
+    folder, wanted = as_on_disk(path.parent), unicodedata.normalize("NFC", path.name)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return path
+    return next((folder / name for name in sorted(names) if unicodedata.normalize("NFC", name) == wanted), path)
 
 
 def below(path: Path, root: Path) -> str:
