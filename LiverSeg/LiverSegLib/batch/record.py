@@ -10,6 +10,8 @@ from typing import Any, Literal
 from ..io.atomic import replacing
 
 RECORD_FILE = "record.json"
+# Ours have some thousand; others may lie in the input.
+LARGEST_RECORD_BYTES = 1_000_000
 CASES_FOLDER = "cases"
 
 
@@ -63,9 +65,12 @@ class CaseRecord:
         Raises
         ------
         TypeError
-            If a field without a default is missing, or the content is no mapping.
+            If a field without a default is missing, or something is not what it should be.
         """
-        return cls(**{entry.name: content[entry.name] for entry in fields(cls) if entry.name in content})
+        record = cls(**{entry.name: content[entry.name] for entry in fields(cls) if entry.name in content})
+        if not all(isinstance(value, dict) for value in (record.files, record.patient, record.report or {})):
+            raise TypeError("not a record")
+        return record
 
 
 def case_folder(output: Path, name: str) -> Path:
@@ -82,9 +87,12 @@ def write_record(output: Path, record: CaseRecord) -> None:
 
 def read_record(folder: Path) -> CaseRecord | None:
     """The record of the case in this folder; None if there is none, or none that makes sense."""
+    path = folder / RECORD_FILE
     try:
-        return CaseRecord.from_dict(json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        if not _is_own_file(path) or path.stat().st_size > LARGEST_RECORD_BYTES:
+            return None
+        return CaseRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -100,4 +108,5 @@ def is_current(record: CaseRecord | None, input_sha256: str, model_sha256: str, 
 
 
 def _is_own_file(path: Path) -> bool:
+    """Whether it is a file and no link to one."""
     return path.is_file() and not path.is_symlink()
