@@ -7,7 +7,6 @@ it runs, so that help and usage errors come at once.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -24,6 +23,7 @@ from typing import Any, NoReturn
 from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable, replacing
+from .io.json_file import as_json
 from .io.terminal import tell, tell_error
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
@@ -342,10 +342,9 @@ def _progress_line() -> Iterator[Callable[[float, str], None] | None]:
         print("\r" + " " * 30, end="\r", file=sys.stderr, flush=True)
 
 
-def _print(content: dict[str, Any], as_json: bool) -> None:
+def _print(content: dict[str, Any], is_json: bool) -> None:
     """Print a result as JSON or, for people, one fact a line."""
-    as_text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).split("\n")
-    tell(*(as_text if as_json else _lines(content)))
+    tell(*(as_json(content).split("\n") if is_json else _lines(content)))
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:

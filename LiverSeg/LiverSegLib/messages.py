@@ -389,7 +389,7 @@ DAMAGED_DICOM_FILES = _(
     "A folder holds DICOM files that cannot be read ({count}), they may be damaged or truncated; export them again, "
     "or find the folder by --patient-data."
 )
-LABEL_MAPS_LEFT_OUT = _("{count} label maps in folders such as {folder}; give --references to compare.")
+LABEL_MAPS_LEFT_OUT = _("{count} label maps, such as {path}; give --references to compare.")
 HIDDEN_LEFT_OUT = _("hidden files and folders ({count}), whose names begin with a dot")
 FORMER_RESULTS_LEFT_OUT = _("results of an earlier run ({count} cases)")
 AMONG_LABEL_MAPS = _("in a folder of label maps")

@@ -193,13 +193,14 @@ def test_a_dicom_series_gives_a_dicom_seg(run, dicom_series, tmp_path):
 # ---- what others named -----------------------------------------------------------------------------------------------
 
 
-def test_names_reach_neither_terminal_nor_log_nor_page_as_commands(run, tmp_path):
+def test_names_reach_neither_terminal_nor_files_as_commands(run, tmp_path):
     hostile = ["\x1b]0;title\x07\x1b[31mred.nii", "\x9b31m.nii", "\u202egpj.nii", "new\nline.nii"]
     (tmp_path / "in").mkdir()
     for name in hostile:
         (tmp_path / "in" / name).write_bytes(b"")
     outcome = run("batch", tmp_path / "in", "-o", tmp_path / "out", "--no-pictures")
-    written = [(tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("batch.log", "index.html")]
+    names = ("batch.log", "index.html", "results.csv", "results.json")
+    written = [(tmp_path / "out" / name).read_text(encoding="utf-8-sig") for name in names]
     for text in (outcome.output, *outcome.errors, *written):
         assert all(character.isprintable() or character == "\n" for character in text)
     assert "\\u001b[31mred.nii" in outcome.output

@@ -84,9 +84,16 @@ def test_dicom_behind_links_is_found_and_a_link_that_leads_nowhere_is_told(tmp_p
 LAYOUTS = {
     "TotalSegmentator": ("s1/ct.nii.gz", "s1/segmentations/liver.nii.gz", "s1/segmentations/spleen.nii.gz"),
     "AbdomenAtlas": ("B_1/ct.nii.gz", "B_1/segmentations/liver.nii.gz", "B_1/combined_labels.nii.gz"),
+    "AbdomenAtlas apart": (
+        "image_only/B_1/ct.nii.gz",
+        "mask_only/B_1/segmentations/liver.nii.gz",
+        "mask_only/B_1/combined_labels.nii.gz",
+    ),
     "KiTS": ("case_1/imaging.nii.gz", "case_1/segmentation.nii.gz", "case_1/instances/kidney_instance-1.nii.gz"),
     "MSD": ("imagesTr/liver_1.nii.gz", "labelsTr/liver_1.nii.gz", "imagesTr/._liver_1.nii.gz"),
     "nnU-Net": ("imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz", "dataset.json"),
+    "FLARE": ("TrainingImg/train_1_0000.nii.gz", "TrainingMask/train_1.nii.gz", "readme.txt"),
+    "labels elsewhere": ("a/x1.nii.gz", "b/x1_seg.nii.gz", "b/notes.txt"),
     "BTCV": ("img/img0001.nii.gz", "label/label0001.nii.gz", "readme.txt"),
 }
 

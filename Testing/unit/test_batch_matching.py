@@ -84,7 +84,7 @@ def test_the_order_of_the_references_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("image", "segmentation"),
-    [("p1_ct.nii.gz", "p1_liver.nii.gz"), ("ct.nii.gz", "liver.nii.gz"), ("ct.nii.gz", "combined_labels.nii.gz")],
+    [("p1_ct.nii.gz", "p1_liver.nii.gz"), ("ct.nii.gz", "liver.nii.gz")],
 )
 def test_a_segmentation_beside_its_image_is_known_by_its_name(image: str, segmentation: str) -> None:
     assert segmentations_among([Path(segmentation), Path(image)]) == {Path(segmentation): Path(image)}

@@ -16,7 +16,7 @@ from ..io.walk import walk
 from .case_table import TABLE_SUFFIXES, read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .left_out import told_of_dead_links, told_of_dicom, told_of_label_maps, told_of_segmentations, told_of_tree
-from .matching import Address, label_maps_folder, match_references, segmentations_among
+from .matching import Address, is_named_as_label_map, lies_among_label_maps, match_references, segmentations_among
 from .names import case_names, damaged_name
 from .record import read_record
 
@@ -77,19 +77,20 @@ def _search_folder(source: Path, references: Path | None, leave_out: Path | None
     files = [path for path in tree.files if path.parent not in former]
     images = [path for path in files if _is_image(path)]
     found = series_among(path for path in files if not _is_image(path))
-    among = _among_label_maps([*images, *(one.files[0] for one in found.series)], source)
-    beside = {path: ct for path, ct in _segmentations_among(images).items() if path not in among}
+    apart = {one.uid for one in found.series if lies_among_label_maps(one.files[0].relative_to(source))}
+    series = [one for one in found.series if one.uid not in apart]
+    masks = _label_maps_among(images, source, bool(series))
+    beside = {path: ct for path, ct in segmentations_among(images).items() if path not in masks}
     left_out = told_of_tree(tree, former, source)
     if references is None or not _same(references, source):
-        left_out += told_of_segmentations(beside, source)
-        left_out += told_of_label_maps({path: folder for path, folder in among.items() if _is_image(path)})
-    cases = [*_file_cases([path for path in images if path not in among and path not in beside], source)]
-    cases += series_cases(one for one in found.series if one.files[0] not in among)
+        left_out += [*told_of_segmentations(beside, source), *told_of_label_maps(masks, source)]
+    cases = [*_file_cases([path for path in images if path not in masks and path not in beside], source)]
+    cases += series_cases(series)
     damaged = [path for path, reason in found.left_out if reason == messages.DAMAGED_OR_TRUNCATED]
     cases += _damaged_cases(damaged, source, patient_data)
     dead = [path for path in files if _leads_nowhere(path) and path not in damaged]
     others = [(path, reason) for path, reason in found.left_out if reason != messages.DAMAGED_OR_TRUNCATED]
-    others += [(path, messages.AMONG_LABEL_MAPS) for one in found.series if one.files[0] in among for path in one.files]
+    others += [(path, messages.AMONG_LABEL_MAPS) for one in found.series if one.uid in apart for path in one.files]
     left_out += [*told_of_dead_links(dead, source, patient_data), *told_of_dicom(others, source, patient_data)]
     return _with_references(CaseSearch(tuple(cases), tuple(left_out)), source, references, leave_out)
 
@@ -103,20 +104,11 @@ def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not _is_image(path) and not os.path.exists(path)
 
 
-def _segmentations_among(images: Sequence[Path]) -> dict[Path, Path]:
-    """Images that are segmentations by their names, each with the one that it is of, or with itself."""
-    known = segmentations_among(images)
-    own = {path for path in images if path.name.lower().endswith(SEGMENTATION_SUFFIX)}
-    return {path: known.get(path, path) for path in images if path in known or path in own}
-
-
-def _among_label_maps(paths: Iterable[Path], root: Path) -> dict[Path, PurePath]:
-    """Which of these lie in a folder of label maps; only one that has images beside it counts as such."""
-    folders = {path: label_maps_folder(path.relative_to(root)) for path in paths}
-    with_images = {
-        folder for path, mine in folders.items() if mine is None for folder in path.relative_to(root).parents
-    }
-    return {path: mine for path, mine in folders.items() if mine is not None and mine.parent in with_images}
+def _label_maps_among(images: Sequence[Path], root: Path, are_others: bool) -> list[Path]:
+    """Images that are label maps by their names or by those of their folders; where all are named so, none is one."""
+    own = [path for path in images if path.name.lower().endswith(SEGMENTATION_SUFFIX)]
+    named = [path for path in images if is_named_as_label_map(path) or lies_among_label_maps(path.relative_to(root))]
+    return named if are_others or len(named) < len(images) else own
 
 
 def _file_cases(images: Iterable[Path], root: Path) -> Iterator[Case]:

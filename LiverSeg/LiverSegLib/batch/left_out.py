@@ -33,12 +33,11 @@ def told_of_segmentations(segmentations: Mapping[Path, Path], root: Path) -> lis
     ]
 
 
-def told_of_label_maps(folders: Mapping[Path, PurePath]) -> list[str]:
-    """Of files in folders of label maps, of which a data set has thousands."""
-    if not folders:
+def told_of_label_maps(paths: Sequence[Path], root: Path) -> list[str]:
+    """Of label maps, of which a data set has thousands."""
+    if not paths:
         return []
-    first = next(iter(folders.values())).as_posix()
-    return [messages.LABEL_MAPS_LEFT_OUT.format(count=len(folders), folder=first)]
+    return [messages.LABEL_MAPS_LEFT_OUT.format(count=len(paths), path=below(paths[0], root))]
 
 
 def told_of_dead_links(paths: Sequence[Path], root: Path, patient_data: bool) -> list[str]:

@@ -28,11 +28,12 @@ REFERENCE_WORDS = LIVER_WORDS + LABEL_WORDS
 
 _SEPARATOR = r"[-_. ]+"
 # Folders that only say what kind of files lie in them, and perhaps which part of a data set: labelsTr, masks_dicom.
-_PART = r"(?:[-_. ]?(tr|ts|va|val|train|training|test|testing|validation|dicom|nifti|nii))?"
-_LABEL_FOLDER = re.compile(
-    rf"(?:seg(?:mentation)?s?|label(?:led|map)?s?|masks?|annotations?|instances|gts?|ground[-_ ]?truths?){_PART}"
+_PART = r"(tr|ts|va|val|train|training|test|testing|validation|dicom|nifti|nii|only)"
+_LABEL_KIND = r"seg(?:mentation)?s?|label(?:led|map)?s?|masks?|annotations?|instances|gts?|ground[-_ ]?truths?"
+_IMAGE_KIND = r"cts?|images?|imgs?|imaging|scans?|volumes?|vols?"
+_LABEL_FOLDER, _IMAGE_FOLDER = (
+    re.compile(rf"(?:{_PART}[-_. ]?)?(?:{kind})(?:[-_. ]?{_PART})?") for kind in (_LABEL_KIND, _IMAGE_KIND)
 )
-_IMAGE_FOLDER = re.compile(rf"(?:cts?|images?|imgs?|imaging|scans?|volumes?|vols?){_PART}")
 
 
 @dataclass(frozen=True)
@@ -101,28 +102,30 @@ def match_references(
 
 
 def segmentations_among(paths: Sequence[Path]) -> dict[Path, Path]:
-    """The files that are, by their names, segmentations of another one in the same folder, each with that one.
-
-    Beside an image that has no name of its own (``p1/ct.nii.gz``), whatever is called a segmentation is one.
-    """
-    stems = {path: without_image_suffix(_folded(path.name)) for path in paths}
+    """The files that are, by their names, segmentations of another one in the same folder, each with that one."""
+    stems = {path: Address.of(path).stem for path in paths}
     by_name: dict[tuple[Path, str], list[Path]] = {}
     for path, stem in stems.items():
         for name in {stem, _without(stem, CT_WORDS)}:
             by_name.setdefault((path.parent, name), []).append(path)
     found = {}
     for path, stem in stems.items():
-        names = [_without(stem, REFERENCE_WORDS), "" if _without(stem, LABEL_WORDS) != stem else stem]
-        images = [image for name in names if name != stem for image in by_name.get((path.parent, name), [])]
+        name = _without(stem, REFERENCE_WORDS)
+        images = by_name.get((path.parent, name), []) if name != stem else []
         if image := next((image for image in images if image != path), None):
             found[path] = image
     return found
 
 
-def label_maps_folder(path: PurePath) -> PurePath | None:
-    """The outermost folder of a relative path that is by its name one of label maps; None without one."""
-    outermost_first = reversed(path.parents)
-    return next((folder for folder in outermost_first if _LABEL_FOLDER.fullmatch(_folded(folder.name))), None)
+def lies_among_label_maps(path: PurePath) -> bool:
+    """Whether one of the folders of a relative path is by its name one of label maps."""
+    return any(_LABEL_FOLDER.fullmatch(_folded(folder)) for folder in path.parent.parts)
+
+
+def is_named_as_label_map(path: PurePath) -> bool:
+    """Whether a file is by its name a label map of whatever image: ``label0001.nii.gz``, ``p1.seg.nrrd``."""
+    stem = without_image_suffix(_folded(path.name))
+    return _without(stem, LABEL_WORDS) != stem
 
 
 # (in the same folder, names equal as they are), best first.
@@ -170,7 +173,7 @@ def _folded(name: str) -> str:
 def _without_kind(folder: str) -> str:
     """What a folder's name says besides the kind of files in it."""
     kind = _LABEL_FOLDER.fullmatch(folder) or _IMAGE_FOLDER.fullmatch(folder)
-    return (kind[1] or "") if kind else folder
+    return "".join(filter(None, kind.groups())) if kind else folder
 
 
 @lru_cache(maxsize=100_000)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..io.atomic import replacing
+from ..io.json_file import write_json
 
 RECORD_FILE = "record.json"
 # Ours have some thousand; others may lie in the input.
@@ -80,9 +80,7 @@ def case_folder(output: Path, name: str) -> Path:
 
 def write_record(output: Path, record: CaseRecord) -> None:
     """Write the record into its case's folder; OutputError if that cannot be done."""
-    with replacing(case_folder(output, record.name) / RECORD_FILE) as temporary:
-        text = json.dumps(record.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(case_folder(output, record.name) / RECORD_FILE, record.to_dict())
 
 
 def read_record(folder: Path) -> CaseRecord | None:

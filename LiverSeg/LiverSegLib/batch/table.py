@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import messages
 from ..errors import OutputError
-from ..io.atomic import replacing
+from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from .record import CaseRecord
 
@@ -74,9 +73,7 @@ def _write_csv(path: Path, records: Sequence[CaseRecord]) -> None:
 
 def _write_json(path: Path, records: Sequence[CaseRecord]) -> None:
     content = {"cases": [record.to_dict() for record in records]}
-    with replacing(path) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(path, content)
 
 
 def _row(record: CaseRecord) -> dict[str, Any]:

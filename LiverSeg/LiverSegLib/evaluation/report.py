@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +11,7 @@ import numpy as np
 
 from .. import messages
 from ..data.metrics import compare
-from ..io.atomic import replacing
+from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 
 if TYPE_CHECKING:
@@ -124,9 +123,7 @@ class SegmentationReport:
         OutputError
             If the file cannot be written; an old one stays as it was.
         """
-        with replacing(path) as temporary:
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a header and one row, always with the same columns (``model_name``, ``seconds_total``, ...).
