@@ -115,6 +115,12 @@ def test_in_public_data_sets_label_maps_are_no_cases_and_references_are_found(
     assert compared.left_out == ()
 
 
+def test_where_all_is_left_out_that_is_told(tmp_path: Path) -> None:
+    made(tmp_path, ".hidden/a.nii.gz")
+    with pytest.raises(InputError, match="hidden files and folders"):
+        find_cases(tmp_path)
+
+
 def test_a_folder_that_is_only_called_labels_is_searched(tmp_path: Path) -> None:
     made(tmp_path, "labels/a.nii.gz", "labels/b.nii.gz")
     assert len(find_cases(tmp_path)) == 2
@@ -226,7 +232,7 @@ def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
     assert [case.reference for case in cases] == [tmp_path / "refs" / "x.nii", None]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-sig", "utf-16-be-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize(
     "text",
@@ -240,14 +246,15 @@ def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
         '"sep=|"\nct|reference\nä.nii|r.nii\n',
         "ct;reference;note (who, when)\nä.nii;r.nii;x, y\n",
         "reference,ct,,\nr.nii,ä.nii,,\n",
+        "ct,reference\n.\\ä.nii,.\\r.nii\n",
     ],
 )
 def test_a_table_is_understood_as_people_and_spreadsheets_write_it(
     tmp_path: Path, text: str, ending: str, encoding: str
 ) -> None:
     path = tmp_path / "cases.csv"
-    marked = "\ufeff" * encoding.endswith(("le-sig", "be-sig")) + text.replace("\n", ending)
-    path.write_bytes(marked.encode(encoding if encoding == "utf-8-sig" else encoding.removesuffix("-sig")))
+    path.write_bytes(text.replace("\n", ending).encode(encoding))
+    made(tmp_path, "ä.nii", "r.nii")
     (case,) = find_cases(path)
     assert (case.source, case.reference) == ("ä.nii", tmp_path / "r.nii")
 

@@ -43,7 +43,7 @@ def read_case_table(path: Path) -> CaseSearch:
 
     ``ct`` is an image file or a DICOM folder; ``series_uid`` chooses one of several series in it. Columns of other
     names are left alone, and told. Commas, semicolons or tabs separate the cells, or what a first line ``sep=`` says;
-    the text is in UTF-8, or in UTF-16 with its mark.
+    the text is in UTF-8 or UTF-16.
 
     Raises
     ------
@@ -82,8 +82,12 @@ def _columns_and_lines(path: Path) -> tuple[list[str], list[_Line]]:
 
 
 def _decoded(content: bytes) -> str:
-    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    # Without a mark, the empty half of the first letter tells.
+    if b"\0" in content[:2]:
+        return content.decode("utf-16-be" if content.startswith(b"\0") else "utf-16-le")
+    return content.decode("utf-8-sig")
 
 
 def _lines(text: str) -> list[_Line]:
@@ -131,8 +135,8 @@ def _check_names(rows: list[_Row], path: Path) -> None:
 
 
 def _case(row: _Row, path: Path) -> Case:
-    ct = as_on_disk(path.parent / row.ct)
-    reference = as_on_disk(path.parent / row.reference) if row.reference else None
+    ct = _place(row.ct, path)
+    reference = _place(row.reference, path) if row.reference else None
     if not os.path.isdir(ct):
         relative = Path(os.path.relpath(ct, path.parent)).as_posix()
         return Case(row.name or relative, ct, reference=reference, source=relative)
@@ -142,6 +146,12 @@ def _case(row: _Row, path: Path) -> Case:
         name = row.name or series_name(row.series_uid or row.ct)
         return Case(name, ct, reference=reference, problem=str(error).replace(str(ct), name))
     return replace(series, name=row.name or series.name, reference=reference)
+
+
+def _place(text: str, path: Path) -> Path:
+    """Where a file of the table lies; what Windows wrote with backslashes is found elsewhere, too."""
+    place = as_on_disk(path.parent / text)
+    return place if os.path.lexists(place) else as_on_disk(path.parent / text.replace("\\", "/"))
 
 
 def _series(folder: Path, uid: str) -> Series:

@@ -20,6 +20,9 @@ from .matching import Address, is_named_as_label_map, lies_among_label_maps, mat
 from .names import case_names, damaged_name
 from .record import read_record
 
+# So many things that were left out are told where nothing else is found.
+TOLD = 3
+
 
 def find_cases(source: Path, references: Path | None = None, leave_out: Path | None = None) -> list[Case]:
     """The cases of :func:`search_cases`."""
@@ -64,7 +67,8 @@ def search_cases(
         raise InputError(messages.NO_SOURCE.format(source=source))
     if not search.cases:
         formats = ", ".join(IMAGE_SUFFIXES)
-        raise InputError(messages.NO_CASES.format(source=source, formats=formats))
+        told = [messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out[:TOLD]]
+        raise InputError(" ".join([messages.NO_CASES.format(source=source, formats=formats), *told]))
     return CaseSearch(tuple(sorted(search.cases, key=lambda case: case.name)), search.left_out)
 
 

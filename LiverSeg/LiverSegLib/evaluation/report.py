@@ -13,6 +13,7 @@ from .. import messages
 from ..data.metrics import compare
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
+from ..io.terminal import printable
 
 if TYPE_CHECKING:
     from ..inference.segmenter import Segmentation
@@ -164,7 +165,7 @@ class SegmentationReport:
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
-        return "\n".join([*lines, time, *warnings, messages.RESEARCH_USE])
+        return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
 
 
 def _rounded(value: Any, key: str) -> Any:
