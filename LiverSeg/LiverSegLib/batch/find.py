@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from .. import messages
-from ..dicom import series_among
+from ..dicom import SeriesSearch, series_among
 from ..errors import InputError
 from ..io.files import IMAGE_SUFFIXES, SEGMENTATION_SUFFIX
 from ..io.paths import below, objection_to
@@ -81,22 +81,33 @@ def _search_folder(source: Path, references: Path | None, leave_out: Path | None
     files = [path for path in tree.files if path.parent not in former]
     images = [path for path in files if _is_image(path)]
     found = series_among(path for path in files if not _is_image(path))
-    apart = {one.uid for one in found.series if lies_among_label_maps(one.files[0].relative_to(source))}
-    series = [one for one in found.series if one.uid not in apart]
-    masks = _label_maps_among(images, source, bool(series))
+    masks = _label_maps_among([*images, *(one.files[0] for one in found.series)], source)
     beside = {path: ct for path, ct in segmentations_among(images).items() if path not in masks}
-    left_out = told_of_tree(tree, former, source)
+    left_out = [*told_of_tree(tree, former, source), *_told_of_dicom(found, masks, files, source, patient_data)]
     if references is None or not _same(references, source):
-        left_out += [*told_of_segmentations(beside, source), *told_of_label_maps(masks, source)]
-    cases = [*_file_cases([path for path in images if path not in masks and path not in beside], source)]
-    cases += series_cases(series)
-    damaged = [path for path, reason in found.left_out if reason == messages.DAMAGED_OR_TRUNCATED]
-    cases += _damaged_cases(damaged, source, patient_data)
-    dead = [path for path in files if _leads_nowhere(path) and path not in damaged]
-    others = [(path, reason) for path, reason in found.left_out if reason != messages.DAMAGED_OR_TRUNCATED]
-    others += [(path, messages.AMONG_LABEL_MAPS) for one in found.series if one.uid in apart for path in one.files]
-    left_out += [*told_of_dead_links(dead, source, patient_data), *told_of_dicom(others, source, patient_data)]
+        left_out += told_of_segmentations(beside, source)
+        left_out += told_of_label_maps([path for path in images if path in masks], source)
+    cases = [
+        *_file_cases([path for path in images if path not in masks and path not in beside], source),
+        *series_cases(one for one in found.series if one.files[0] not in masks),
+        *_damaged_cases(_damaged(found), source, patient_data),
+    ]
     return _with_references(CaseSearch(tuple(cases), tuple(left_out)), source, references, leave_out)
+
+
+def _told_of_dicom(
+    found: SeriesSearch, masks: set[Path], files: Iterable[Path], root: Path, patient_data: bool
+) -> list[str]:
+    """Of DICOM files that are no slices of a case, and of links that might have led to some."""
+    damaged = set(_damaged(found))
+    others = [(path, reason) for path, reason in found.left_out if path not in damaged]
+    others += [(path, messages.AMONG_LABEL_MAPS) for one in found.series if one.files[0] in masks for path in one.files]
+    dead = [path for path in files if _leads_nowhere(path) and path not in damaged]
+    return [*told_of_dead_links(dead, root, patient_data), *told_of_dicom(others, root, patient_data)]
+
+
+def _damaged(found: SeriesSearch) -> list[Path]:
+    return [path for path, reason in found.left_out if reason == messages.DAMAGED_OR_TRUNCATED]
 
 
 def _is_image(path: Path) -> bool:
@@ -108,11 +119,15 @@ def _leads_nowhere(path: Path) -> bool:
     return path.is_symlink() and not _is_image(path) and not os.path.exists(path)
 
 
-def _label_maps_among(images: Sequence[Path], root: Path, are_others: bool) -> list[Path]:
-    """Images that are label maps by their names or by those of their folders; where all are named so, none is one."""
-    own = [path for path in images if path.name.lower().endswith(SEGMENTATION_SUFFIX)]
-    named = [path for path in images if is_named_as_label_map(path) or lies_among_label_maps(path.relative_to(root))]
-    return named if are_others or len(named) < len(images) else own
+def _label_maps_among(paths: Sequence[Path], root: Path) -> set[Path]:
+    """Those that are label maps by their names or by those of their folders; where all are named so, none is one."""
+    own = {path for path in paths if path.name.lower().endswith(SEGMENTATION_SUFFIX)}
+    named = {
+        path
+        for path in paths
+        if lies_among_label_maps(path.relative_to(root)) or (_is_image(path) and is_named_as_label_map(path))
+    }
+    return named if len(named) < len(paths) else own
 
 
 def _file_cases(images: Iterable[Path], root: Path) -> Iterator[Case]:
