@@ -9,6 +9,7 @@ import signal
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
 from LiverSegLib.cli import main
@@ -208,3 +209,16 @@ def test_an_output_that_is_a_link_is_written_through_and_one_to_the_input_is_ref
     assert link.is_symlink() and files.read_labels(target)[0].any()
     assert run("segment", a_scan.ct, "-o", to_input).exit_code == 2
     assert a_scan.ct.read_bytes() == before and os.listdir(tmp_path / "store") == ["any.nii.gz"]
+
+
+@pytest.mark.parametrize("command", ["segment", "batch"])
+def test_a_result_lies_where_itk_sees_a_ct_whose_forms_differ(run, a_scan, tmp_path, command):
+    image = nibabel.load(a_scan.ct)
+    image.header["sform_code"], image.header["qoffset_z"] = 2, -700
+    nibabel.save(nibabel.Nifti1Image(image.dataobj, None, image.header), tmp_path / "ct.nii.gz")
+    result = {"segment": tmp_path / "liver.nii.gz", "batch": tmp_path / "out" / "cases" / "ct" / "liver.nii.gz"}
+    output = result["segment"] if command == "segment" else tmp_path / "out"
+    assert run(command, tmp_path / "ct.nii.gz", "-o", output).exit_code == 0
+    ct, liver = (sitk.ReadImage(str(path)) for path in (tmp_path / "ct.nii.gz", result[command]))
+    assert liver.GetOrigin() == ct.GetOrigin() and ct.GetOrigin()[2] == -700
+    assert np.array_equal(nibabel.load(result[command]).affine, image.affine)

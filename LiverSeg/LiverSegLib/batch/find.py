@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from .. import messages
 from ..dicom import SeriesSearch, series_among
 from ..errors import InputError
-from ..io.files import IMAGE_SUFFIXES, SEGMENTATION_SUFFIX
+from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX
 from ..io.paths import below, objection_to
 from ..io.walk import walk
 from .case_table import TABLE_SUFFIXES, read_case_table
@@ -66,7 +66,7 @@ def search_cases(
     else:
         raise InputError(messages.NO_SOURCE.format(source=source))
     if not search.cases:
-        formats = ", ".join(IMAGE_SUFFIXES)
+        formats = ", ".join(READABLE_SUFFIXES)
         told = [messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out[:TOLD]]
         raise InputError(" ".join([messages.NO_CASES.format(source=source, formats=formats), *told]))
     return CaseSearch(tuple(sorted(search.cases, key=lambda case: case.name)), search.left_out)
@@ -111,7 +111,7 @@ def _damaged(found: SeriesSearch) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
+    return path.name.lower().endswith(READABLE_SUFFIXES)
 
 
 def _leads_nowhere(path: Path) -> bool:

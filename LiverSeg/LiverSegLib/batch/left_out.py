@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from .. import messages
-from ..io.files import IMAGE_SUFFIXES
+from ..io.files import READABLE_SUFFIXES
 from ..io.paths import below
 from ..io.walk import Tree
 
@@ -68,4 +68,4 @@ def told_of_dicom(left_out: Iterable[tuple[Path, str]], root: Path, patient_data
 
 
 def _is_hidden_image(name: str) -> bool:
-    return not name.startswith(RESOURCE_FORK) and name.lower().endswith((*IMAGE_SUFFIXES, ".dcm"))
+    return not name.startswith(RESOURCE_FORK) and name.lower().endswith((*READABLE_SUFFIXES, ".dcm"))

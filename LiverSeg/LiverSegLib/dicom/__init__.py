@@ -4,6 +4,7 @@ Reading takes pydicom for the headers and GDCM, as SimpleITK brings it, for the 
 :mod:`LiverSegLib.dicom.segmentation` and :mod:`LiverSegLib.dicom.measurements` are imported by those who write.
 """
 
+from .header import is_dicom
 from .read import read_files, read_series
 from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series, series_among
 
@@ -12,6 +13,7 @@ __all__ = [
     "SeriesSearch",
     "SeveralSeries",
     "find_series",
+    "is_dicom",
     "one_series",
     "read_files",
     "read_series",
