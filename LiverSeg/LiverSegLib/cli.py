@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -330,7 +330,8 @@ def _own_stderr(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     stream.flush()
-    with open(os.dup(2), "w", encoding=stream.encoding, errors=stream.errors, buffering=1) as ours:
+    # On a full disk, closing it fails as printing did.
+    with suppress(OSError), open(os.dup(2), "w", encoding=stream.encoding, errors=stream.errors, buffering=1) as ours:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         sys.stderr = ours
