@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from LiverSegLib import cli
 from LiverSegLib.errors import InputError, InstallError
+from LiverSegLib.io.terminal import tell_error
 from LiverSegLib.mrml import install
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         install.check_packages()
     except InstallError as error:
-        print(f"liverseg: error: {error}", file=sys.stderr)
+        tell_error(f"liverseg: error: {error}")
         return InputError.exit_code
     return cli.main(["batch", *(sys.argv[1:] if arguments is None else arguments)])
 
