@@ -296,8 +296,6 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
 
     if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    from .dicom import measurements, segmentation
-
     slices = one_series(options.ct, options.force).files
     (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {*map(os.path.realpath, _outputs(options))} & {*map(os.path.realpath, slices)}:
