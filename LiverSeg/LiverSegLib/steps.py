@@ -348,7 +348,7 @@ class SceneSegmenter:
         try:
             yield node
         except BaseException:
-            scene.RemoveNode(node)
+            mrml.remove_whole(node)
             raise
 
     @staticmethod

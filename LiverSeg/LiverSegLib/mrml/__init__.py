@@ -17,7 +17,7 @@ from .reference import (
     segmentation_to_labels,
     segments_for_reference,
 )
-from .scene import ensure_scene, nodes_of_class
+from .scene import ensure_scene, nodes_of_class, remove_whole
 from .segmentation import (
     BINARY_LABELMAP,
     CLOSED_SURFACE,
@@ -58,6 +58,7 @@ __all__ = [
     "read_result",
     "reference_to_labels",
     "remove_disagreement",
+    "remove_whole",
     "render_3d",
     "save_node",
     "segmentation_of",

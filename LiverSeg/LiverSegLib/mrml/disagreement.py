@@ -8,7 +8,7 @@ import slicer
 from .. import messages
 from ..boxes import Box, box_of
 from .images import affine_of, cropped_image
-from .scene import nodes_of_class, unique_name
+from .scene import nodes_of_class, remove_whole, unique_name
 from .segmentation import BINARY_LABELMAP, check_same_grid, put_into_study_of
 
 # From the disagreement's node to that of the result, so that it is found again after the scene was saved and loaded.
@@ -65,9 +65,7 @@ def remove_disagreement(segmentation_node: slicer.vtkMRMLSegmentationNode) -> No
     """Take the result's disagreement out of the scene, with its display; nothing happens if there is none."""
     node = _disagreement_of(segmentation_node)
     if node is not None:
-        scene = node.GetScene()
-        scene.RemoveNode(node.GetDisplayNode())
-        scene.RemoveNode(node)
+        remove_whole(node)
 
 
 def _box_round(*masks: np.ndarray) -> Box:
