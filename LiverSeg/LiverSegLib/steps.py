@@ -44,13 +44,15 @@ COPY_SPAN, WORK_SPAN, WRITE_SHARE = (0.0, 0.04), (0.04, 0.95), 0.95
 class Outcome:
     """What a run wrote and how good it is.
 
-    ``labels`` and ``reference_labels`` are uint8 (k, j, i) on the CT's grid; the latter is None without a reference.
+    ``labels`` and ``reference_labels`` are uint8 (k, j, i) on the CT's grid; the latter is None without a reference,
+    and where it does not fit, of which ``reference_problem`` tells in a sentence.
     """
 
     report: SegmentationReport
     segmentation_node: slicer.vtkMRMLSegmentationNode
     labels: np.ndarray
     reference_labels: np.ndarray | None = None
+    reference_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,26 @@ class SceneSegmenter:
         device: str = "auto",
         tumour: bool = False,
         test_time_augmentation: bool = False,
+        reference_must_fit: bool = True,
     ) -> Steps[Outcome]:
-        """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``."""
+        """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``.
+
+        A reference that does not fit is refused before the network runs, or left out if it need not fit.
+        """
         started = perf_counter()
         ct = yield from self._copied(volume_node, COPY_SPAN)
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        truth = None if reference is None else mrml.read_reference(reference, volume_node, segmentation_node)
+        truth = _Tried(reference_must_fit)
+        if reference is not None:
+            truth.take(lambda: mrml.read_reference(reference, volume_node, segmentation_node))
 
         def work(progress: Progress, cancel: threading.Event) -> tuple[SegmentationReport, np.ndarray, Any]:
             # The reference comes first: one that does not fit is refused before the network runs.
-            reference_labels, warnings = (None, []) if truth is None else truth.labels()
+            if truth.value is not None:
+                truth.take(truth.value.labels)
+            reference_labels, warnings = truth.value or (None, [])
             segmentation = self._find(ct, progress, cancel, device, tumour, test_time_augmentation)
             report = SegmentationReport.of(
                 segmentation,
@@ -139,7 +149,7 @@ class SceneSegmenter:
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
         mrml.store_report(node, report.to_dict())
-        return Outcome(report, node, labels, reference_labels)
+        return Outcome(report, node, labels, reference_labels, truth.problem)
 
     def segment_frames(
         self,
@@ -359,6 +369,23 @@ class SceneSegmenter:
             raise InputError(messages.INPUT_DELETED)
         if segmentation_node is not None and segmentation_node.GetScene() is None:
             raise InputError(messages.OUTPUT_DELETED)
+
+
+@dataclass
+class _Tried:
+    """A value that is got step by step, or None and the problem in words if it need not be there."""
+
+    must_succeed: bool
+    value: Any = None
+    problem: str = ""
+
+    def take(self, get: Callable[[], Any]) -> None:
+        try:
+            self.value = get()
+        except InputError as error:
+            if self.must_succeed:
+                raise
+            self.value, self.problem = None, str(error)
 
 
 def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:

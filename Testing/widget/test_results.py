@@ -202,11 +202,21 @@ def test_outline_and_fill_follow_their_boxes(application, advanced, ct_node, nam
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_views_are_centred_if_wanted(application, advanced, ct_node, wanted):
     layout = application.app.layoutManager()
+    mrml.show_in_slices(ct_node)
     if not wanted:
         application.click(advanced.ui.frameLiverCheckBox)
     before, resets = slices(layout), layout.reset_3d_views
     segment(application, advanced)
     assert (slices(layout) != before) == wanted and (layout.reset_3d_views > resets) == wanted
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_the_slices_show_the_ct_that_was_segmented_and_not_another(application, advanced, ct_node, centred):
+    mrml.show_in_slices(mrml.volume_from_ct(small_ct("Another")[0]))
+    if not centred:
+        application.click(advanced.ui.frameLiverCheckBox)
+    segment(application, advanced)
+    assert mrml.is_in_slices(ct_node)
 
 
 def slices(layout):

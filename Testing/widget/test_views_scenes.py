@@ -1,4 +1,4 @@
-"""Slicer's displayable managers use nodes after they are freed where they go in the wrong order: nothing crashes them."""
+"""Slicer's displayable managers use nodes that are freed where they go in the wrong order: nothing crashes them."""
 
 from __future__ import annotations
 

@@ -61,24 +61,27 @@ def show_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> None:
     slicer.util.setSliceViewerLayers(background=volume_node, fit=hasattr(slicer, "app"))
 
 
+def is_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether all slice views show a volume, as what lies below or, not wholly transparent, above another one."""
+    volume_id = volume_node.GetID()
+    return all(
+        composite.GetBackgroundVolumeID() == volume_id
+        or (composite.GetForegroundVolumeID() == volume_id and composite.GetForegroundOpacity() > 0)
+        for composite in nodes_of_class(volume_node.GetScene(), "vtkMRMLSliceCompositeNode")
+    )
+
+
 def centre_3d_views() -> None:
     """Centre the 3D views on what they show; Slicer has none without its main window, and slicer-core has none."""
     if hasattr(slicer, "app") and slicer.app.layoutManager() is not None:
         slicer.util.resetThreeDViews()
 
 
-def frame_slices(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
-    """Centre all slice views on the liver, with a field of view that shows it whole; without a liver they stay.
-
-    A slice view without a background volume gets this one.
-    """
-    scene = segmentation_node.GetScene()
-    for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
-        if scene.GetNodeByID(composite.GetBackgroundVolumeID() or "") is None:
-            composite.SetBackgroundVolumeID(volume_node.GetID())
+def frame_slices(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Centre all slice views on the liver, with a field of view that shows it whole; without a liver they stay."""
     points = _liver_in_world(segmentation_node)
     if points is not None:
-        for slice_node in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        for slice_node in nodes_of_class(segmentation_node.GetScene(), "vtkMRMLSliceNode"):
             _frame(slice_node, points)
 
 
