@@ -30,7 +30,7 @@ test-package: .venv/installed-test package system  ## the tests of scene and pan
 
 coverage: .venv/installed-test system  ## how much of module, panel and scene code the tests of scene and panel run
 	$(BIN)/python -m pytest Testing/mrml Testing/widget --cov=LiverSeg --cov=LiverSegLib.mrml --cov=LiverSegLib.panel \
-	  --cov=LiverSegLib.steps --cov-report=term-missing $(PYTEST_ARGS)
+	  --cov=LiverSegLib.mrml.scene_run --cov-report=term-missing $(PYTEST_ARGS)
 
 lint: .venv/installed-test  ## style and types only
 	$(BIN)/ruff check .

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from LiverSegLib.model import LiverModel
-from LiverSegLib.segmenter import Segmenter
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 
 from .evaluate import degradation_names, evaluate, read_results, split_cases, with_degradations, write_results
 from .export import export

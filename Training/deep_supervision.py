@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from LiverSegLib.network import UNet
+from LiverSegLib.model.unet import UNet
 
 # What the weights of the heads are called in a checkpoint.
 HEADS = "coarse_heads"
@@ -19,8 +19,8 @@ HEADS = "coarse_heads"
 class DeeplySupervisedUNet(UNet):
     """The U-Net with a 1×1 convolution to class logits at each coarser level of its decoder.
 
-    Takes what :class:`~LiverSegLib.network.UNet` takes. In training its output is a list of logits, the finest first,
-    each half as fine as the one before; in evaluation it is the plain network's.
+    Takes what :class:`~LiverSegLib.model.unet.UNet` takes. In training its output is a list of logits, the finest
+    first, each half as fine as the one before; in evaluation it is the plain network's.
     """
 
     def __init__(self, in_channels: int, classes: int, widths: Sequence[int], block: str, patch: int) -> None:

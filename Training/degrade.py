@@ -1,8 +1,8 @@
 """What other scanners, protocols and patients do to a CT, as functions of a scan and its reference.
 
-Each degradation takes an axial stack (a canonical :class:`~LiverSegLib.volume.CTVolume`), its labels, uint8 (k, j, i)
-on the same grid, and a random generator; it returns a new scan and the labels that are exact for it. The input is
-never changed, and the same generator's seed gives the same result.
+Each degradation takes an axial stack (a canonical :class:`~LiverSegLib.data.volume.CTVolume`), its labels, uint8
+(k, j, i) on the same grid, and a random generator; it returns a new scan and the labels that are exact for it. The
+input is never changed, and the same generator's seed gives the same result.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from zlib import crc32
 import numpy as np
 from scipy import ndimage
 
-from LiverSegLib.boxes import box_of
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.bounding_box import box_of
+from LiverSegLib.data.volume import CTVolume
 
 from .fluid import FAT_HU, bowel_contents, find_air, find_lungs, grow, low_part, rim
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from LiverSegLib import __version__
-from LiverSegLib.atomic import replacing
+from LiverSegLib.io.atomic import replacing
 
 from .checkpoint import averaged_weights, weights_for
 from .protocols import IRCAD, LITS, Split, get_split

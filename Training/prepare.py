@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from LiverSegLib.atomic import replacing
-from LiverSegLib.files import read_ct, read_labels
-from LiverSegLib.grid import to_model_spacing
+from LiverSegLib.data.resample import resample
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.preprocess import to_model_spacing
+from LiverSegLib.io.atomic import replacing
+from LiverSegLib.io.files import read_ct, read_labels
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.resample import resample
-from LiverSegLib.volume import CTVolume
 
 from .fluid import LEVELS_HU, draw_regions, find_air
 from .protocols import VALIDATION

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from LiverSegLib.grid import neighbour_stacks
+from LiverSegLib.inference.preprocess import neighbour_stacks
 
 from .density import SHIFT_HU, change_density
 from .fluid import fill_regions

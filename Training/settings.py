@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from LiverSegLib.grid import SIZE_MULTIPLE
-from LiverSegLib.network import BLOCKS
+from LiverSegLib.inference.preprocess import SIZE_MULTIPLE
+from LiverSegLib.model.unet import BLOCKS
 
 from .augment import Augmentation, Lesions, Warp, default_augmentations, project_e_augmentations
 from .loss import LOSSES, TUMOUR_WEIGHT

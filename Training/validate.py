@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
+from LiverSegLib.inference.preprocess import neighbour_stacks, pad_to_multiple, window
 
 from .sample import PreparedScan
 from .spec import OFFSETS_MM, WINDOW_HU

@@ -22,8 +22,8 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 from . import __version__, messages
-from .atomic import check_writable, replacing
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
+from .io.atomic import check_writable, replacing
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -50,10 +50,10 @@ def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
     _check_outputs(options)
-    from . import files
-    from .model import LiverModel
-    from .report import SegmentationReport
-    from .segmenter import Segmenter
+    from .evaluation.report import SegmentationReport
+    from .inference.segmenter import Segmenter
+    from .io import files
+    from .model.liver_model import LiverModel
 
     slices = _slices_to_refer_to(options)
     ct = files.read_ct(options.ct, options.force)
@@ -82,7 +82,7 @@ def segment(options: argparse.Namespace) -> None:
         else:
             files.write_labels(labels_file, found.labels, found.affine)
         if options.picture:
-            from . import picture
+            from .evaluation import picture
 
             drawn = picture.overlay(ct, found.labels, reference)
             picture.write_png(places.enter_context(replacing(options.picture)), drawn)
@@ -120,9 +120,9 @@ def batch(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """`liverseg evaluate`: how well two labelmaps agree, on the grid of the first."""
-    from . import files
-    from .metrics import compare, dice
-    from .volume import CTVolume
+    from .data.metrics import compare, dice
+    from .data.volume import CTVolume
+    from .io import files
 
     labels, affine = files.read_labels(options.prediction)
     reference, warnings = _reference(options.reference, labels.shape, affine)
@@ -141,8 +141,8 @@ def info(options: argparse.Namespace) -> None:
     """`liverseg info`: version, model card, and the devices that really run."""
     from importlib.metadata import version
 
-    from .devices import usable_devices
-    from .model import LiverModel
+    from .model.devices import usable_devices
+    from .model.liver_model import LiverModel
 
     card = asdict(LiverModel.load(options.model).card)
     if not options.json:
@@ -154,7 +154,7 @@ def info(options: argparse.Namespace) -> None:
 
 def phantom(options: argparse.Namespace) -> None:
     """`liverseg phantom`: a synthetic CT and its exact liver, for a first try without patient data."""
-    from . import files
+    from .io import files
     from .phantom import make_phantom
 
     folder: Path = options.output
@@ -264,7 +264,7 @@ def _outputs(options: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before any work whether all outputs can be written, and harm nothing that is there."""
-    from .files import check_output_suffix
+    from .io.files import check_output_suffix
 
     if not _is_dicom(options.output):
         check_output_suffix(options.output)
@@ -307,8 +307,8 @@ def _reference(path: Path | None, shape: tuple[int, ...], affine: Any) -> tuple[
     """The reference's labels on a grid, with warnings; None if there is no reference."""
     if path is None:
         return None, []
-    from .files import read_labels
-    from .resample import reference_on_grid
+    from .data.resample import reference_on_grid
+    from .io.files import read_labels
 
     return reference_on_grid(*read_labels(path), shape, affine)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 
 
 def missing(ct, folder):
@@ -259,7 +259,7 @@ def test_options_that_cannot_be_followed_are_refused(run, a_scan, output_folder,
 
 
 def test_a_model_that_does_not_match_its_card_is_refused(run, a_scan, output_folder, tmp_path):
-    from LiverSegLib.model import bundled_model_path
+    from LiverSegLib.model.liver_model import bundled_model_path
 
     model = tmp_path / "model.pt"
     shutil.copy(bundled_model_path().with_suffix(".json"), model.with_suffix(".json"))

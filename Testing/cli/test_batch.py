@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.batch import CaseRecord
 from LiverSegLib.batch.command import ProgressLine
 from LiverSegLib.batch.run import BatchStatus
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import pytest
 from highdicom.sr import MeasurementReport
 from pydicom.sr.codedict import codes
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 from Testing.dicom_files import LPS_TO_RAS, multi_frame_of, save, slices_of
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LiverSegLib import files, picture, prepared, segmenter
 from LiverSegLib.cli import main
 from LiverSegLib.errors import OutputError
+from LiverSegLib.evaluation import picture
+from LiverSegLib.inference import segmenter, slice_cache
+from LiverSegLib.io import files
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +182,9 @@ def test_scaled_voxels_give_the_same_liver(run, a_scan, a_result, output_folder,
 
 def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, output_folder, monkeypatch):
     sizes = []
-    resampled = prepared.to_model_spacing
+    resampled = slice_cache.to_model_spacing
     monkeypatch.setattr(
-        prepared, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
+        slice_cache, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
     )
     plain, augmented = output_folder / "plain.nii.gz", output_folder / "augmented.nii.gz"
 

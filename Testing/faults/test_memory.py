@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from LiverSegLib import itk
+from LiverSegLib.io import itk
 from Testing.faults.processes import python
 
 # 512 MB, of which the header tells the truth.

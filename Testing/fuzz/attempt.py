@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from LiverSegLib import files
+from LiverSegLib.data.resample import reference_on_grid
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import LiverSegError
-from LiverSegLib.model import LiverModel
-from LiverSegLib.resample import reference_on_grid
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.fuzz.corpus import AFFINE, SHAPE, Sample, hu, sample_of
 from Testing.fuzz.expected import expected_grid, same
 

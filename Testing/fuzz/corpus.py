@@ -20,8 +20,8 @@ import torch
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from LiverSegLib import files
-from LiverSegLib.network import UNet
+from LiverSegLib.io import files
+from LiverSegLib.model.unet import UNet
 from Testing.dicom_files import multi_frame_of, save, slices_of, stored_as
 
 SHAPE = (4, 9, 11)

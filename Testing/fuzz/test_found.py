@@ -12,14 +12,14 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import RLELossless
 
-from LiverSegLib import files
-from LiverSegLib.body import Body
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.dicom.codestream import check_codestream
 from LiverSegLib.errors import InputError, ModelError, OutputError
-from LiverSegLib.model import ModelCard
-from LiverSegLib.quality import check_input
-from LiverSegLib.upright import to_upright
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.body_crop import Body
+from LiverSegLib.inference.oblique_views import to_upright
+from LiverSegLib.inference.plausibility import check_input
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import ModelCard
 from Testing.dicom_files import save, slices_of, stored_as
 from Testing.fuzz.attempt import in_use
 from Testing.fuzz.corpus import AFFINE, OBLIQUE, SHAPE, hu, sample_of

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.errors import DeviceError, InputError
+from LiverSegLib.io import files
 from Testing.fuzz.attempt import CRASH, GOOD, HANG, MEMORY, READ, REFUSED, UNCLEAR, Road, _judged
 from Testing.fuzz.campaign import Tried, Worker, keep, plan, table
 from Testing.fuzz.corpus import FORMATS, sample_of

@@ -9,9 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import InputError
+from LiverSegLib.io import files
 
 SIDE = 30_000  # 54 TB of int16
 

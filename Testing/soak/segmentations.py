@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from LiverSegLib import files, itk
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files, itk
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings, leave
 
 WARM_UP_ROUNDS = 2

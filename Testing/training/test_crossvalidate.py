@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from LiverSegLib.confidence import expected_dice
-from LiverSegLib.files import write_ct, write_labels
-from LiverSegLib.model import LiverModel
+from LiverSegLib.inference.confidence import expected_dice
+from LiverSegLib.io.files import write_ct, write_labels
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from Training.calibrate import calibrate, fit_line
 from Training.checkpoint import build_network

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from LiverSegLib.model import LiverModel
-from LiverSegLib.network import UNet
+from LiverSegLib.model.liver_model import LiverModel
+from LiverSegLib.model.unet import UNet
 from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.checkpoint import averaged_weights, first_network
 from Training.deep_supervision import HEADS, DeeplySupervisedUNet, supervise_deeply

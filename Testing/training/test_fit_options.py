@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from LiverSegLib.errors import ModelError
-from LiverSegLib.model import LiverModel
-from LiverSegLib.network import UNet
-from LiverSegLib.segmenter import fold_batch_norm
+from LiverSegLib.model.liver_model import LiverModel
+from LiverSegLib.model.unet import UNet, fold_batch_norm
 from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.checkpoint import averaged_weights, build_network, first_network

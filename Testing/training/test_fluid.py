@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.volume import CTVolume
 from Training.fluid import (
     CONSOLIDATION,
     CONTENTS,

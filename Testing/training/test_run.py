@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from LiverSegLib.metrics import dice
-from LiverSegLib.model import LiverModel
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.volume import CTVolume
 from Training.export import export
 from Training.fit import fit, warm_average
 from Training.plot import plot_training

@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from LiverSegLib.grid import window
+from LiverSegLib.inference.preprocess import window
 from LiverSegLib.phantom import make_phantom
 from Training import fit as program
 from Training.checkpoint import build_network

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from LiverSegLib.background import NICE_VARIABLE, Progress, Task, Worker
+from LiverSegLib.inference.worker import NICE_VARIABLE, Progress, Task, Worker
 
 LONG = 30.0  # seconds after which a test that hangs has failed
 

@@ -18,7 +18,7 @@ from LiverSegLib.dicom import one_series, read_files
 from LiverSegLib.dicom.measurements import write_measurements
 from LiverSegLib.dicom.segmentation import check_can_write, write_segmentation
 from LiverSegLib.errors import OutputError
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from Testing.dicom_files import LPS_TO_RAS, multi_frame_of, save, slices_of
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from LiverSegLib import gunzip
-from LiverSegLib.gunzip import GunzipStream
+from LiverSegLib.io import gunzip
+from LiverSegLib.io.gunzip import GunzipStream
 
 CONTENT = np.random.default_rng(0).integers(0, 9, 3_000_000, dtype=np.uint8).tobytes()
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib import files
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.io import files
 
 SHAPE = (5, 6, 7)  # k, j, i
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from LiverSegLib import files
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER, TUMOUR
+from LiverSegLib.io import files
 
 SHAPE = (4, 5, 6)
 

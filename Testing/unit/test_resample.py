@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from LiverSegLib.data.resample import reference_on_grid, resample
 from LiverSegLib.errors import InputError
-from LiverSegLib.resample import reference_on_grid, resample
 
 AFFINE = np.array([[-0.8, 0, 0, 90], [0, -1.1, 0, 70], [0, 0, 2.5, -40], [0, 0, 0, 1.0]])
 SHAPE = (5, 7, 9)

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from .. import messages
 from ..dicom import find_series
 from ..errors import InputError
-from ..files import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
-from ..paths import as_text, objection_to
+from ..io.files import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
+from ..io.paths import as_text, objection_to
 from .case_table import read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .matching import Address, is_named_as_reference_of, match_references

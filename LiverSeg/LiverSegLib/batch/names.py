@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ..files import ITK_SUFFIXES, NIFTI_SUFFIXES
+from ..io.files import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 # Leaves room for endings within the 255 bytes that a name may have, also where a letter takes four.
 LONGEST_BYTES = 120

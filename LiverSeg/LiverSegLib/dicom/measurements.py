@@ -12,17 +12,10 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from ..atomic import replacing
-from ..model import ModelCard
-from ..segments import LIVER, TUMOUR, Structure
-from .segmentation import (
-    MANUFACTURER,
-    PRODUCT,
-    SERIES_NUMBER_OFFSET,
-    check_highdicom,
-    codes_of,
-    series_number,
-)
+from ..data.structures import LIVER, TUMOUR, Structure
+from ..io.atomic import replacing
+from ..model.liver_model import ModelCard
+from .segmentation import MANUFACTURER, PRODUCT, SERIES_NUMBER_OFFSET, check_highdicom, codes_of, series_number
 from .sources import read_sources, refusing_strange_headers
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
 from .. import messages
+from ..data.volume import CTVolume, to_whole_hu
 from ..errors import InputError
-from ..volume import CTVolume, to_whole_hu
 from .frames import Frame, frames_of
 from .header import DAMAGED, patient_key, read_dataset
 from .pixels import UnknownCompression, stored_numbers

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__, messages
-from ..atomic import replacing
+from ..data.structures import LIVER, TUMOUR, Structure
 from ..errors import OutputError
-from ..model import ModelCard
-from ..segments import LIVER, TUMOUR, Structure
+from ..io.atomic import replacing
+from ..model.liver_model import ModelCard
 from .sources import read_sources, refusing_strange_headers
 
 if TYPE_CHECKING:

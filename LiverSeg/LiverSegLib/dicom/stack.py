@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import messages
 from ..errors import InputError
-from ..itk import LPS_TO_RAS
+from ..io.itk import LPS_TO_RAS
 from .frames import Frame
 
 # Rounding in the headers stays below this share of the distance between slices, a missing slice does not.
