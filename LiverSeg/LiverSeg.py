@@ -247,6 +247,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
         """A run that needs this node ends; the scene is as it was before the run."""
+        import qt
+
         text = self._runner.text_without(node)
         if text is not None:
             self._runner.stop()
@@ -257,6 +259,9 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 setattr(self._parameterNode, name, None)
         if text is not None:
             self._onFinished(text)
+            # What the same event still brings, such as the sequence's next volume, does not take it back.
+            self._messageSubject = None
+            qt.QTimer.singleShot(0, self._bindMessage)
 
     def onNodeActivated(self, name: str, node: slicer.vtkMRMLNode | None) -> None:
         """Called when the user has chosen a node: of one with the same name the binding hears nothing."""
@@ -289,6 +294,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._shownInput, self._shownReference = self._parameterNode.inputVolume, self._parameterNode.reference
             self._guiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._bindMessage()
             self._update()
 
     def _onParametersModified(self, caller=None, event=None) -> None:
@@ -420,6 +426,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onFinished(self, text: str) -> None:
         self._message, self._messageSubject = text, None
+        self._bindMessage()
         self._update()
 
     def _findDevices(self, onDone: Callable[[list[str]], None]) -> None:
@@ -459,22 +466,24 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             for section in (self._results, self._reference, self._advanced):
                 section.update(self._runner.running)
-            self._updateMessage()
+            if self._messageSubject is not None and self._messageSubject != self._subject():
+                self._message = ""
             self._updateButton()
         finally:
             self._updating = False
         if not self._runner.running:
             self._reference.compare_if_needed(self._startComparison)
 
-    def _updateMessage(self) -> None:
-        """What was said of a run goes as soon as something else is chosen, or is in the result."""
+    def _bindMessage(self) -> None:
+        """What was said of a run holds for what is chosen and shown now, if not for something before."""
+        if self._parameterNode and self._messageSubject is None:
+            self._messageSubject = self._subject()
+
+    def _subject(self) -> tuple[Any, ...]:
+        """What can be said something of: the nodes that are chosen, and what is in the result."""
         parameters = self._parameterNode
         nodes = (parameters.inputVolume, parameters.reference, parameters.outputSegmentation)
-        subject = (*(node and node.GetID() for node in nodes), parameters.referenceSegment, self._results.report)
-        if self._messageSubject is None:
-            self._messageSubject = subject
-        elif self._messageSubject != subject:
-            self._message, self._messageSubject = "", subject
+        return *(node and node.GetID() for node in nodes), parameters.referenceSegment, self._results.report
 
     def _updateButton(self) -> None:
         from LiverSegLib import messages

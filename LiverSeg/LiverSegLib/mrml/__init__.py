@@ -30,7 +30,7 @@ from .segmentation import (
 from .sequences import frame_nodes, sequence_browser_of, write_frames
 from .storage import save_node
 from .tables import store_report, stored_report, write_report_table
-from .transforms import check_transform
+from .transforms import check_transform, patient_space
 from .view3d import check_rendering, render_3d
 from .volumes import copy_volume_in_pieces, labelmap_from_array, volume_from_ct, volume_to_ct
 
@@ -55,6 +55,7 @@ __all__ = [
     "labelmap_from_array",
     "new_segmentation_name",
     "nodes_of_class",
+    "patient_space",
     "read_reference",
     "read_result",
     "reference_to_labels",
