@@ -312,6 +312,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self._shownInput = self._parameterNode.inputVolume
         self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
+        if self._shownInput:
+            mrml.show_results_of(self._shownInput, self._parameterNode.reference)
 
     def _onReferenceSwitched(self) -> None:
         """Another reference: the segment of the former one means nothing in it, though ids are often the same."""
@@ -413,7 +415,10 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showResult(self, volumeNode, segmentationNode) -> None:
         """What came of the run is shown, also if a script has chosen another CT meanwhile."""
+        from LiverSegLib import mrml
+
         self._shownInput = volumeNode
+        mrml.show_results_of(volumeNode, self._parameterNode.reference)
         self._parameterNode.inputVolume, self._parameterNode.outputSegmentation = volumeNode, segmentationNode
         self._results.show_new()
         # PyTorch may have been installed for this run.

@@ -6,7 +6,7 @@ the application call :func:`ensure_scene` first. Nodes are touched on the main t
 
 from .changes import content_state
 from .disagreement import remove_disagreement, show_disagreement
-from .display import centre_3d_views, frame_slices, is_in_slices, set_surface, show_in_slices
+from .display import centre_3d_views, frame_slices, is_in_slices, set_surface, show_in_slices, show_results_of
 from .history import History
 from .images import affine_of, cropped_image, shape_of, to_image, to_matrix, voxels_of
 from .reference import (
@@ -71,6 +71,7 @@ __all__ = [
     "shape_of",
     "show_disagreement",
     "show_in_slices",
+    "show_results_of",
     "store_report",
     "stored_report",
     "to_image",
