@@ -227,8 +227,10 @@ class SlicerApp(QtCore.QObject):
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def on_about_to_be_removed(scene, _event, node) -> None:
+            if scene.IsClosing() or scene.IsImporting() or node.IsA("vtkMRMLSubjectHierarchyNode"):
+                return
             present = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-            if scene.IsClosing() or not (item := present.GetItemByDataNode(node)):
+            if not (item := present.GetItemByDataNode(node)):
                 return
             # What Slicer's plug-ins do with an item that goes marks its segmentation as modified.
             if node.IsA("vtkMRMLSegmentationNode"):
