@@ -316,11 +316,12 @@ def errors_in_a_file() -> Iterator[Any]:
 def run(seed: int, count: int) -> list[str]:
     """Play in a process of its own; everything that was wrong, a crash included."""
     command = [sys.executable, "-m", "Testing.soak.random_actions", "--seed", str(seed), "--count", str(count)]
-    paths = os.pathsep.join([str(ROOT / "LiverSeg"), str(ROOT)])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "LiverSeg"), str(ROOT)])}
+    return failures_of(subprocess.run(command, capture_output=True, text=True, check=False, env=environment))
+
+
+def failures_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What a process that played tells; where it crashed, its last actions."""
     lines = done.stdout.splitlines()
     failures = [line.removeprefix("FAILED: ") for line in lines if line.startswith("FAILED: ")]
     if done.returncode not in (0, 1) or (done.returncode and not failures):
