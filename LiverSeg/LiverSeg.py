@@ -291,6 +291,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for section in (self._results, self._reference, self._advanced):
             section.parameters = parameterNode
         if self._parameterNode:
+            self._reference.take_over()
             self._shownInput, self._shownReference = self._parameterNode.inputVolume, self._parameterNode.reference
             self._guiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)

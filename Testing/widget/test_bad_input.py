@@ -204,6 +204,17 @@ def test_a_reference_that_does_not_fit_holds_up_no_run_and_the_panel_says_so(
     assert application.dialogs == [] and len(stand_in.calls) == 1
 
 
+def test_a_bad_reference_that_comes_with_a_file_opens_no_box(application, quick_panel, ct_node, tmp_path):
+    output = segment(application, quick_panel)
+    application.choose(quick_panel.ui.referenceSelector, output)
+    wait_for_the_end(application, quick_panel)
+    application.dialogs.clear()
+    application.load_scene(application.save_scene(tmp_path / "scene.mrb"))
+    wait_for_the_end(application, quick_panel)
+    assert quick_panel.ui.statusLabel.text == messages.REFERENCE_IS_THE_RESULT.format(name="CT liver segmentation")
+    assert application.dialogs == []
+
+
 def test_a_reference_that_is_left_when_another_ct_is_chosen_interrupts_nobody(application, quick_panel, ct_node):
     reference = add_reference(application.scene, Liver=small_ct()[1])
     application.choose(quick_panel.ui.referenceSelector, reference)

@@ -72,6 +72,10 @@ class ReferenceSection:
         self.give_up()
         start(self.parameters.outputSegmentation, self.parameters.inputVolume, self.reference, is_new)
 
+    def take_over(self) -> None:
+        """What is chosen when the parameters come, as from a file, is not new: nobody chose it just now."""
+        self._looked_at = self._chosen()
+
     def give_up(self) -> None:
         """What is chosen now is not compared, and nobody asks for it again."""
         self.forget()
