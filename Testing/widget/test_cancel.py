@@ -93,7 +93,8 @@ def test_a_result_that_cannot_be_written_leaves_the_chosen_output_as_it_was(
 
 
 def test_a_result_that_cannot_be_written_leaves_no_new_output(application, quick_panel, ct_node, monkeypatch):
-    def broken(*arguments):
+    def broken(node, *arguments):
+        node.CreateDefaultDisplayNodes()
         raise MemoryError("no room")
 
     before = snapshot(application.scene)
