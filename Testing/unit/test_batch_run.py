@@ -205,7 +205,7 @@ def test_the_network_comes_back_to_the_device_it_had_to_leave(options: BatchOpti
     resident = ResidentSegmenter(options)
     first = resident.get()
     assert resident.get() is first
-    first.device = torch.device("meta")  # as if it had moved
+    first.predictor.device = torch.device("meta")  # as if it had moved
     assert resident.get() is not first
     assert resident.get().device == torch.device("cpu")
 

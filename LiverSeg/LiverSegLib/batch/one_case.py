@@ -269,16 +269,16 @@ def _write_labels(path: Path, found: Found, options: BatchOptions) -> None:
         case = found.loaded.case
         write_segmentation(path, segmentation.labels, case.files, segmentation.model, case.name)
     else:
-        files.write_labels(path, segmentation.labels, segmentation.affine)
+        files.write_labels(path, segmentation.labels, segmentation.affine, found.loaded.ct.header)
 
 
 def _patient(case: Case) -> dict[str, str]:
     """Patient ID and study date of a DICOM case; of other formats nothing is known."""
     if case.series_uid is None:
         return {}
-    import pydicom
+    from ..dicom.header import read_dataset
 
-    header = pydicom.dcmread(case.files[0], stop_before_pixels=True, specific_tags=["PatientID", "StudyDate"])
+    header = read_dataset(case.files[0], ("PatientID", "StudyDate"))
     return {"patient_id": str(header.get("PatientID", "")), "study_date": str(header.get("StudyDate", ""))}
 
 
@@ -315,6 +315,9 @@ def _sentence(error: BaseException) -> str:
 
 
 def _is_disk_full(error: BaseException, output: Path) -> bool:
+    # What goes wrong with an input may be for want of space, too, but in the folder for temporary files.
+    if isinstance(error, InputError):
+        return False
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in DISK_FULL_ERRORS:

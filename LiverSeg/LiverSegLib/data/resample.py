@@ -87,21 +87,25 @@ def reference_on_grid(
     if share == 0 or not _boxes_overlap(labels.shape, labels_affine, shape, affine):
         raise InputError(messages.NO_OVERLAP)
     grids = {"reference": _described(labels.shape, labels_affine), "image": _described(shape, affine)}
-    warnings = [messages.OTHER_GRID.format(**grids)]
+    warnings = [messages.OTHER_GRID.format(**grids, distance=_distance(labels.shape, labels_affine, shape, affine))]
     if share < WHOLE_REFERENCE_SHARE:
         warnings.append(messages.PARTLY_OUTSIDE.format(share=1 - share))
     return resample(labels, labels_affine, shape, affine, order=0), warnings
 
 
 def same_grid(
-    shape: tuple[int, ...], affine: np.ndarray, other_shape: tuple[int, ...], other_affine: np.ndarray
+    shape: tuple[int, ...],
+    affine: np.ndarray,
+    other_shape: tuple[int, ...],
+    other_affine: np.ndarray,
+    tolerance_voxels: float = SAME_GRID_TOLERANCE_VOXELS,
 ) -> bool:
     """Whether two grids (shapes in (k, j, i), IJK→RAS affines) have the same voxels in the same order."""
     if tuple(shape) != tuple(other_shape):
         return False
     here = corners(shape)
     moved = np.linalg.solve(other_affine, affine) @ here
-    return bool(np.abs(moved - here).max() <= SAME_GRID_TOLERANCE_VOXELS)
+    return bool(np.abs(moved - here).max() <= tolerance_voxels)
 
 
 def _target_to_source(affine: np.ndarray, target_affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,6 +142,15 @@ def _share_inside(labels: np.ndarray, labels_affine: np.ndarray, shape: tuple[in
         return 1.0
     image_kji = labelled @ matrix.T + offset
     return float(np.mean(np.all((image_kji > -0.5) & (image_kji < np.array(shape) - 0.5), axis=1)))
+
+
+def _distance(
+    shape: tuple[int, ...], affine: np.ndarray, other_shape: tuple[int, ...], other_affine: np.ndarray
+) -> float:
+    """Distance in mm, at most, of a grid's corners, voxel faces included, from the nearest ones of another."""
+    first = (affine @ corners(shape, margin=0.5))[:3]
+    second = (other_affine @ corners(other_shape, margin=0.5))[:3]
+    return round(float(np.linalg.norm(first[:, :, None] - second[:, None], axis=0).min(axis=1).max()), 3)
 
 
 def _described(shape: tuple[int, ...], affine: np.ndarray) -> str:

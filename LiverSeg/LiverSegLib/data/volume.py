@@ -5,8 +5,10 @@ nibabel is imported only where it is used: Slicer does not bring it, and the pan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from ..errors import InputError
 
 # Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
 CANONICAL_AXES = ("L", "P", "S")
+
+# ITK's and DICOM's axes run to left and posterior, ours to right and anterior.
+LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +36,15 @@ class CTVolume:
         What to call the image in messages and reports.
     warnings
         Sentences about what was found when it was read; the segmenter passes them on.
+    header
+        Fields of the header of the file that it was read from; a result in NIfTI takes over where a NIfTI CT lies.
     """
 
     hu: np.ndarray
     affine: np.ndarray
     name: str = "volume"
     warnings: tuple[str, ...] = ()
+    header: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_array(
@@ -84,8 +92,12 @@ class CTVolume:
     def every_few_slices(self, spacing_mm: float) -> CTVolume:
         """An axial stack of its slices that lie about ``spacing_mm`` apart; all if they are no closer. Views only."""
         stack = self.canonical_view()
-        step = max(1, round(spacing_mm / stack.spacing[0]))
+        step = stack.slices_within(spacing_mm)
         return CTVolume(stack.hu[::step], stack.affine @ np.diag((1.0, 1.0, step, 1.0)), self.name)
+
+    def slices_within(self, length_mm: float) -> int:
+        """About how many slices (k) lie within a length, at least one."""
+        return max(1, round(length_mm / self.spacing[0]))
 
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,18 +15,45 @@ from ..data import structures
 from ..data.reference import label_values
 from ..data.volume import CTVolume, check_position
 from ..errors import InputError, OutputError
-from . import headers, nifti
+from . import headers, metaimage, nifti, nrrd
 from .atomic import replacing
 from .paths import objection_to
+from .voxels import StoredImage
+
+T = TypeVar("T")
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".mha")
+READABLE_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", SEGMENTATION_SUFFIX)
 
+# What a file is, its first bytes tell better than its name; only where they tell nothing, the name counts.
+START_BYTES = 16
+READERS = {
+    **dict.fromkeys((n.to_bytes(4, order) for n in nifti.KINDS for order in ("little", "big")), nifti.read),
+    b"NRRD": nrrd.read,
+    b"ObjectType": metaimage.read,
+}
+READERS_BY_SUFFIX = {
+    **dict.fromkeys(NIFTI_SUFFIXES, nifti.read),
+    **dict.fromkeys((".nrrd", ".nhdr"), nrrd.read),
+    **dict.fromkeys((".mha", ".mhd"), metaimage.read),
+}
+GZIP = "gzip"
+ARCHIVES = {
+    b"\x1f\x8b": GZIP,
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x1f\x9d": "compress",
+}
+
 
 def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read a CT from .nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series.
+    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
 
     ``force`` reads a DICOM series of another modality as well.
 
@@ -33,12 +63,14 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
     path = _checked(path)
-    if os.path.isdir(path):
+    if not _suffix(path, READABLE_SUFFIXES) or os.path.isdir(path):
         from .. import dicom
 
-        return dicom.read_series(path, force)
-    values, affine, _ = _read(path)
-    return CTVolume.from_array(values, affine, path.name)
+        if dicom.is_dicom(path):
+            return dicom.read_series(path, force)
+    image = _read(path)
+    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    return replace(ct, header=image.place)
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +92,8 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     path = _checked(path)
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
-    values, affine, fields = _read(path)
+    image = _read(path)
+    values, affine, fields = image.values, image.affine, image.fields
     check_position(affine, str(path))
     if not values.size:
         raise InputError(messages.NO_VOXELS.format(name=path, shape=values.shape))
@@ -77,10 +110,16 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return label_values(values, str(path)), affine
 
 
-def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.ndarray) -> None:
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: np.ndarray,
+    affine: np.ndarray,
+    header: Mapping[str, Any] | None = None,
+) -> None:
     """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
 
-    A crash leaves the file that was there before whole.
+    With the ``header`` of the :class:`CTVolume` that they belong to, a NIfTI file lies on that CT's in every reader. A
+    crash leaves the file that was there before whole.
 
     Raises
     ------
@@ -90,19 +129,17 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray, affine: np.nd
     suffix = check_output_suffix(path)
     with replacing(path) as temporary:
         if suffix in NIFTI_SUFFIXES:
-            nifti.write(temporary, labels, affine)
+            nifti.write(temporary, labels, affine, header)
         else:
-            from . import itk
-
             as_segments = suffix == SEGMENTATION_SUFFIX
             values, fields = structures.to_layers(labels) if as_segments else (labels, {})
-            itk.write(temporary, values, affine, fields)
+            nrrd.write(temporary, values, affine, fields)
 
 
 def write_ct(path: str | os.PathLike[str], ct: CTVolume) -> None:
     """Write a CT as .nii.gz or .nii, int16 HU; OutputError if it cannot be written."""
     with replacing(path) as temporary:
-        nifti.write(temporary, ct.hu, ct.affine)
+        nifti.write(temporary, ct.hu, ct.affine, ct.header)
 
 
 def check_output_suffix(path: str | os.PathLike[str]) -> str:
@@ -120,20 +157,34 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    suffix = _suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES)
+def _read(path: Path) -> StoredImage:
     # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
         raise InputError(messages.NO_FILE.format(path=path))
-    if not suffix:
-        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(NIFTI_SUFFIXES + ITK_SUFFIXES)))
-    if path.stat().st_size == 0:
-        raise InputError(messages.EMPTY_FILE.format(path=path))
-    if suffix in NIFTI_SUFFIXES:
-        return *nifti.read(path), {}
-    from . import itk
+    try:
+        return _reader_of(path)(path)
+    except OSError as error:
+        raise InputError(messages.NOT_READ_BECAUSE.format(path=path, reason=error.strerror)) from error
 
-    return itk.read(path)
+
+def _reader_of(path: Path) -> Callable[[Path], StoredImage]:
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
+    if not start:
+        raise InputError(messages.EMPTY_FILE.format(path=path))
+    suffix = _suffix(path, tuple(READERS_BY_SUFFIX))
+    kind = _told_by(start, ARCHIVES)
+    if kind and not (kind == GZIP and suffix in NIFTI_SUFFIXES):
+        raise InputError(messages.ARCHIVE.format(path=path, kind=kind))
+    read = _told_by(start, READERS) or READERS_BY_SUFFIX.get(suffix)
+    if read is None:
+        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(READABLE_SUFFIXES)))
+    return read
+
+
+def _told_by(start: bytes, known: Mapping[bytes, T]) -> T | None:
+    """What begins with these bytes."""
+    return next((thing for magic, thing in known.items() if start.startswith(magic)), None)
 
 
 def _suffix(path: str | os.PathLike[str], known: tuple[str, ...]) -> str:

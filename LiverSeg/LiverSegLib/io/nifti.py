@@ -5,65 +5,77 @@ from __future__ import annotations
 import logging
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import nibabel
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 
 from .. import messages
 from ..data.resample import same_grid
+from ..data.volume import check_position
 from ..errors import InputError, OutputError
-from . import headers
-from .gunzip import GunzipStream
+from . import headers, nifti_place
+from .gunzip import MAGIC, unpacked
+from .voxels import StoredImage, read_voxels
 
 # What nibabel says of strange headers reaches the user as one sentence of ours, not as its own lines on stderr.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 # Sizes are 16-bit numbers.
 LARGEST_SIZE = 32767
+# The largest number that float32 tells from its neighbours.
+LARGEST_IN_FLOAT32 = 1 << 24
 
-# NIfTI's code 1: coordinates of the scanner.
-SCANNER_SPACE = 1
-
-# nibabel gives affines in the header's own unit, which in rare files is not the millimetre: NIfTI's codes of metre and
-# micrometre, in the lowest three bits of the field. The others are of time, and matter to nobody here.
-MILLIMETRES = {1: 1000.0, 3: 0.001}
-UNIT_OF_LENGTH = 0b111
+# A header begins with its own size: that of NIfTI-1 or NIfTI-2.
+SIZE_FIELD_BYTES = 4
+KINDS = {kind.sizeof_hdr: kind for kind in (nibabel.Nifti1Header, nibabel.Nifti2Header)}
+LARGEST_EXTENSION = 1 << 26
 
 
-def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a .nii or .nii.gz file, with slope and intercept of its header applied.
+def read(path: str | os.PathLike[str]) -> StoredImage:
+    """Read a NIfTI file, gzip-compressed or not whatever its name says, with slope and intercept applied.
 
-    Returns
-    -------
-    values
-        Voxels, shape (k, j, i): of the file's own dtype where it has no scaling, else float.
-    affine
-        4×4 matrix, voxel indices (i, j, k) to RAS millimetres, from the sform or else the qform.
+    The values are of the file's own dtype where it has no scaling, else float; the affine is that of the sform, or else
+    of the qform; the place is for :func:`write`.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is shorter than its header promises, does not fit its checksum, is not 3D, is a
-        colour picture, or has neither sform nor qform.
+        If the file cannot be read, is shorter or longer than its header promises, does not fit its checksum, is
+        not 3D, is a colour picture, or has neither a sound sform nor a sound qform.
+    OSError
+        If the system does not let it be read.
     """
     path = Path(path)
     try:
-        image = nibabel.load(path)
-        _check_header(image, path)
-        values = _unpacked(image, path) if _is_packed(path) else _values(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        with path.open("rb") as file:
+            is_packed = file.peek(len(MAGIC)).startswith(MAGIC)
+            stream = unpacked(file) if is_packed else file
+            header, place = _header(stream, path)
+            _check_header(header, is_packed, path)
+            nifti_place.check_place(place, path)
+            _skip(stream, header.get_data_offset() - header.sizeof_hdr)
+            stored = read_voxels(stream, header.get_data_shape(), header.get_data_dtype(), path)
+        values = _scaled(stored, *header.get_slope_inter())
+        affine = nifti_place.in_mm(place) @ header.get_best_affine()
+    except (HeaderDataError, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise headers.unreadable(path) from error
-    return values.reshape(values.shape[:3], order="F").transpose(2, 1, 0), _affine_in_mm(image)
+    values = values.reshape(values.shape[-3:])
+    affine = check_position(affine, str(path))
+    warnings = nifti_place.doubts(place, values.shape, affine, path.name) + _doubts_of_scaling(header, path.name)
+    return StoredImage(values, affine, warnings=warnings, place=place)
 
 
-def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) -> None:
+def write(
+    path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray, place: Mapping[str, Any] | None = None
+) -> None:
     """Write int16 HU or uint8 labels (k, j, i) with their IJK→RAS affine; the ending .gz compresses, and quickly.
 
-    Both sform and qform are set, since some viewers look at the one and some at the other.
+    With the ``place`` of the NIfTI file that they belong to, they lie on it in every reader, whatever it takes.
 
     Raises
     ------
@@ -72,10 +84,9 @@ def write(path: str | os.PathLike[str], values: np.ndarray, affine: np.ndarray) 
     """
     if not _holds(values.shape, affine):
         raise OutputError(messages.NO_GRID_FOR_NIFTI.format(path=path))
-    image = nibabel.Nifti1Image(values.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, SCANNER_SPACE)
-    image.set_qform(affine, SCANNER_SPACE)
+    # Given an affine, nibabel would write forms of its own; given a header, it would mend it.
+    image = nibabel.Nifti1Image(values.transpose(2, 1, 0), None)
+    nifti_place.set_place(image.header, values.shape, affine, place or {})
     nibabel.save(image, path)
 
 
@@ -88,39 +99,50 @@ def _holds(shape: tuple[int, ...], affine: np.ndarray) -> bool:
     return same_grid(shape, stored, shape, affine)
 
 
-def _check_header(image: nibabel.Nifti1Image, path: Path) -> None:
-    if not isinstance(image, nibabel.Nifti1Image):
-        raise InputError(messages.NOT_NIFTI.format(path=path))
-    if image.get_data_dtype().names:
+def _header(stream: BinaryIO, path: Path) -> tuple[nibabel.Nifti1Header, dict[str, Any]]:
+    """The header that a stream begins with, from which on no byte is read, and the place in it as the file has it."""
+    start = stream.read(SIZE_FIELD_BYTES)
+    kind = KINDS.get(int.from_bytes(start, "little")) or KINDS.get(int.from_bytes(start, "big"))
+    if kind is None:
+        raise InputError(messages.NOT_OF_ITS_FORMAT.format(path=path))
+    start += stream.read(kind.sizeof_hdr - len(start))
+    if len(start) < kind.sizeof_hdr:
+        raise EOFError("a header that is cut short")
+    header = kind(start)
+    if header["magic"] == kind.pair_magic:
+        raise InputError(messages.VOXELS_ELSEWHERE.format(path=path))
+    return header, nifti_place.place_of(kind(start, check=False))
+
+
+def _check_header(header: nibabel.Nifti1Header, is_packed: bool, path: Path) -> None:
+    dtype, shape = header.get_data_dtype(), header.get_data_shape()
+    if dtype.names:
         raise InputError(messages.COLOUR_PICTURE.format(name=path))
-    if image.get_data_dtype().kind == "c":
+    if dtype.kind == "c":
         raise InputError(messages.COMPLEX_NUMBERS.format(name=path))
-    headers.check_dimensions(image.shape, path)
-    headers.check_promise(image.shape, image.get_data_dtype().itemsize, _is_packed(path), path)
-    # nibabel would make up an affine from the spacing alone, and left and right would be a guess.
-    if not image.header["sform_code"] and not image.header["qform_code"]:
-        raise headers.without_position(path, messages.MISSING_FORM)
+    headers.check_dimensions(shape, path)
+    headers.check_promise(shape, dtype.itemsize, is_packed, path)
 
 
-def _is_packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
+def _skip(stream: BinaryIO, count: int) -> None:
+    """Pass over what lies between header and voxels."""
+    if not 0 <= count <= LARGEST_EXTENSION:
+        raise ValueError(f"voxels that begin {count} bytes behind the header")
+    stream.read(count)
 
 
-def _unpacked(image: nibabel.Nifti1Image, path: Path) -> np.ndarray:
-    """The voxels of a .nii.gz file; by itself nibabel stops after the last of them, and does not see the checksum."""
-    stored = image.dataobj
-    with GunzipStream(path) as stream:
-        layout = (stored.shape, stored.dtype, stored.offset, stored.slope, stored.inter)
-        values = _values(ArrayProxy(stream, layout, mmap=False))
-        stream.check_rest()
-    return values
+def _scaled(stored: np.ndarray, slope: float | None, intercept: float | None) -> np.ndarray:
+    """The values that the stored numbers stand for, float where slope and intercept have to be applied."""
+    if slope is None or intercept is None or (slope, intercept) == (1, 0):
+        return stored
+    is_precise = abs(intercept) < abs(slope) * LARGEST_IN_FLOAT32
+    dtype = np.float32 if is_precise else np.float64
+    return np.asarray(apply_read_scaling(stored, dtype(slope), dtype(intercept)), dtype=dtype)
 
 
-def _values(voxels: ArrayProxy) -> np.ndarray:
-    """Shape (i, j, k, ...), float32 where slope and intercept have to be applied."""
-    return np.asarray(voxels) if (voxels.slope, voxels.inter) == (1, 0) else np.asarray(voxels, dtype=np.float32)
-
-
-def _affine_in_mm(image: nibabel.Nifti1Image) -> np.ndarray:
-    factor = MILLIMETRES.get(int(image.header["xyzt_units"]) & UNIT_OF_LENGTH, 1.0)
-    return np.diag((factor, factor, factor, 1.0)) @ image.affine
+def _doubts_of_scaling(header: nibabel.Nifti1Header, name: str) -> tuple[str, ...]:
+    """A sentence for the user if the header has an intercept and no slope."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if (np.isfinite(slope) and slope) or not np.isfinite(intercept) or not intercept:
+        return ()
+    return (messages.INTERCEPT_WITHOUT_SLOPE.format(name=name, intercept=intercept),)

@@ -10,7 +10,7 @@ from .. import messages
 def objection_to(path: str | os.PathLike[str]) -> str | None:
     """The sentence to show if a name is no text in UTF-8, as in archives that are older than it; else None.
 
-    SimpleITK ends the whole process over such a name, and no report could hold it.
+    No report could hold such a name.
     """
     try:
         os.fspath(path).encode("utf-8")
