@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import messages
 from ..data.metrics import compare
+from ..data.patient_space import PatientSpace
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from ..io.terminal import printable
@@ -54,7 +55,7 @@ class SegmentationReport:
     def of(
         cls,
         segmentation: Segmentation,
-        spacing: tuple[float, float, float],
+        spacing: tuple[float, float, float] | PatientSpace,
         *,
         input: str,
         output: str,
@@ -71,7 +72,7 @@ class SegmentationReport:
         segmentation
             What the segmenter returned.
         spacing
-            Distance between voxel centres in mm along (k, j, i).
+            Distance between voxel centres in mm along (k, j, i), or where the voxels lie in the patient.
         input, output
             Names or paths of the image and the result.
         reference
@@ -90,7 +91,13 @@ class SegmentationReport:
         """
         labels = segmentation.labels
         voxel_ml = abs(float(np.linalg.det(segmentation.affine[:3, :3]))) / 1000.0
-        tumour_voxels = int(np.count_nonzero(labels == 2))
+        tumours = labels == 2
+
+        def volume_ml(mask: np.ndarray) -> float:
+            if isinstance(spacing, PatientSpace):
+                return spacing.volume_ml(mask)
+            return int(np.count_nonzero(mask)) * voxel_ml
+
         seconds = {**segmentation.seconds, "write": write_seconds}
         seconds = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
         seconds["total"] = sum(seconds.values()) if total_seconds is None else float(total_seconds)
@@ -101,8 +108,8 @@ class SegmentationReport:
             model={"name": model.name, "version": model.version, "sha256": model.sha256},
             device=segmentation.device,
             seconds=seconds,
-            liver_volume_ml=int(np.count_nonzero(labels)) * voxel_ml,
-            tumour_volume_ml=tumour_voxels * voxel_ml if tumour or tumour_voxels else None,
+            liver_volume_ml=volume_ml(labels),
+            tumour_volume_ml=volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
             **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
