@@ -62,7 +62,7 @@ def test_a_prepared_scan_has_the_model_s_pixels_and_keeps_its_liver(prepared: Pa
 def test_a_tilted_scan_keeps_its_liver_on_its_voxels() -> None:
     phantom = make_phantom(3, shape=(30, 64, 64), spacing=(8.0, 5.5, 5.5))
     tilted = tilt(LabelledScan(phantom.ct, phantom.labels, True), np.random.default_rng(0))
-    assert 5 <= tilted.ct.obliquity_degrees <= 20.001
+    assert 5 <= tilted.ct.geometry.obliquity_degrees <= 20.001
     assert tilted.ct.hu[tilted.labels == 1].mean() == pytest.approx(phantom.ct.hu[phantom.labels == 1].mean(), abs=10)
     volumes = [
         (s.labels > 0).sum() * s.ct.voxel_volume_ml for s in (tilted, LabelledScan(phantom.ct, phantom.labels, True))
