@@ -71,20 +71,20 @@ bench-rivals: .venv-rivals/installed  ## our segmenter beside nnU-Net, SegResNet
 	.venv-rivals/bin/python -m Testing.benchmark.rivals $(RIVALS_ARGS)
 
 figures: .venv/installed-test system  ## plot the training curves and the results; draw the documentation's pictures
-	$(BIN)/python -m Training.plot
+	$(BIN)/python -m Training.evaluation.plot
 	$(BIN)/python -m Resources.make_figures
 
 package: .venv/installed-package  ## lay the extension out in out/package as Slicer would install it, and pack it
 	$(BIN)/python Testing/package/make_package.py out/package --slicer $(SLICER)
 
 train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
-	$(BIN)/python -m Training.prepare
-	$(BIN)/python -m Training.prepare --spacing-mm 3 --output prepared_3mm
+	$(BIN)/python -m Training.data.prepare
+	$(BIN)/python -m Training.data.prepare --spacing-mm 3 --output prepared_3mm
 	$(BIN)/python -m Training.recipe $(FIT_ARGS)
 	$(BIN)/python -m Training.export --average-with runs/rare/last.ckpt $(EXPORT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
-	$(BIN)/python -m Training.evaluate $(EVALUATE_ARGS)
+	$(BIN)/python -m Training.evaluation.evaluate $(EVALUATE_ARGS)
 
 system:
 	@bash Testing/system-libraries.sh

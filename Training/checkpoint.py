@@ -11,8 +11,8 @@ from torch import Tensor
 
 from LiverSegLib.network import UNet
 
+from .data.splits import get_split
 from .deep_supervision import HEADS, DeeplySupervisedUNet
-from .protocols import get_split
 from .settings import Settings
 from .spec import CLASSES
 

@@ -21,7 +21,7 @@ from LiverSegLib import __version__
 from LiverSegLib.atomic import replacing
 
 from .checkpoint import averaged_weights, weights_for
-from .protocols import IRCAD, LITS, Split, get_split
+from .data.splits import IRCAD, LITS, Split, get_split
 from .settings import Settings
 from .spec import CLASSES, TUMOUR_ABOVE, WINDOW_HU
 from .table import read_rows
@@ -182,8 +182,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/bundled/last.ckpt"))
     parser.add_argument("--output", type=Path, default=Path("runs/bundled/liver_unet.pt"))
     parser.add_argument("--name", default="liver_unet")
-    parser.add_argument("--evaluation", type=Path, help="summary.json of Training.evaluate, copied into the card")
-    parser.add_argument("--calibration", type=Path, help="calibration.json of Training.calibrate, copied into the card")
+    parser.add_argument(
+        "--evaluation", type=Path, help="summary.json of Training.evaluation.evaluate, copied into the card"
+    )
+    parser.add_argument(
+        "--calibration", type=Path, help="calibration.json of Training.evaluation.calibrate, copied into the card"
+    )
     parser.add_argument("--average-with", type=Path, nargs="+", default=[], help="checkpoints of runs before that one")
     export(**vars(parser.parse_args(argv)))
 

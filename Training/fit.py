@@ -22,15 +22,15 @@ from tqdm import tqdm
 
 from LiverSegLib.grid import window
 
-from .augment import augment
 from .checkpoint import build_network, check_resumable, first_network
 from .commit import commits
+from .data.augment import augment
+from .data.sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
+from .data.splits import get_split
 from .deep_supervision import supervise_deeply
-from .loss import make_loss
+from .losses import make_loss
 from .optimizer import OPTIMIZERS
-from .protocols import get_split
 from .run_log import RunLog
-from .sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
 from .settings import AUGMENTATIONS, Settings, parse_settings
 from .spec import WINDOW_HU
 from .validate import share_statistics, validate

@@ -10,10 +10,10 @@ from typing import Any
 from LiverSegLib.grid import SIZE_MULTIPLE
 from LiverSegLib.network import BLOCKS
 
-from .augment import Augmentation, Lesions, Warp, default_augmentations, project_e_augmentations
-from .loss import LOSSES, TUMOUR_WEIGHT
+from .data.augment import Augmentation, Lesions, Warp, default_augmentations, project_e_augmentations
+from .data.splits import get_split
+from .losses import LOSSES, TUMOUR_WEIGHT
 from .optimizer import OPTIMIZERS
-from .protocols import get_split
 from .spec import BASE_WIDTH, DEPTH, MAX_WIDTH, OFFSETS_MM, PATCH, SPACING_MM
 
 AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
@@ -41,7 +41,7 @@ class Settings:
     start_from
         Checkpoint of another run, whose averaged weights this one begins with; none: random ones.
     split
-        Who trains and who validates: a name of :mod:`Training.protocols`.
+        Who trains and who validates: a name of :mod:`Training.data.splits`.
     spacing_mm, offsets_mm
         Size of a pixel, as prepared; where the neighbouring slices lie, towards superior.
     base_width, max_width, depth, block, patch
@@ -55,7 +55,7 @@ class Settings:
     deep_supervision
         Whether the decoder's coarser levels are trained to tell liver and tumour, too.
     loss, tumour_weight
-        A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
+        A name of :mod:`Training.losses`; what its tumour term counts beside the liver's (0: liver alone).
     liver_share, end_share, tumour_share
         Samples from slices with liver; samples from the ends of the liver and from slices with labelled tumour, where
         a scan has them (``liver_share`` is then of the others).

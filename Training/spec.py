@@ -5,7 +5,7 @@ Spacing, offsets and widths are options of ``Training.fit``; they travel with th
 
 from __future__ import annotations
 
-from .protocols import VALIDATION as VALIDATION  # where evaluation looks for it
+from .data.splits import VALIDATION as VALIDATION  # where evaluation looks for it
 
 SPACING_MM = 1.5
 OFFSETS_MM = (-6.0, -3.0, 0.0, 3.0, 6.0)

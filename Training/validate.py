@@ -10,7 +10,7 @@ from torch import Tensor
 
 from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
 
-from .sample import PreparedScan
+from .data.sample import PreparedScan
 from .spec import OFFSETS_MM, WINDOW_HU
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from LiverSegLib.phantom import make_phantom
-from Training.prepare import LabelledScan, save_on_model_grid
+from Training.data.prepare import LabelledScan, save_on_model_grid
 from Training.settings import Settings
 from Training.spec import SPACING_MM
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from Training.augment import (
+from Training.data.augment import (
     Blur,
     Clip,
     Enhancement,
@@ -19,7 +19,7 @@ from Training.augment import (
     augment,
     default_augmentations,
 )
-from Training.sample import AIR_HU, Batch
+from Training.data.sample import AIR_HU, Batch
 
 SIDE = 96
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from LiverSegLib.model import LiverModel, ModelCard
-from Training.card import NOT_MEASURED, model_card
-from Training.evaluate import TEXT_COLUMNS
-from Training.summary import LESION_COUNTS, WORST, summarise
+from Training.evaluation.card import NOT_MEASURED, model_card
+from Training.evaluation.evaluate import TEXT_COLUMNS
+from Training.evaluation.summary import LESION_COUNTS, WORST, summarise
 
 CALIBRATION = {
     "intercept": -1.5,

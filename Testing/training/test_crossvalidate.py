@@ -14,14 +14,14 @@ from LiverSegLib.confidence import expected_dice
 from LiverSegLib.files import write_ct, write_labels
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import make_phantom
-from Training.calibrate import calibrate, fit_line
 from Training.checkpoint import build_network
-from Training.crossvalidate import crossvalidate
-from Training.evaluate import read_results
+from Training.data.splits import get_split
+from Training.evaluation.calibrate import calibrate, fit_line
+from Training.evaluation.crossvalidate import crossvalidate
+from Training.evaluation.evaluate import read_results
+from Training.evaluation.summary import NONE
 from Training.export import export
-from Training.protocols import get_split
 from Training.settings import Settings
-from Training.summary import NONE
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from Training.checkpoint import averaged_weights, first_network
 from Training.deep_supervision import HEADS, DeeplySupervisedUNet, supervise_deeply
 from Training.export import export
 from Training.fit import fit
-from Training.loss import make_loss
+from Training.losses import make_loss
 from Training.settings import Settings
 
 SHAPE = {"in_channels": 3, "classes": 3, "widths": (4, 8, 16, 16), "block": "plain", "patch": 2}

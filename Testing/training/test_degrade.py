@@ -12,8 +12,8 @@ from LiverSegLib.metrics import dice
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
-from Training.degrade import DEGRADATIONS, degrade, estimate_noise
-from Training.fluid import find_air, find_lungs
+from Training.data.degrade import DEGRADATIONS, degrade, estimate_noise
+from Training.data.fluid import find_air, find_lungs
 
 SAME_GRID = (
     "noise_doubled",

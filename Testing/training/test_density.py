@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from LiverSegLib.phantom import make_phantom
-from Training.density import SHIFT_HU, change_density
-from Training.sample import PreparedScan, SliceSampler
+from Training.data.density import SHIFT_HU, change_density
+from Training.data.sample import PreparedScan, SliceSampler
 
 LIVER, VESSEL, TUMOUR, FAT = 100.0, 160.0, 60.0, -100.0
 

@@ -16,8 +16,8 @@ import pytest
 from LiverSegLib.files import write_ct, write_labels
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.volume import CTVolume
-from Training.degrade import DEGRADATIONS
-from Training.evaluate import (
+from Training.data.degrade import DEGRADATIONS
+from Training.evaluation.evaluate import (
     Case,
     degradation_names,
     evaluate,
@@ -26,8 +26,8 @@ from Training.evaluate import (
     held_out_cases,
     with_degradations,
 )
-from Training.scores import slice_dice, slice_dice_all, surface_dice
-from Training.summary import bootstrap_interval, summarise
+from Training.evaluation.scores import slice_dice, slice_dice_all, surface_dice
+from Training.evaluation.summary import bootstrap_interval, summarise
 
 
 class Stub:

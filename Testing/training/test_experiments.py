@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from Training import experiments
-from Training.experiments import EXPERIMENTS, chosen_names, missing_scans, settings_of, training_seconds
-from Training.prepare import LabelledScan, save_on_model_grid
-from Training.protocols import get_split
+from Training.data.prepare import LabelledScan, save_on_model_grid
+from Training.data.splits import get_split
+from Training.earlier_projects.protocols import EXPERIMENTS, chosen_names, missing_scans, settings_of, training_seconds
 from Training.settings import Settings
 from Training.table import read_rows
 

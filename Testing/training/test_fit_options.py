@@ -15,12 +15,12 @@ from LiverSegLib.model import LiverModel
 from LiverSegLib.network import UNet
 from LiverSegLib.segmenter import fold_batch_norm
 from Testing.training.phantoms import prepare_phantoms, short_run
-from Training.augment import Clip, augment, default_augmentations, project_e_augmentations
 from Training.checkpoint import averaged_weights, build_network, first_network
+from Training.data.augment import Clip, augment, default_augmentations, project_e_augmentations
+from Training.data.sample import Batch, PreparedScan, SliceSampler, load_scans
 from Training.export import export
 from Training.fit import fit
-from Training.loss import LOSSES, boundary_band, make_loss
-from Training.sample import Batch, PreparedScan, SliceSampler, load_scans
+from Training.losses import LOSSES, boundary_band, make_loss
 from Training.settings import Settings, command_of, parse_settings
 
 CPU = torch.device("cpu")

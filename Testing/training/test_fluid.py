@@ -11,7 +11,7 @@ import torch
 
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.volume import CTVolume
-from Training.fluid import (
+from Training.data.fluid import (
     CONSOLIDATION,
     CONTENTS,
     FLUID,
@@ -23,8 +23,8 @@ from Training.fluid import (
     find_lungs,
     low_part,
 )
-from Training.prepare import FLUID_COPIES, LabelledScan, save_fluid_copies
-from Training.sample import SliceSampler, load_scans
+from Training.data.prepare import FLUID_COPIES, LabelledScan, save_fluid_copies
+from Training.data.sample import SliceSampler, load_scans
 
 SEEDS = range(12)
 CPU = torch.device("cpu")

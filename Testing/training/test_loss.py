@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from Training.loss import LiverTumourLoss
+from Training.losses import LiverTumourLoss
 
 
 def logits_of(classes: torch.Tensor, confidence: float = 8.0) -> torch.Tensor:

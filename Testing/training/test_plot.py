@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from Training.plot import as_they_are, plot_results, title_of, worst_slices
+from Training.evaluation.plot import as_they_are, plot_results, title_of, worst_slices
 from Training.table import read_rows
 
 

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from Training.prepare import read_catalogue
-from Training.protocols import FIXED_SPLITS, IRCAD, ONE_PERSON, TEST, TRAINABLE, Split, folds, get_split, patient_groups
+from Training.data.prepare import read_catalogue
+from Training.data.splits import (
+    FIXED_SPLITS,
+    IRCAD,
+    ONE_PERSON,
+    TEST,
+    TRAINABLE,
+    Split,
+    folds,
+    get_split,
+    patient_groups,
+)
 
 FOLDS = [f"fold{fold}of{count}" for count in (2, 4, 5) for fold in range(count)]
 PROTOCOL_D = [f"protocol_d_fold{fold}of3" for fold in range(3)]

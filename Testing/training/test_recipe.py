@@ -10,8 +10,8 @@ import torch
 
 from Testing.training.phantoms import prepare_phantoms
 from Training import recipe
+from Training.evaluation.plot import plot_training
 from Training.fit import fit
-from Training.plot import plot_training
 from Training.settings import parse_settings
 
 SMALL = (

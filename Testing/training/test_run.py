@@ -13,11 +13,11 @@ from LiverSegLib.metrics import dice
 from LiverSegLib.model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.volume import CTVolume
+from Training.data.prepare import LabelledScan, read_catalogue, save_on_model_grid, tilt
+from Training.data.sample import SliceSampler, load_scans
+from Training.evaluation.plot import plot_training
 from Training.export import export
 from Training.fit import fit, warm_average
-from Training.plot import plot_training
-from Training.prepare import LabelledScan, read_catalogue, save_on_model_grid, tilt
-from Training.sample import SliceSampler, load_scans
 from Training.settings import Settings
 from Training.spec import VALIDATION
 
@@ -143,7 +143,7 @@ def test_no_test_patient_is_a_validation_patient(shared_data: Path) -> None:
 
 
 def test_a_scan_read_for_training_lies_as_its_labels_do(shared_data: Path) -> None:
-    from Training.prepare import read_scan
+    from Training.data.prepare import read_scan
 
     entry = next(entry for entry in read_catalogue(shared_data) if entry["id"] == "lits_018")
     scan = read_scan(shared_data, entry)

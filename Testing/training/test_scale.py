@@ -26,11 +26,11 @@ from LiverSegLib.grid import window
 from LiverSegLib.phantom import make_phantom
 from Training import fit as program
 from Training.checkpoint import build_network
+from Training.data.prepare import LabelledScan, save_on_model_grid
+from Training.data.sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
 from Training.fit import fit, share_of
-from Training.loss import make_loss
+from Training.losses import make_loss
 from Training.optimizer import OPTIMIZERS
-from Training.prepare import LabelledScan, save_on_model_grid
-from Training.sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
 from Training.settings import Settings, parse_settings
 from Training.spec import WINDOW_HU
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from LiverSegLib.phantom import make_phantom
-from Training.sample import PreparedScan, SliceSampler
-from Training.unenhanced import LIVER_HU, ORGAN_HU, VESSEL_HU, remove_contrast
+from Training.data.sample import PreparedScan, SliceSampler
+from Training.data.unenhanced import LIVER_HU, ORGAN_HU, VESSEL_HU, remove_contrast
 
 LIVER, VESSEL, KIDNEY, BONE, FAT = 110.0, 170.0, 190.0, 260.0, -100.0
 SEEDS = range(10)

@@ -1,4 +1,4 @@
-"""From self-agreement to the Dice to expect: ``python -m Training.calibrate out/crossvalidation/results.csv``.
+"""From self-agreement to the Dice to expect: ``python -m Training.evaluation.calibrate out/crossvalidation/results.csv``.
 
 The results must be of patients that the networks had not seen, best of all folds and under all degradations, so that
 poor results are among them. Writes ``calibration.json`` beside them; ``Training.export --calibration`` takes it into
@@ -92,8 +92,10 @@ def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float) -> dict:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.calibrate", description=__doc__)
-    parser.add_argument("results", type=Path, nargs="+", help="results.csv of Training.crossvalidate or evaluate")
+    parser = argparse.ArgumentParser(prog="python -m Training.evaluation.calibrate", description=__doc__)
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="results.csv of Training.evaluation.crossvalidate or evaluate"
+    )
     parser.add_argument("--output", type=Path, help="default: calibration.json beside the first results")
     options = parser.parse_args(argv)
     calibration = calibrate([row for path in options.results for row in read_results(path)])

@@ -1,4 +1,4 @@
-"""Draw a run's curves and an evaluation's results: ``python -m Training.plot``."""
+"""Draw a run's curves and an evaluation's results: ``python -m Training.evaluation.plot``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from .recipe import STAGES
+from ..recipe import STAGES
+from ..table import read_rows
 from .summary import NONE
-from .table import read_rows
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-RECORD = Path(__file__).parent / "record"
+RECORD = Path(__file__).parents[1] / "record"
 WINDOW_HU = (-160, 240)
 # The worst slices shown: four columns of them fit a page.
 GALLERY, GALLERY_COLUMNS = 12, 4

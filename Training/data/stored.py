@@ -60,7 +60,7 @@ class StoredSlices:
         if member.compress_type != ZIP_STORED or by_columns:
             raise ValueError(
                 f"{path} cannot be streamed: {name} is compressed or lies column by column; "
-                "run python -m Training.prepare again, or give --scans-in device"
+                "run python -m Training.data.prepare again, or give --scans-in device"
             )
         with path.open("rb") as file:
             file.seek(member.header_offset)

@@ -1,4 +1,4 @@
-"""Run experiments one after the other: ``python -m Training.experiments NAME ... [--seeds 0 1] [options of fit]``.
+"""Run experiments one after the other: ``python -m Training.earlier_projects.protocols NAME ... [--seeds 0 1] [options of fit]``.
 
 Each is a set of options of :mod:`Training.fit` under a name; `EXPERIMENTS.md` says why and what was expected. A name
 may hold ``*``. What is interrupted goes on from its checkpoint when the same command is given again; what is done is in
@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from .fit import fit
-from .prepare import FLUID_COPIES, prepare, shared_data
-from .protocols import get_split
-from .recipe import COARSE, DISEASED_OR_PLAIN, LAST, OUTLINE, RARE, SMALLER
-from .settings import Settings, command_of, parse_settings
-from .spec import SPACING_MM
-from .table import read_rows
+from ..data.prepare import FLUID_COPIES, prepare, shared_data
+from ..data.splits import get_split
+from ..fit import fit
+from ..recipe import COARSE, DISEASED_OR_PLAIN, LAST, OUTLINE, RARE, SMALLER
+from ..settings import Settings, command_of, parse_settings
+from ..spec import SPACING_MM
+from ..table import read_rows
 
 COLUMNS = ("name", "command", "commit", "seed", "split", "steps", "seconds", "liver_dice", "tumour_dice", "scans")
 
@@ -215,7 +215,9 @@ def chosen_names(patterns: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line: 0 done, 1 an experiment failed (the others were run all the same), 2 bad usage."""
-    parser = argparse.ArgumentParser(prog="python -m Training.experiments", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m Training.earlier_projects.protocols", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--list", action="store_true", help="show the experiments and their commands")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])

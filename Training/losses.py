@@ -20,7 +20,7 @@ from monai.losses import DiceFocalLoss, DiceLoss, GeneralizedDiceLoss
 from torch import Tensor
 from torch.nn import functional
 
-from .dilate import dilate
+from .data.dilate import dilate
 
 TUMOUR_WEIGHT = 0.5
 

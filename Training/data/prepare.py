@@ -1,4 +1,4 @@
-"""Bring every scan to the network's grid once: ``python -m Training.prepare``.
+"""Bring every scan to the network's grid once: ``python -m Training.data.prepare``.
 
 Besides each real scan are stored: a copy tilted about a random horizontal axis, since patients do not always lie
 straight and oblique reformats exist; copies in which fluid may fill chest and abdomen; and phantoms of random anatomy,
@@ -25,9 +25,9 @@ from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
 
+from ..spec import SPACING_MM
 from .fluid import LEVELS_HU, draw_regions, find_air
-from .protocols import VALIDATION
-from .spec import SPACING_MM
+from .splits import VALIDATION
 from .stored import find_slices
 
 STORED_HU = (-250, 260)
@@ -48,7 +48,7 @@ class LabelledScan:
 
 def shared_data() -> Path:
     """The folder of the shared CT data, from LIVERSEG_DATA or beside the repository."""
-    return Path(os.environ.get("LIVERSEG_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    return Path(os.environ.get("LIVERSEG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def read_catalogue(data: Path) -> list[dict]:
@@ -97,7 +97,7 @@ def save_on_model_grid(
     """Store HU (int16), labels and, if given, regions (uint8), all (k, rows, columns) with pixels of ``spacing_mm``.
 
     They are not compressed, so that training can read single slices; where liver and tumour are is stored beside them.
-    ``split`` ("train" or "validation") counts only for scans that :mod:`Training.protocols` does not name: phantoms
+    ``split`` ("train" or "validation") counts only for scans that :mod:`Training.data.splits` does not name: phantoms
     and scans of your own.
     """
     spacing = scan.ct.spacing
@@ -133,7 +133,7 @@ def save_on_model_grid(
 def prepare(data: Path, output: Path, phantoms: int, seed: int, spacing_mm: float = SPACING_MM) -> None:
     """Write ``<id>.npz`` for every scan that is not a test patient, its copies, and the phantoms.
 
-    Every split of :mod:`Training.protocols` draws from this one folder.
+    Every split of :mod:`Training.data.splits` draws from this one folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Pictures of what the network gets wrong, for the model card: ``python -m Training.failures``.
+"""Pictures of what the network gets wrong, for the model card: ``python -m Training.evaluation.failures``.
 
 From an evaluation under degradations, of phantoms alone, since the licences of the CT data allow no pictures of them
 here: the worst result under each of the degradations that harm most. Phantoms are easier than patients; the pictures
@@ -38,7 +38,7 @@ def picture_failures(results: Path, picture: Path, record: Path) -> None:
     """
     rows = worst_phantoms(read_results(results))
     if not rows:
-        raise ValueError(f"{results} holds no phantom; measure the bundled network with Training.evaluate.")
+        raise ValueError(f"{results} holds no phantom; measure the bundled network with Training.evaluation.evaluate.")
     files = (worst_slice_file(row["group"], row["name"], row["degradation"]) for row in rows)
     slices = [dict(np.load(results.parent / "worst_slices" / file)) for file in files]
     plot_worst_slices(slices, picture)
@@ -56,7 +56,7 @@ def picture_failures(results: Path, picture: Path, record: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.failures", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m Training.evaluation.failures", description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("out/evaluation/results.csv"))
     parser.add_argument("--picture", type=Path, default=FAILURES)
     parser.add_argument("--record", type=Path, default=RECORD / "failures.json")

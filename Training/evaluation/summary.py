@@ -27,7 +27,7 @@ LESION_COUNTS = ("lesions", "lesions_found", "lesions_missed", "lesions_false")
 
 
 def summarise(rows: list[dict]) -> dict:
-    """All statistics of the rows of :func:`Training.evaluate.evaluate_case`.
+    """All statistics of the rows of :func:`Training.evaluation.evaluate.evaluate_case`.
 
     For each group: ``cases``, ``dice_mean``, ``dice_median``, ``dice_worst``, ``metrics``, ``lesions`` and
     ``per_case``, of the scans as they are. ``by_dataset`` has the first six for each data set; ``by_degradation``, if

@@ -248,7 +248,7 @@ def no_contrast(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> D
 def fatty_liver(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degraded:
     """The liver 50 HU darker, its tumours and the vessels that are brighter than it as they are: much fat.
 
-    Drawn by other means than in :mod:`Training.density`, so that what is trained is not what measures it.
+    Drawn by other means than in :mod:`Training.data.density`, so that what is trained is not what measures it.
     """
     parenchyma = _parenchyma_hu(ct, labels)
     hu = np.empty_like(ct.hu)
@@ -289,7 +289,7 @@ def ascites(ct: CTVolume, labels: np.ndarray, rng: np.random.Generator) -> Degra
     """A shrunken liver in water: its outermost 8 mm, and the fat within 15 mm of it, become water.
 
     In a scan without lungs in view, which may be clipped so that fat cannot be told from air, the 8 mm alone. As in
-    :mod:`Training.fluid`, which training draws from, but for the shares, the reach, the brightness and the grain.
+    :mod:`Training.data.fluid`, which training draws from, but for the shares, the reach, the brightness and the grain.
     """
     liver = labels > 0
     water, lungs = rim(liver, ct, ASCITES_MM), find_lungs(ct)

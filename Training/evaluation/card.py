@@ -1,7 +1,7 @@
-"""Write the model card for people: ``python -m Training.card``, into ``Resources/Models/liver_unet.md``.
+"""Write the model card for people: ``python -m Training.evaluation.card``, into ``Resources/Models/liver_unet.md``.
 
 Everything in it is read from the card beside the weights and from ``Training/record``; what is not there is said to be
-not measured. Its pictures are drawn by :mod:`Training.failures`.
+not measured. Its pictures are drawn by :mod:`Training.evaluation.failures`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from LiverSegLib.model import ModelCard, bundled_model_path
 
-RECORD = Path(__file__).parent / "record"
-OUTPUT = Path(__file__).parents[1] / "Resources" / "Models" / "liver_unet.md"
+RECORD = Path(__file__).parents[1] / "record"
+OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
 NOT_MEASURED = "Not measured yet."
 
@@ -189,7 +189,7 @@ def _protocols(record: Path) -> str:
 
 
 def _protocol_row(name: str, joined: dict | None) -> tuple[str, ...]:
-    """What a protocol's networks reached, from what ``Training.crossvalidate`` wrote of them."""
+    """What a protocol's networks reached, from what ``Training.evaluation.crossvalidate`` wrote of them."""
     if joined is None:
         return "", "", "", "", NOT_MEASURED
     metrics = joined["crossvalidation"]["metrics"]
@@ -305,7 +305,7 @@ def _read(path: Path) -> dict | None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.card", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m Training.evaluation.card", description=__doc__)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(argv)
     options.output.parent.mkdir(parents=True, exist_ok=True)

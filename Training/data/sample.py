@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from LiverSegLib.grid import neighbour_stacks
 
+from ..spec import OFFSETS_MM, SPACING_MM
 from .density import SHIFT_HU, change_density
 from .fluid import fill_regions
-from .protocols import get_split
-from .spec import OFFSETS_MM, SPACING_MM
+from .splits import get_split
 from .stored import StoredSlices, find_slices
 from .unenhanced import remove_contrast
 
@@ -31,7 +31,7 @@ class PreparedScan:
     """One scan on the network's grid: HU and labels (k, rows, columns), spacing of its slices in mm.
 
     Of HU, labels and regions, held or stored, only runs of slices are taken: ``hu[3:8]``. Regions are those that
-    :mod:`Training.fluid` fills, of a copy that has such. Which slices hold liver and which
+    :mod:`Training.data.fluid` fills, of a copy that has such. Which slices hold liver and which
     labelled tumour is found in the labels where it is not given.
     """
 
@@ -85,7 +85,7 @@ def load_scans(
     spacing_mm: float = SPACING_MM,
     stream: bool = False,
 ) -> list[PreparedScan]:
-    """The scans of one part ("train" or "validation") of a split of :mod:`Training.protocols`, in name's order.
+    """The scans of one part ("train" or "validation") of a split of :mod:`Training.data.splits`, in name's order.
 
     They are held on ``device``, or with ``stream`` left on disk, whence their slices are read when they are wanted.
 
@@ -123,7 +123,7 @@ def load_scans(
                 )
     if not scans:
         raise FileNotFoundError(
-            f"no prepared scans of split {split}, part {part}, in {folder}; run python -m Training.prepare first"
+            f"no prepared scans of split {split}, part {part}, in {folder}; run python -m Training.data.prepare first"
         )
     return scans
 
@@ -132,7 +132,7 @@ def _check_spacing(path: Path, stored_mm: float, wanted_mm: float) -> None:
     if abs(stored_mm - wanted_mm) > 1e-6:
         raise ValueError(
             f"{path} has pixels of {stored_mm} mm, not {wanted_mm}; "
-            f"run python -m Training.prepare --spacing-mm {wanted_mm} into a folder of its own"
+            f"run python -m Training.data.prepare --spacing-mm {wanted_mm} into a folder of its own"
         )
 
 
@@ -158,9 +158,9 @@ class SliceSampler:
     tumour_share
         Likewise from slices with labelled tumour, in scans that have any; in others these samples join the rest.
     density_share
-        Share of samples whose liver is made darker or brighter (:mod:`Training.density`).
+        Share of samples whose liver is made darker or brighter (:mod:`Training.data.density`).
     unenhanced_share
-        Share of samples without contrast medium (:mod:`Training.unenhanced`); ``density_share`` is of the others.
+        Share of samples without contrast medium (:mod:`Training.data.unenhanced`); ``density_share`` is of the others.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Measure runs on the patients that each held back, and join them: ``python -m Training.crossvalidate RUN ...``.
+"""Measure runs on the patients that each held back, and join them: ``python -m Training.evaluation.crossvalidate RUN ...``.
 
-A run is a folder that ``Training.fit`` or ``Training.experiments`` has finished. Each network is exported beside its
+A run is a folder that ``Training.fit`` or ``Training.earlier_projects.protocols`` has finished. Each network is exported beside its
 checkpoint and measured on its own split's validation scans (``--part test``: its test scans), so that the runs of all
 folds give every patient one result of a network that never saw them. A run that was measured is not measured again.
 """
@@ -17,10 +17,10 @@ import torch
 from LiverSegLib.model import LiverModel
 from LiverSegLib.segmenter import Segmenter
 
+from ..data.prepare import shared_data
+from ..export import export
+from ..settings import Settings
 from .evaluate import degradation_names, evaluate, read_results, split_cases, with_degradations, write_results
-from .export import export
-from .prepare import shared_data
-from .settings import Settings
 
 
 def crossvalidate(
@@ -106,7 +106,7 @@ def _check_each_once(rows: list[dict]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.crossvalidate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m Training.evaluation.crossvalidate", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--output", type=Path, default=Path("out/crossvalidation"))
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/")

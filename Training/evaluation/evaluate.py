@@ -1,4 +1,4 @@
-"""Measure the bundled model, or another, on labelled scans: ``python -m Training.evaluate``.
+"""Measure the bundled model, or another, on labelled scans: ``python -m Training.evaluation.evaluate``.
 
 By default the scans that training never saw: the two test patients, one at both resolutions, the scans that the model's
 card names for validation, and phantoms.
@@ -29,14 +29,14 @@ from LiverSegLib.resample import reference_on_grid
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
 
-from .degrade import DEGRADATIONS, degrade
+from ..data.degrade import DEGRADATIONS, degrade
+from ..data.prepare import read_catalogue, shared_data
+from ..data.splits import ONE_PERSON, get_split
+from ..spec import VALIDATION
+from ..table import read_rows
 from .lesions import LARGE_MM, count_lesions
-from .prepare import read_catalogue, shared_data
-from .protocols import ONE_PERSON, get_split
 from .scores import slice_dice, slice_dice_all, surface_dice
-from .spec import VALIDATION
 from .summary import LESION_COUNTS, NONE, summarise
-from .table import read_rows
 
 PHANTOM_SEEDS = range(4)
 # The bootstrap draws the scans of one person together.
@@ -79,7 +79,7 @@ def held_out_cases(data: Path, validation: Collection[str] = VALIDATION) -> Iter
 
 
 def split_cases(data: Path, split: str, part: str = "validation") -> Iterator[Case]:
-    """The scans that a split of :mod:`Training.protocols` validates or tests on; their group is the split's name."""
+    """The scans that a split of :mod:`Training.data.splits` validates or tests on; their group is the split's name."""
     wanted = getattr(get_split(split), part)
     for entry in read_catalogue(data):
         if entry["id"] in wanted:
@@ -296,7 +296,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/ and native/")
     parser.add_argument("--folder", type=Path, help="measure on this folder of CT and masks instead")
-    parser.add_argument("--split", help="measure on the scans that this split of Training.protocols holds back instead")
+    parser.add_argument(
+        "--split", help="measure on the scans that this split of Training.data.splits holds back instead"
+    )
     parser.add_argument("--part", choices=("validation", "test"), default="validation", help="of the split")
     parser.add_argument("--model", type=Path, help="weights file with its card beside it (default: the bundled one)")
     parser.add_argument("--device", default="auto")
