@@ -1,170 +1,87 @@
-"""The losses to choose from, each for liver and for tumour, the tumour only where it is labelled.
+"""The loss: each region of a file of classes against all else, on the scans that label it (as region-based training
+in nnU-Net; Isensee et al., Nature Methods 18, 2021).
 
-========================  ==============================================================================================
-dice_cross_entropy        cross-entropy + soft Dice (Isensee et al., Nature Methods 18, 2021): the first two stages
-                          of the bundled network
-weighted_cross_entropy    cross-entropy, liver and tumour weighted against their rarity (as the earlier project C)
-weighted_dice             generalised Dice: classes weighted by their inverse squared volume (Sudre et al., DLMIA 2017)
-focal                     focal loss (Lin et al., ICCV 2017) + soft Dice (Zhu et al., Medical Physics 46, 2019)
-boundary                  cross-entropy with a heavier band about the outline, after the weight map of the U-Net
-                          (Ronneberger et al., MICCAI 2015, eq. 2), + soft Dice: its last two
-========================  ==============================================================================================
+So a scan trains what it has: where the spleen is not labelled, a pixel outside of the liver is "background or spleen",
+the sum of their probabilities, and nothing is asked about either alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from monai.losses import DiceFocalLoss, DiceLoss, GeneralizedDiceLoss
 from torch import Tensor
-from torch.nn import functional
 
+from .data.classes import Classes
 from .data.dilate import dilate
 
-TUMOUR_WEIGHT = 0.5
-
-# Of the pixels that training draws, 8 % are liver, 0.4 % tumour where it is labelled: about the inverse for liver; for
-# tumour less than half of it, for a batch holds few and single pixels would steer the step.
-LIVER_PIXEL_WEIGHT = 10.0
-TUMOUR_PIXEL_WEIGHT = 100.0
 BOUNDARY_PIXELS = 3
-BOUNDARY_WEIGHT = 5.0
+SMOOTH = 1.0
+# float32 holds the logarithm of this, and no softmax of ours falls below it.
+LEAST_PROBABILITY = 1e-30
 
-# Called with logits and a mask of 0 and 1, both float (n, rows, columns).
-BinaryLoss = Callable[[Tensor, Tensor], Tensor]
 
+class RegionLoss(torch.nn.Module):
+    """Binary cross-entropy + soft Dice (Milletari et al., 3DV 2016) of each region, weighted and summed.
 
-class LiverTumourLoss(torch.nn.Module):
-    """Loss of logits (n, 3, rows, columns) against labels (n, rows, columns) of 0, 1 and 2: cross-entropy + soft Dice.
+    Dice is taken over the whole batch, which keeps slices without the region from dominating it.
 
-    The liver term compares liver ∪ tumour with background on every sample: the probability of the union is the sum of
-    the two softmax probabilities, so that unlabelled tumours inside label 1 teach nothing wrong. The tumour term
-    separates tumour from liver inside the reference liver, on the samples whose tumours are labelled; weighted 0, the
-    network learns the liver alone. Dice is taken over the whole batch, which keeps slices without liver from
-    dominating it.
+    Parameters
+    ----------
+    classes
+        The regions and their weights.
+    outline_weight
+        What pixels within 3 of a region's outline count in the cross-entropy, others being 1. The U-Net's own weight
+        map (Ronneberger et al., MICCAI 2015, eq. 2) decays with the distance as a Gaussian; a band is the same idea
+        without a distance transform for every sample.
     """
 
-    def __init__(self, tumour_weight: float = TUMOUR_WEIGHT) -> None:
+    def __init__(self, classes: Classes, outline_weight: float = 1.0) -> None:
         super().__init__()
-        self.tumour_weight = tumour_weight
-        self.dice = DiceLoss(batch=True, squared_pred=False, smooth_nr=1.0, smooth_dr=1.0)
+        self.outline_weight = outline_weight
+        self.register_buffer("members", classes.members)
+        self.register_buffer("weights", torch.tensor([region.weight for region in classes.regions]))
 
-    def forward(self, logits: Tensor, labels: Tensor, tumour_labelled: Tensor) -> Tensor:
-        logits = logits.float()
-        union = torch.logsumexp(logits[:, 1:], dim=1) - logits[:, 0]
-        loss = self._liver(union, (labels > 0).float())
-        if self.tumour_weight and tumour_labelled.any():
-            loss = loss + self.tumour_weight * self._tumour(logits[tumour_labelled], labels[tumour_labelled])
-        return loss
+    def forward(self, logits: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
+        """Loss of logits (n, class, rows, columns) against labels (n, rows, columns).
 
-    def _liver(self, union: Tensor, liver: Tensor) -> Tensor:
-        loss = functional.binary_cross_entropy_with_logits(union, liver)
-        return loss + self.dice(union.sigmoid()[:, None], liver[:, None])
+        ``labelled`` (n, region), bool, says which regions each sample shows.
+        """
+        asked = labelled.any(dim=0)
+        members, labelled = self.members[asked], labelled[:, asked].float()
+        probabilities = logits.float().softmax(dim=1)
+        inside = torch.einsum("nchw,rc->nrhw", probabilities, members)
+        # A sum of its own keeps its gradient where the other is near 1.
+        outside = torch.einsum("nchw,rc->nrhw", probabilities, 1 - members)
+        truth = members[:, labels.long()].transpose(0, 1)
+        losses = self.of_regions(inside, outside, truth, labelled, asked)
+        return (self.weights[asked] * losses).sum()
 
-    def _tumour(self, logits: Tensor, labels: Tensor) -> Tensor:
-        tumour = (labels == 2).float()
-        cross_entropy = functional.cross_entropy(logits, labels.long())
-        return cross_entropy + self.dice(logits.softmax(dim=1)[:, 2:], tumour[:, None])
+    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, asked: Tensor) -> Tensor:
+        """One loss for each region that is asked about.
 
+        Probabilities of the regions and of all else, and masks of 0 and 1, are (n, region, rows, columns); ``labelled``
+        is (n, region) of 0 and 1, ``asked`` which of all regions these are.
+        """
+        weights = torch.ones_like(truth)
+        if self.outline_weight != 1:
+            weights = 1 + (self.outline_weight - 1) * boundary_band(truth)
+        return self.cross_entropy(inside, outside, truth, labelled, weights) + soft_dice_loss(inside, truth, labelled)
 
-class OneAgainstRestLoss(LiverTumourLoss):
-    """The same two terms with another loss in each: liver against background, tumour against all else."""
-
-    def __init__(self, liver: BinaryLoss, tumour: BinaryLoss, tumour_weight: float = TUMOUR_WEIGHT) -> None:
-        super().__init__(tumour_weight)
-        self.of_liver = liver
-        self.of_tumour = tumour
-
-    def _liver(self, union: Tensor, liver: Tensor) -> Tensor:
-        return self.of_liver(union, liver)
-
-    def _tumour(self, logits: Tensor, labels: Tensor) -> Tensor:
-        against_rest = logits[:, 2] - torch.logsumexp(logits[:, :2], dim=1)
-        return self.of_tumour(against_rest, (labels == 2).float())
-
-
-class WeightedCrossEntropy(torch.nn.Module):
-    """Binary cross-entropy in which a pixel of the mask counts ``weight`` times; a mean of weights, like torch's."""
-
-    def __init__(self, weight: float) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        return _weighted_cross_entropy(logits, mask, 1 + (self.weight - 1) * mask)
+    @staticmethod
+    def cross_entropy(inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, weights: Tensor) -> Tensor:
+        """Weighted mean over the pixels of the samples that label each region."""
+        right = torch.where(truth > 0, inside, outside).clamp(min=LEAST_PROBABILITY)
+        weights = weights * labelled[:, :, None, None]
+        return (-right.log() * weights).sum((0, 2, 3)) / weights.sum((0, 2, 3))
 
 
-class WeightedDice(torch.nn.Module):
-    """MONAI's generalised Dice loss of the mask and of all that is not the mask, over the whole batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = GeneralizedDiceLoss(batch=True)
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        # 1 - p as a sigmoid of its own keeps its gradient where p is near 1.
-        probabilities = torch.stack(((-logits).sigmoid(), logits.sigmoid()), dim=1)
-        return self.loss(probabilities, torch.stack((1 - mask, mask), dim=1))
-
-
-class FocalDice(torch.nn.Module):
-    """MONAI's focal loss with gamma 2 + soft Dice over the whole batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = DiceFocalLoss(sigmoid=True, batch=True, gamma=2.0, smooth_nr=1.0, smooth_dr=1.0)
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        return self.loss(logits[:, None], mask[:, None])
-
-
-class BoundaryWeighted(torch.nn.Module):
-    """Binary cross-entropy in which pixels within 3 of the mask's outline count 5 times, + soft Dice of the batch.
-
-    The U-Net's own weight map decays with the distance as a Gaussian; a band is the same idea without a distance
-    transform for every sample.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dice = DiceLoss(batch=True, sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        weights = 1 + (BOUNDARY_WEIGHT - 1) * boundary_band(mask)
-        return _weighted_cross_entropy(logits, mask, weights) + self.dice(logits[:, None], mask[:, None])
+def soft_dice_loss(inside: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
+    """One minus Dice of each region, shape (region,), over the samples that label it."""
+    common = ((inside * truth).sum((2, 3)) * labelled).sum(0)
+    total = ((inside + truth).sum((2, 3)) * labelled).sum(0)
+    return 1 - (2 * common + SMOOTH) / (total + SMOOTH)
 
 
 def boundary_band(mask: Tensor, pixels: int = BOUNDARY_PIXELS) -> Tensor:
-    """1 where a mask (n, rows, columns) of 0 and 1 changes within a square of ``pixels`` to each side, else 0."""
-    dilated, eroded = dilate(mask[:, None], pixels), 1 - dilate(1 - mask[:, None], pixels)
-    return (dilated - eroded)[:, 0]
-
-
-def _weighted_cross_entropy(logits: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    losses = functional.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-    return (losses * weights).sum() / weights.sum()
-
-
-LOSSES: dict[str, Callable[[float], LiverTumourLoss]] = {
-    "dice_cross_entropy": LiverTumourLoss,
-    "weighted_cross_entropy": lambda tumour_weight: OneAgainstRestLoss(
-        WeightedCrossEntropy(LIVER_PIXEL_WEIGHT), WeightedCrossEntropy(TUMOUR_PIXEL_WEIGHT), tumour_weight
-    ),
-    "weighted_dice": lambda tumour_weight: OneAgainstRestLoss(WeightedDice(), WeightedDice(), tumour_weight),
-    "focal": lambda tumour_weight: OneAgainstRestLoss(FocalDice(), FocalDice(), tumour_weight),
-    "boundary": lambda tumour_weight: OneAgainstRestLoss(BoundaryWeighted(), BoundaryWeighted(), tumour_weight),
-}
-
-
-def make_loss(name: str, tumour_weight: float = TUMOUR_WEIGHT) -> LiverTumourLoss:
-    """The loss of this name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if name not in LOSSES:
-        raise ValueError(f"There is no loss {name!r}; choose one of {', '.join(LOSSES)}.")
-    return LOSSES[name](tumour_weight)
+    """1 where masks (n, region, rows, columns) of 0 and 1 change within ``pixels`` to each side, else 0."""
+    flat = mask.flatten(0, 1)[:, None]
+    return (dilate(flat, pixels) - 1 + dilate(1 - flat, pixels)).view_as(mask)

@@ -12,7 +12,8 @@ from LiverSegLib.metrics import dice
 from LiverSegLib.phantom import make_phantom
 from LiverSegLib.resample import resample
 from LiverSegLib.volume import CTVolume
-from Training.data.degrade import DEGRADATIONS, degrade, estimate_noise
+from Training.data.degradation import DEGRADATIONS, degrade
+from Training.data.degradation.noise import estimate_noise
 from Training.data.fluid import find_air, find_lungs
 
 SAME_GRID = (

@@ -1,103 +1,144 @@
-"""Slices of prepared scans, read from their files when they are asked for, so that no process holds the data set."""
+"""Prepared scans on disk: arrays that are mapped, so that no process holds the data set, and a word about each."""
 
 from __future__ import annotations
 
-import math
-import os
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from zipfile import ZIP_STORED
 
 import numpy as np
 import torch
 from torch import Tensor
 
-# The local header of a zip file's member: its length, and where those of the two fields stand that follow it.
-LOCAL_HEADER_BYTES, FIELD_LENGTHS = 30, (slice(26, 28), slice(28, 30))
+from LiverSegLib.atomic import replacing
+from LiverSegLib.grid import to_model_spacing
+
+from .catalogue import LabelledScan
+from .classes import Classes
+from .fluid import LEVELS_HU
+
+LOWEST_HU, HIGHEST_HU = -250, 260
+# At the dome and at the lower tip, where a slice shows little of the liver, most mistakes are made.
+LIVER_END_MM = 15.0
+ABOUT = "scan.json"
+
+
+def is_stored(folder: Path) -> bool:
+    """Whether a folder holds a whole scan: what is told of it is written last."""
+    return (folder / ABOUT).is_file()
+
+
+def store(scan: LabelledScan, folder: Path, kind: str, spacing_mm: float, regions: np.ndarray | None = None) -> None:
+    """Write HU (int16), labels and, if given, regions (uint8), all (k, rows, columns) with pixels of ``spacing_mm``.
+
+    ``kind`` is "real", "tilted", "fluid", "slices" or "phantom".
+    """
+    spacing = scan.ct.spacing
+    hu = torch.from_numpy(scan.ct.hu.astype(np.float32)).clamp(LOWEST_HU, HIGHEST_HU)
+
+    def on_grid(mask: np.ndarray) -> np.ndarray:
+        # A label goes where it covers the larger part of a pixel.
+        return (to_model_spacing(torch.from_numpy(mask.astype(np.float32)), spacing[1:], spacing_mm) >= 0.5).numpy()
+
+    arrays = {"hu": to_model_spacing(hu, spacing[1:], spacing_mm).round().to(torch.int16).numpy()}
+    arrays["labels"] = np.zeros(arrays["hu"].shape, np.uint8)
+    # The whole liver first: a tumour's rim belongs to it.
+    if "liver" in scan.names:
+        arrays["labels"][on_grid(scan.liver)] = scan.names.index("liver")
+    for value, name in enumerate(scan.names):
+        if name not in ("background", "liver") and (scan.labels == value).any():
+            arrays["labels"][on_grid(scan.labels == value)] = value
+    if regions is not None:
+        arrays["regions"] = np.zeros(arrays["hu"].shape, np.uint8)
+        for region in LEVELS_HU:
+            arrays["regions"][on_grid(regions == region)] = region
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+    about = {
+        "kind": kind,
+        "spacing_mm": spacing_mm,
+        "slice_spacing": spacing[0],
+        "names": scan.names,
+        "labelled": scan.labelled,
+        "slices": {name: _slices_with(arrays["labels"], scan.names, name) for name in ("liver", "tumour")},
+    }
+    with replacing(folder / ABOUT) as temporary:
+        temporary.write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def _slices_with(labels: np.ndarray, names: tuple[str, ...], wanted: str) -> list[int]:
+    """Indices of the slices with this class; with tumour is with liver."""
+    values = [names.index(name) for name in {wanted, "tumour"} if name in names]
+    return np.flatnonzero(np.isin(labels, values).any(axis=(1, 2))).tolist()
 
 
 @dataclass(frozen=True)
-class StoredSlices:
-    """An array (k, rows, columns) in an uncompressed .npz file: ``slices[3:8]`` reads five slices and keeps nothing.
+class PreparedScan:
+    """One scan on the network's grid: HU, labels and regions (k, rows, columns), mapped; spacing of its slices in mm.
 
-    They are read, not mapped: the system's page cache serves both alike, and thousands of scans then cost neither a
-    file handle nor a mapping each.
-
-    Parameters
-    ----------
-    path
-        The file.
-    offset
-        Where in it the first voxel stands, in bytes.
-    dtype, shape
-        Of the array.
-    version
-        Time of last change in ns and size in bytes that the file had when it was found.
+    ``labels`` are those of the network's classes, ``labelled`` says which regions of its loss the scan shows.
+    ``regions`` are those that :mod:`Training.data.fluid` fills, of a copy that has such.
     """
 
-    path: Path
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    version: tuple[int, int]
+    name: str
+    kind: str
+    slice_spacing: float
+    labelled: tuple[bool, ...]
+    liver_slices: np.ndarray
+    tumour_slices: np.ndarray
+    translation: Tensor
+    arrays: dict[str, np.ndarray]
 
     @classmethod
-    def find(cls, path: Path, stored: np.lib.npyio.NpzFile, name: str) -> StoredSlices:
-        """The array ``name`` of the opened file.
+    def open(cls, folder: Path, classes: Classes, spacing_mm: float) -> PreparedScan:
+        """Map a stored scan.
 
         Raises
         ------
         ValueError
-            If it is compressed or lies column by column, so that a slice is not one run of bytes.
+            If it was prepared with other pixels than ``spacing_mm``.
         """
-        member = stored.zip.getinfo(f"{name}.npy")
-        with stored.zip.open(member) as file:
-            major, _ = np.lib.format.read_magic(file)
-            read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-            shape, by_columns, dtype = read_header(file)
-            header_bytes = file.tell()
-        if member.compress_type != ZIP_STORED or by_columns:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if abs(about["spacing_mm"] - spacing_mm) > 1e-6:
             raise ValueError(
-                f"{path} cannot be streamed: {name} is compressed or lies column by column; "
-                "run python -m Training.data.prepare again, or give --scans-in device"
+                f"{folder} has pixels of {about['spacing_mm']} mm, not {spacing_mm}; "
+                f"run python -m Training.data.prepare --spacing-mm {spacing_mm} into a folder of its own"
             )
-        with path.open("rb") as file:
-            file.seek(member.header_offset)
-            local = file.read(LOCAL_HEADER_BYTES)
-            lengths = (int.from_bytes(local[field], "little") for field in FIELD_LENGTHS)
-            offset = member.header_offset + LOCAL_HEADER_BYTES + sum(lengths) + header_bytes
-            return cls(path, offset, dtype, shape, _version(file))
+        return cls(
+            folder.name,
+            about["kind"],
+            about["slice_spacing"],
+            classes.labelled_regions(about["labelled"]),
+            np.array(about["slices"]["liver"], int),
+            np.array(about["slices"]["tumour"], int),
+            classes.translation(about["names"]),
+            {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")},
+        )
 
-    def __len__(self) -> int:
-        return self.shape[0]
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        return self.arrays["hu"].shape
 
-    def __getitem__(self, wanted: slice) -> Tensor:
-        """The slices from ``wanted.start`` to ``wanted.stop``, in memory.
+    def hu(self, low: int, high: int) -> Tensor:
+        """Slices from ``low`` to ``high``, float32."""
+        return torch.from_numpy(self.arrays["hu"][low:high].astype(np.float32))
 
-        Raises
-        ------
-        ValueError
-            If the file is no longer the one that was found: what stands there now may be anything.
-        """
-        first, beyond, _ = wanted.indices(len(self))
-        pixels = math.prod(self.shape[1:])
-        with self.path.open("rb", buffering=0) as file:
-            if _version(file) != self.version:
-                raise ValueError(f"{self.path} was changed while it was in use; start again, from the last checkpoint")
-            start = self.offset + first * pixels * self.dtype.itemsize
-            values = np.fromfile(file, self.dtype, max(0, beyond - first) * pixels, offset=start)
-        return torch.from_numpy(values.reshape(-1, *self.shape[1:]))
+    def labels(self, low: int, high: int) -> Tensor:
+        """Labels of these slices, uint8."""
+        return self.translation[torch.from_numpy(self.arrays["labels"][low:high].astype(np.int64))]
 
+    def regions(self, low: int, high: int) -> Tensor | None:
+        """What may be filled in these slices, uint8; None in a scan that is no copy with fluid."""
+        stored = self.arrays.get("regions")
+        return None if stored is None else torch.from_numpy(np.array(stored[low:high]))
 
-def _version(file: BinaryIO) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_mtime_ns, status.st_size
-
-
-def find_slices(labels: Tensor) -> dict[str, Tensor]:
-    """Indices of the slices with liver and of those with labelled tumour, under the names they are stored by."""
-    return {
-        "liver_slices": (labels > 0).flatten(1).any(1).nonzero()[:, 0].cpu(),
-        "tumour_slices": (labels == 2).flatten(1).any(1).nonzero()[:, 0].cpu(),
-    }
+    @property
+    def end_slices(self) -> np.ndarray:
+        """Indices of the slices, in the liver or beyond it, within 15 mm of its highest or lowest slice."""
+        if not len(self.liver_slices):
+            return self.liver_slices
+        position = np.arange(self.shape[0])
+        distance = np.abs(position[:, None] - self.liver_slices[[0, -1]]).min(axis=1)
+        return np.flatnonzero(distance * self.slice_spacing <= LIVER_END_MM)

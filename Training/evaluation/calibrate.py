@@ -1,4 +1,4 @@
-"""From self-agreement to the Dice to expect: ``python -m Training.evaluation.calibrate out/crossvalidation/results.csv``.
+"""From self-agreement to the Dice to expect: ``python -m Training.evaluation.calibrate results.csv``.
 
 The results must be of patients that the networks had not seen, best of all folds and under all degradations, so that
 poor results are among them. Writes ``calibration.json`` beside them; ``Training.export --calibration`` takes it into

@@ -19,6 +19,7 @@ RECORD = Path(__file__).parents[1] / "record"
 OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
 NOT_MEASURED = "Not measured yet."
+TITLES = {"btcv": "BTCV"}
 
 MEASURES = {
     "dice": "Dice",
@@ -47,19 +48,20 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
     """The whole card in Markdown."""
     held_out, joined = _read(record / "evaluation.json"), _read(record / "crossvalidation.json")
     before = _read(record / "before_final.json")
+    training = _read(record / "training.json") or {"runs": []}
     sections = [
-        _head(card),
+        _head(card, training),
         _data(card),
-        _training(card, _read(record / "compute.json")),
+        _training(training, _read(record / "compute.json")),
+        "## Results on another hospital's patients",
+        *_groups(_read(record / "btcv.json"), ("btcv",)),
         "## Results on patients that it never saw",
         *_groups(held_out, ("test", "native", "validation", "phantom")),
         *_before_final(before),
-        "## With test-time augmentation",
-        *_groups(_read(record / "augmented.json"), ("test", "native", "validation")),
         "## Under degradation",
         _degradations(before, held_out),
         "## Cross-validation in groups of patients",
-        *_folds(card, joined),
+        *_folds(training, joined),
         *_groups(joined, ("crossvalidation",)),
         "## The earlier projects' protocols",
         _protocols(record),
@@ -74,8 +76,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _head(card: ModelCard) -> str:
-    settings = card.training["settings"]
+def _head(card: ModelCard, training: dict) -> str:
     offsets, widths = (", ".join(f"{number:g}" for number in numbers) for numbers in (card.offsets_mm, card.widths))
     return f"""# {card.name} {card.version}
 
@@ -83,28 +84,14 @@ def _head(card: ModelCard) -> str:
 
 A 2D U-Net that sees {len(card.offsets_mm)} slices, {offsets} mm about the one that it segments, in a window of
 {card.window_hu[0]:g} to {card.window_hu[1]:g} HU. Pixels of {card.spacing_mm:g} mm in squares of {card.patch}; {widths}
-channels; {card.block} blocks; {_stages(card)}, seed {settings["seed"]}. Weights:
+channels; {_stages(training)}. Weights:
 `LiverSeg/Resources/Models/liver_unet.pt`, SHA-256 `{card.sha256}`."""
 
 
-def _runs(card: ModelCard) -> list[dict[str, Any]]:
-    """The runs that one after the other made the network."""
-    return [*card.training.get("earlier_runs", ()), card.training]
-
-
-def _commits(card: ModelCard) -> str:
-    return ", then ".join(run["code_commit"] for run in _runs(card))
-
-
-def _mean(card: ModelCard) -> str:
-    """Whether the weights are a mean of several runs'."""
-    averaged = card.training.get("mean_of_runs", ())
-    return f" The weights are the mean of those that {len(averaged)} runs ended with." if len(averaged) > 1 else ""
-
-
-def _stages(card: ModelCard) -> str:
-    settings = (run["settings"] for run in _runs(card))
-    return ", then ".join(f"{one['steps']} steps of {one['batch']} slices" for one in settings)
+def _stages(training: dict) -> str:
+    """How long the runs were that one after the other made the network."""
+    settings = (run["settings"] for run in training["runs"])
+    return ", then ".join(f"{one['steps']} steps of {one['batch']} slices" for one in settings) or NOT_MEASURED
 
 
 def _data(card: ModelCard) -> str:
@@ -112,15 +99,17 @@ def _data(card: ModelCard) -> str:
     return "## Data and licences\n\n" + card.licence + "\n\n" + _table(("Data", "Scans", "Licence", "Source"), rows)
 
 
-def _training(card: ModelCard, compute: dict | None) -> str:
+def _training(training: dict, compute: dict | None) -> str:
+    averaged = training.get("mean_of", 1)
+    mean = f" The weights are the mean of those that the last {averaged} runs ended with." if averaged > 1 else ""
     protocol = f"""## Protocol
 
-`{card.training["command"]}`, code {_commits(card)}; all settings in the JSON card beside the weights, the
-logs in `Training/record`.{_mean(card)} Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose no
-weights. With earlier networks, copies of them with other HU showed that fatty livers were missed, and a piece of muscle
-far from the liver that the clean-up now drops; and patient 19's dark lesions were left out, as was much of the liver
-about cysts and iodised oil drawn into it. What training draws since was chosen by what it did for the validation scans
-and folds.
+`make train`; all settings in `Training/record/training.json`, the logs beside it.{mean}
+
+Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose no weights. With earlier networks, copies of them with
+other HU showed that fatty livers were missed, and a piece of muscle far from the liver that the clean-up now drops; and
+patient 19's dark lesions were left out, as was much of the liver about cysts and iodised oil drawn into it. What
+training draws since was chosen by what it did for the validation scans and folds.
 
 Time and energy: """
     if compute is None:
@@ -154,7 +143,7 @@ def _group(name: str, statistics: dict) -> str:
     ]
     per_case = ", ".join(f"{case} {_number(values['dice'])}" for case, values in statistics["per_case"].items())
     table = _table(("Measure", "Cases", "Mean", "95 % interval", "Median", "Worst"), rows)
-    return f"### {name.capitalize()}\n\n{table}\n\nDice of each: {per_case}."
+    return f"### {TITLES.get(name, name.capitalize())}\n\n{table}\n\nDice of each: {per_case}."
 
 
 def _before_final(before: dict | None) -> Iterator[str]:
@@ -206,12 +195,12 @@ def _lengths(joined: dict) -> str:
     return ", ".join(sorted({_steps_of(run) for run in joined["training"].values()}))
 
 
-def _steps_of(run: dict) -> str:
-    """Steps and slices of a fold's run, after those of the runs that it went on from."""
-    return ", then ".join(f"{one['steps']} of {one['batch']}" for one in (*run.get("earlier_runs", ()), run))
+def _steps_of(runs: list[dict]) -> str:
+    """Steps and slices of the runs that one after the other made a network."""
+    return ", then ".join(f"{one['steps']} of {one['batch']}" for one in runs)
 
 
-def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
+def _folds(training: dict, joined: dict | None) -> Iterator[str]:
     """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
     if joined is not None:
         alike = defaultdict(list)
@@ -219,14 +208,14 @@ def _folds(card: ModelCard, joined: dict | None) -> Iterator[str]:
             alike[_steps_of(run)].append(name)
         each = "; ".join(f"{', '.join(names)} {steps}" for steps, names in alike.items())
         sentences = [f"A network for each fold, trained in steps of slices: {each}."]
-        # Splits are named in protocols.py: a fold of so many, or a part of one.
+        # The last stage of these trained on all but a part of a fold.
         if any("_part" in name for name in joined["training"]):
             sentences.append(
                 "Until the last stage it did without the whole fold, in it without the measured part alone."
             )
         if joined.get("averaged_with_start"):
             sentences.append("The mean of the last two stages' weights is measured.")
-        yield " ".join([*sentences, f"The bundled one had {_stages(card)}."])
+        yield " ".join([*sentences, f"The bundled one had {_stages(training)}."])
 
 
 def _lesions(card: ModelCard, held_out: dict | None, before: dict | None, joined: dict | None) -> str:

@@ -1,8 +1,8 @@
-"""Measure runs on the patients that each held back, and join them: ``python -m Training.evaluation.crossvalidate RUN ...``.
+"""Measure networks on the patients that each held back, and join them: ``python -m Training.evaluation.crossvalidate``.
 
-A run is a folder that ``Training.fit`` or ``Training.earlier_projects.protocols`` has finished. Each network is exported beside its
-checkpoint and measured on its own split's validation scans (``--part test``: its test scans), so that the runs of all
-folds give every patient one result of a network that never saw them. A run that was measured is not measured again.
+Each is a folder that ``Training.recipe`` has filled, or a run of ``Training.fit``. It is measured on the scans that its
+last run held back (``--scans``: on others that it has not seen), so that the networks of all folds give every patient
+one result of a network that never saw them. What was measured is not measured again.
 """
 
 from __future__ import annotations
@@ -12,87 +12,69 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from LiverSegLib.model import LiverModel
 from LiverSegLib.segmenter import Segmenter
 
-from ..data.prepare import shared_data
+from ..checkpoint import read_checkpoint
+from ..data.catalogue import DATA_SETS, person_of, shared_data
 from ..export import export
-from ..settings import Settings
-from .evaluate import degradation_names, evaluate, read_results, split_cases, with_degradations, write_results
+from .evaluate import degradation_names, evaluate, named_cases, read_results, with_degradations, write_results
 
 
 def crossvalidate(
-    runs: Sequence[Path],
+    networks: Sequence[Path],
     output: Path,
     data: Path,
-    part: str = "validation",
+    scans: Sequence[str] = (),
     degradations: Sequence[str] = (),
-    test_time_augmentation: bool = False,
     device: str = "auto",
-    average_with_start: bool = False,
 ) -> dict:
-    """Measure each run, then write ``results.csv`` and ``summary.json`` of all of them together into ``output``.
+    """Measure each network, then write ``results.csv`` and ``summary.json`` of all of them together into ``output``.
 
-    With ``average_with_start`` the weights are the mean of a run's own and of those it started from, as the bundled
-    network's are. In the joined results ``fold`` is the split of the run and all cases are of one group,
-    "crossvalidation".
+    In the joined results ``fold`` is the network's folder and all cases are of one group, "crossvalidation".
 
     Raises
     ------
     ValueError
-        If a patient was held back by two of the runs, a run has not finished, or has no start to be averaged with.
+        If a patient was held back by two of them or trained one, or a run has not finished.
     """
     rows, models, training = [], {}, {}
-    for run in runs:
-        settings, model = _exported(run, average_with_start)
-        split = settings.split
-        ways = {"averaged": average_with_start, "augmented": test_time_augmentation, "degraded": bool(degradations)}
-        measured = run / "_".join([part, *(way for way, chosen in ways.items() if chosen)])
-        if _measured_model(measured) != (model.card.sha256, model.card.tumour_above):
-            cases = with_degradations(split_cases(data, split, part), degradations)
-            evaluate(cases, Segmenter(model, device), measured, test_time_augmentation)
-        models[split] = model.card.sha256
-        training[split] = _steps_of(settings.steps, settings.batch, model.card.training["earlier_runs"])
-        rows += [{**row, "group": "crossvalidation", "fold": split} for row in read_results(measured / "results.csv")]
+    folders = [folder for folder in DATA_SETS["folders"] if (data / folder / "catalogue.json").exists()]
+    for network in networks:
+        state, model = _network_in(network)
+        measured = network / ("measured_degraded" if degradations else "measured")
+        wanted = list(scans) or state["validated_on"]
+        about = {"sha256": model.card.sha256, "tumour_above": model.card.tumour_above, "scans": wanted}
+        if not (measured / "about.json").exists() or json.loads((measured / "about.json").read_text()) != about:
+            cases = with_degradations(named_cases(data, folders, wanted), degradations)
+            evaluate(cases, Segmenter(model, device), measured)
+            (measured / "about.json").write_text(json.dumps(about) + "\n")
+        models[network.name] = model.card.sha256
+        runs = [*state["earlier"], state]
+        training[network.name] = [{key: run["settings"][key] for key in ("steps", "batch")} for run in runs]
+        found = read_results(measured / "results.csv")
+        _check_unseen(network, found, state["trained_on"])
+        rows += [{**row, "group": "crossvalidation", "fold": network.name} for row in found]
     _check_each_once(rows)
-    about = {"models": models, "training": training, "part": part}
-    about |= {"test_time_augmentation": test_time_augmentation, "averaged_with_start": average_with_start}
-    return write_results(rows, about, output)
+    return write_results(rows, {"models": models, "training": training}, output)
 
 
-def _exported(run: Path, average_with_start: bool) -> tuple[Settings, LiverModel]:
-    """The settings of a finished run, and its network.
-
-    Raises
-    ------
-    ValueError
-        If it has not finished, or has no start to be averaged with.
-    """
-    checkpoint, weights = run / "last.ckpt", run / "liver_unet.pt"
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    settings = Settings.from_checkpoint(state["settings"])
-    if state["step"] < settings.steps:
-        raise ValueError(f"{run} stands at step {state['step']} of {settings.steps}: let Training.fit finish it first.")
-    if average_with_start and not settings.start_from:
-        raise ValueError(f"{run} started from random weights: leave --average-with-start out.")
-    export(checkpoint, weights, run.name, None, average_with=[Path(settings.start_from)] * average_with_start)
-    return settings, LiverModel.load(weights)
+def _network_in(folder: Path) -> tuple[dict, LiverModel]:
+    """The last checkpoint in a network's folder, and the network; that of a single run is exported first."""
+    weights, checkpoint = folder / "liver_unet.pt", folder / "last" / "last.ckpt"
+    single = not checkpoint.exists()
+    state = read_checkpoint(folder / "last.ckpt" if single else checkpoint)
+    if state["step"] < state["settings"]["steps"]:
+        raise ValueError(f"{folder} stands at step {state['step']} of {state['settings']['steps']}: let it finish.")
+    if single:
+        export(folder / "last.ckpt", weights, folder.name)
+    return state, LiverModel.load(weights)
 
 
-def _steps_of(steps: int, batch: int, earlier_runs: Sequence[dict]) -> dict:
-    earlier = [{key: run["settings"][key] for key in ("steps", "batch")} for run in earlier_runs]
-    return {"steps": steps, "batch": batch, **({"earlier_runs": earlier} if earlier else {})}
-
-
-def _measured_model(measured: Path) -> tuple[str, float] | None:
-    """Digest of the model that a folder of results is of, and what it took for tumour; None if it holds none."""
-    path = measured / "summary.json"
-    if not path.exists():
-        return None
-    summary = json.loads(path.read_text())
-    return summary["model_sha256"], summary.get("tumour_above", 0.5)
+def _check_unseen(network: Path, rows: list[dict], trained_on: Sequence[str]) -> None:
+    seen = {person_of(name) for name in trained_on}.intersection(person_of(row["name"]) for row in rows)
+    if seen:
+        raise ValueError(f"{network} has trained on {', '.join(sorted(seen))}; measure it on others.")
 
 
 def _check_each_once(rows: list[dict]) -> None:
@@ -100,28 +82,21 @@ def _check_each_once(rows: list[dict]) -> None:
     for row in rows:
         case = row["name"], row["degradation"]
         if case in seen:
-            raise ValueError(f"{row['name']} was held back by two of these runs; give the runs of one set of folds.")
+            raise ValueError(f"{row['name']} was held back by two of these networks; give those of one set of folds.")
         seen.add(case)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.evaluation.crossvalidate", description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("networks", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--output", type=Path, default=Path("out/crossvalidation"))
-    parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/")
-    parser.add_argument("--part", choices=("validation", "test"), default="validation")
+    parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
+    parser.add_argument("--scans", nargs="+", default=(), help="patterns; default: those that each held back")
     parser.add_argument("--degradations", type=degradation_names, default=[], metavar="all|NAME,...")
-    parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
-    parser.add_argument(
-        "--average-with-start",
-        action="store_true",
-        help="take the mean of a run's weights and of those it started from",
-    )
     parser.add_argument("--device", default="auto")
-    options = parser.parse_args(argv)
     try:
-        summary = crossvalidate(**vars(options))
+        summary = crossvalidate(**vars(parser.parse_args(argv)))
     except ValueError as error:
         parser.error(str(error))
     print(json.dumps(summary, indent=2))

@@ -1,10 +1,9 @@
 """Measure the bundled model, or another, on labelled scans: ``python -m Training.evaluation.evaluate``.
 
 By default the scans that training never saw: the two test patients, one at both resolutions, the scans that the model's
-card names for validation, and phantoms.
-``--folder`` takes any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz`` instead, ``--split`` what a split of
-``protocols.py`` holds back.
-``--degradations all`` repeats each case under every degradation of ``degrade.py``.
+card names for validation, and phantoms. ``--scans`` takes scans of the catalogues by name instead, as ``btcv_*``,
+``--folder`` any folder of ``<name>_ct.nii.gz`` and ``<name>_liver.nii.gz``. ``--degradations all`` repeats each case
+under every degradation of ``Training/data/degradation``.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import csv
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from time import perf_counter
 
@@ -29,18 +29,14 @@ from LiverSegLib.resample import reference_on_grid
 from LiverSegLib.segmenter import Segmenter
 from LiverSegLib.volume import CTVolume
 
-from ..data.degrade import DEGRADATIONS, degrade
-from ..data.prepare import read_catalogue, shared_data
-from ..data.splits import ONE_PERSON, get_split
-from ..spec import VALIDATION
-from ..table import read_rows
+from ..data.catalogue import FIRST_FOLDER, NEVER_TRAINED_ON, Entry, person_of, read_catalogue, shared_data
+from ..data.degradation import DEGRADATIONS, degrade
 from .lesions import LARGE_MM, count_lesions
 from .scores import slice_dice, slice_dice_all, surface_dice
 from .summary import LESION_COUNTS, NONE, summarise
+from .table import read_rows
 
 PHANTOM_SEEDS = range(4)
-# The bootstrap draws the scans of one person together.
-PATIENT = {name: group[0] for group in ONE_PERSON for name in group}
 TEXT_COLUMNS = ("group", "name", "dataset", "patient", "degradation", "fold")
 # What a worst slice shows round both masks.
 SHOWN_MARGIN_MM = 40.0
@@ -63,13 +59,12 @@ class Case:
     degradation: str = NONE
 
 
-def held_out_cases(data: Path, validation: Collection[str] = VALIDATION) -> Iterator[Case]:
+def held_out_cases(data: Path, validation: Collection[str] = ()) -> Iterator[Case]:
     """The test patients, the scans that the network validated on, if any, and the phantoms, read one at a time."""
     for entry in read_catalogue(data):
-        group = "test" if entry["split"] == "test" else "validation" if entry["id"] in validation else None
+        group = "test" if entry.name in NEVER_TRAINED_ON else "validation" if entry.name in validation else None
         if group:
-            name, dataset = entry["id"], entry["id"].partition("_")[0]
-            yield _read_case(group, name, data / "train", bool(entry["tumour_labelled"]), dataset)
+            yield _case_of(entry, group)
     # A test patient once more: a data set of its own, so that no mean counts a patient twice. Its mask has no tumours.
     yield _read_case("native", "ircad_e19", data / "native", False, "native")
     for seed in PHANTOM_SEEDS:
@@ -78,13 +73,16 @@ def held_out_cases(data: Path, validation: Collection[str] = VALIDATION) -> Iter
         yield Case("phantom", ct.name, ct, phantom.labels, True, "phantom", ct.name)
 
 
-def split_cases(data: Path, split: str, part: str = "validation") -> Iterator[Case]:
-    """The scans that a split of :mod:`Training.data.splits` validates or tests on; their group is the split's name."""
-    wanted = getattr(get_split(split), part)
-    for entry in read_catalogue(data):
-        if entry["id"] in wanted:
-            name, dataset = entry["id"], entry["id"].partition("_")[0]
-            yield _read_case(split, name, data / "train", bool(entry["tumour_labelled"]), dataset)
+def named_cases(data: Path, folders: Sequence[str], wanted: Sequence[str]) -> Iterator[Case]:
+    """The scans of these folders, single slices left out, that one of the patterns names; grouped by data set."""
+    for entry in read_catalogue(data, folders):
+        if not entry.single_slices and any(fnmatchcase(entry.name, pattern) for pattern in wanted):
+            yield _case_of(entry, entry.name.partition("_")[0])
+
+
+def _case_of(entry: Entry, group: str) -> Case:
+    tumour_labelled = "tumour" in entry.labels["liver"].values() and "tumour" not in entry.unlabelled
+    return _read_case(group, entry.name, entry.folder, tumour_labelled, entry.name.partition("_")[0])
 
 
 def folder_cases(folder: Path) -> Iterator[Case]:
@@ -108,16 +106,14 @@ def with_degradations(cases: Iterator[Case], names: Sequence[str]) -> Iterator[C
             yield replace(case, ct=ct, reference=reference, degradation=name)
 
 
-def evaluate_case(
-    case: Case, segmenter: Segmenter, test_time_augmentation: bool = False, worst_slices: Path | None = None
-) -> dict[str, str | float | None]:
+def evaluate_case(case: Case, segmenter: Segmenter, worst_slices: Path | None = None) -> dict[str, str | float | None]:
     """One row of results: measures of the liver, tumour Dice, lesions found and not, seconds.
 
     With a folder ``worst_slices``, the slice with the largest area of disagreement is stored there.
     """
     started = perf_counter()
     # These are CT, also where a shifted 8-bit source no longer looks like one.
-    segmented = segmenter.segment(case.ct, tumour=True, force=True, test_time_augmentation=test_time_augmentation)
+    segmented = segmenter.segment(case.ct, tumour=True, force=True)
     labels = segmented.labels
     seconds = perf_counter() - started
     # Slices mean axial ones, however the file is ordered.
@@ -208,7 +204,7 @@ def _with_margin(mask: np.ndarray, spacing: Sequence[float]) -> tuple[slice, sli
     return rows, columns
 
 
-def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_time_augmentation: bool = False) -> dict:
+def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path) -> dict:
     """Measure every case: ``results.csv``, ``summary.json`` and ``worst_slices/``; returns the summary.
 
     Raises
@@ -220,17 +216,13 @@ def evaluate(cases: Iterator[Case], segmenter: Segmenter, output: Path, test_tim
     if worst_slices.exists():
         for old in worst_slices.glob("*.npz"):
             old.unlink()
-    rows = [
-        evaluate_case(case, segmenter, test_time_augmentation, worst_slices)
-        for case in tqdm(cases, desc="cases", unit="case")
-    ]
+    rows = [evaluate_case(case, segmenter, worst_slices) for case in tqdm(cases, desc="cases", unit="case")]
     if not rows:
         raise SystemExit("There is no case to measure: a folder needs <name>_ct.nii.gz with <name>_liver.nii.gz.")
     about = {
         "model_sha256": segmenter.model.card.sha256,
         "tumour_above": segmenter.model.card.tumour_above,
         "device": str(segmenter.device),
-        "test_time_augmentation": test_time_augmentation,
     }
     return write_results(rows, about, output)
 
@@ -271,7 +263,7 @@ def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool, datas
     reference, warnings = reference_on_grid(reference, affine, ct.hu.shape, ct.affine)
     for warning in warnings:
         tqdm.write(f"{name}: {warning}")
-    return Case(group, name, ct, reference, tumour_labelled, dataset, PATIENT.get(name, name))
+    return Case(group, name, ct, reference, tumour_labelled, dataset, person_of(name))
 
 
 def degradation_names(text: str) -> list[str]:
@@ -286,8 +278,8 @@ def degradation_names(text: str) -> list[str]:
 def _chosen_cases(options: argparse.Namespace, model: LiverModel) -> Iterator[Case]:
     if options.folder:
         return folder_cases(options.folder)
-    if options.split:
-        return split_cases(options.data, options.split, options.part)
+    if options.scans:
+        return named_cases(options.data, options.folders, options.scans)
     return held_out_cases(options.data, model.card.training.get("validation_scans", ()))
 
 
@@ -296,10 +288,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder that holds train/ and native/")
     parser.add_argument("--folder", type=Path, help="measure on this folder of CT and masks instead")
-    parser.add_argument(
-        "--split", help="measure on the scans that this split of Training.data.splits holds back instead"
-    )
-    parser.add_argument("--part", choices=("validation", "test"), default="validation", help="of the split")
+    parser.add_argument("--scans", nargs="+", help="measure on these scans instead, patterns of their names")
+    parser.add_argument("--folders", nargs="+", default=[FIRST_FOLDER], help="whose catalogues name them")
     parser.add_argument("--model", type=Path, help="weights file with its card beside it (default: the bundled one)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=Path("out/evaluation"))
@@ -310,12 +300,11 @@ def main(argv: list[str] | None = None) -> None:
         metavar="all|NAME,...",
         help=f"repeat each case under these: {', '.join(DEGRADATIONS)}",
     )
-    parser.add_argument("--test-time-augmentation", action="store_true", help="average over three pixel sizes")
     options = parser.parse_args(argv)
     model = LiverModel.load(options.model)
     cases = with_degradations(_chosen_cases(options, model), options.degradations)
     segmenter = Segmenter(model, options.device)
-    summary = evaluate(cases, segmenter, options.output, options.test_time_augmentation)
+    summary = evaluate(cases, segmenter, options.output)
     print(json.dumps(summary, indent=2))
 
 

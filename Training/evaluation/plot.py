@@ -11,9 +11,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from ..recipe import STAGES
-from ..table import read_rows
 from .summary import NONE
+from .table import read_rows
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -216,16 +215,11 @@ def plot_results(results: Path, output: Path) -> list[Path]:
     return figures
 
 
-def _logs() -> list[Path]:
-    """Of the stages trained here, or else of those of the bundled network."""
-    own = [Path(run) / "log.csv" for run in STAGES]
-    return own if all(log.exists() for log in own) else sorted(RECORD.glob("log_*.csv"))
-
-
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path, nargs="+", default=_logs(), help="of runs that followed each other")
+    logs = sorted(RECORD.glob("log_*.csv"))
+    parser.add_argument("--log", type=Path, nargs="+", default=logs, help="of runs that followed each other")
     parser.add_argument("--results", type=Path, default=Path("out/evaluation/results.csv"))
     parser.add_argument("--output", type=Path, default=Path("out/figures"))
     options = parser.parse_args(argv)
