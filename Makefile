@@ -10,6 +10,7 @@ TORCH_LOCKS := Testing/requirements-torch-cpu.lock Testing/requirements-torch.lo
 QUIETLY := --quiet --disable-pip-version-check
 LOCKED := $(QUIETLY) --require-hashes --no-deps
 SLICER ?= 5.13
+NETWORK ?= bundled
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
@@ -77,11 +78,8 @@ figures: .venv/installed-test system  ## plot the training curves and the result
 package: .venv/installed-package  ## lay the extension out in out/package as Slicer would install it, and pack it
 	$(BIN)/python Testing/package/make_package.py out/package --slicer $(SLICER)
 
-train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
-	$(BIN)/python -m Training.data.prepare
-	$(BIN)/python -m Training.data.prepare --spacing-mm 3 --output prepared_3mm
-	$(BIN)/python -m Training.recipe $(FIT_ARGS)
-	$(BIN)/python -m Training.export --average-with runs/rare/last.ckpt $(EXPORT_ARGS)
+train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=neighbours]
+	$(BIN)/python -m Training.recipe $(NETWORK) $(FIT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
 	$(BIN)/python -m Training.evaluation.evaluate $(EVALUATE_ARGS)
