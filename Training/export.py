@@ -49,21 +49,13 @@ def export(
     and what batch normalisation holds stay float32.
     """
     state = read_checkpoint(checkpoint)
-    members = [averaged_weights(one) for one in (state, *map(read_checkpoint, average_with))]
-    buffer = io.BytesIO()
-    torch.save({key: value.half() if value.ndim == 4 else value for key, value in _mean(members).items()}, buffer)
-    content = buffer.getvalue()
+    content = _bytes_of(_mean([averaged_weights(one) for one in (state, *map(read_checkpoint, average_with))]))
     card = {
         "name": name,
         "version": __version__,
         "sha256": hashlib.sha256(content).hexdigest(),
-        **_network_of(Settings(**state["settings"])),
-        "tumour_above": TUMOUR_ABOVE,
-        "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
-        "training_data": training_data(state["trained_on"]),
-        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
-        "training": {"record": "Training/record/training.json", "validation_scans": state["validated_on"]},
-        "accuracy": {name: result for path in evaluation for name, result in headline(path).items()},
+        **_about(state),
+        "accuracy": {group: result for path in evaluation for group, result in headline(path).items()},
         "calibration": json.loads(calibration.read_text()) if calibration else None,
         "limits": LIMITS.read_text(encoding="utf-8").splitlines(),
     }
@@ -79,7 +71,15 @@ def export(
         _write_json(new_record, training)
 
 
-def _network_of(settings: Settings) -> dict[str, Any]:
+def _bytes_of(weights: dict[str, Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({key: value.half() if value.ndim == 4 else value for key, value in weights.items()}, buffer)
+    return buffer.getvalue()
+
+
+def _about(state: dict[str, Any]) -> dict[str, Any]:
+    """What the card says of the network and of what it has learnt from."""
+    settings = Settings(**state["settings"])
     return {
         "spacing_mm": settings.spacing_mm,
         "offsets_mm": settings.offsets_mm,
@@ -87,6 +87,11 @@ def _network_of(settings: Settings) -> dict[str, Any]:
         "classes": Classes.read(settings.classes).names,
         "widths": settings.widths,
         "patch": settings.patch,
+        "tumour_above": TUMOUR_ABOVE,
+        "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
+        "training_data": training_data(state["trained_on"]),
+        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
+        "training": {"record": "Training/record/training.json", "validation_scans": state["validated_on"]},
     }
 
 

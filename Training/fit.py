@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import subprocess  # nosec B404 # see where it is used
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from .data.augmentation import Augmentation, augment, augmentations_of
 from .data.catalogue import person_of
 from .data.classes import Classes
 from .data.sample import SEEDS_OF_A_PROCESS, Batch, SliceSampler, endless_batches, load_scans
+from .data.stored import PreparedScan
 from .losses import RegionLoss
 from .optimizer import MuonAdamW
 from .settings import WINDOW_HU, Settings, parse_settings
@@ -53,21 +53,12 @@ def fit(
         If the checkpoint is another experiment's, the scans do not fit, or the run that this one starts from has seen
         a person whom this one holds back.
     """
-    fabric = Fabric(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        precision="bf16-mixed",
-    )
-    fabric.launch()
-    run = Path(settings.run)
+    fabric = launch(settings)
+    run, classes = Path(settings.run), Classes.read(settings.classes)
     run.mkdir(parents=True, exist_ok=True)
-    classes = Classes.read(settings.classes)
     training, held_out = load_scans(settings, classes)
     fabric.seed_everything(settings.seed, verbose=False)
-    originals = [scan.name for scan in training if scan.kind not in ("tilted", "fluid")]
-    state = begin(settings, fabric, originals, [scan.name for scan in held_out])
-
+    state = begin(settings, fabric, training, held_out)
     # A resumed run draws new samples instead of repeating those from its start.
     seed = settings.seed + SEEDS_OF_A_PROCESS * fabric.global_rank + state["step"]
     fabric.seed_everything(seed % 2**32, verbose=False)
@@ -75,46 +66,41 @@ def fit(
     batches = endless_batches(sampler, settings.workers)
     criterion = (criterion or RegionLoss(classes, settings.outline_weight)).to(fabric.device)
     augmentations = augmentations_of(settings) if augmentations is None else augmentations
-    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(scan.kind for scan in training).items())
-    fabric.print(f"{kinds} train, {len(held_out)} validate")
+    fabric.print(f"train: {dict(Counter(scan.kind for scan in training))}; validate: {len(held_out)}")
 
-    started, losses = time.time(), []
+    log = RunLog(run / "log.csv")
     steps = range(state["step"], settings.steps)
-    bar = tqdm(steps, initial=steps.start, total=steps.stop, file=sys.stderr, disable=not fabric.is_global_zero)
-    for step in bar:
+    for step in tqdm(steps, initial=steps.start, total=steps.stop, disable=not fabric.is_global_zero):
         batch = augment(next(batches).to(fabric.device), augmentations)
-        losses.append(take_step(fabric, state, batch, criterion))
+        log.losses.append(take_step(fabric, state, batch, criterion))
         state["step"] = step + 1
         if _due(state["step"], settings.validate_every, settings.steps) and fabric.is_global_zero:
             scores = validate(state["average"].module, held_out, classes, settings.offsets_mm)
-            rate = state["schedule"].get_last_lr()[0]
-            took = round(time.time() - started)
-            row = {"step": step + 1, "seconds": took, "loss": _mean(losses), "learning_rate": f"{rate:.2e}", **scores}
-            append_row(run / "log.csv", row)
-            losses.clear()
-            bar.set_postfix(scores)
+            log.write(state["step"], state["schedule"].get_last_lr()[0], scores)
         if _due(state["step"], settings.save_every, settings.steps):
-            fabric.save(run / "partial.ckpt", state)
-            if fabric.is_global_zero:
-                (run / "partial.ckpt").replace(run / "last.ckpt")
-            fabric.barrier()
+            save(fabric, state, run)
     return run / "last.ckpt"
 
 
-def begin(settings: Settings, fabric: Fabric, training: list[str], held_out: list[str]) -> dict[str, Any]:
+def launch(settings: Settings) -> Fabric:
+    """This process among those that train together; starts the others unless a launcher has."""
+    options = {"accelerator": settings.accelerator, "devices": settings.devices, "num_nodes": settings.num_nodes}
+    fabric = Fabric(**options, precision="bf16-mixed")
+    fabric.launch()
+    return fabric
+
+
+def begin(
+    settings: Settings, fabric: Fabric, training: list[PreparedScan], held_out: list[PreparedScan]
+) -> dict[str, Any]:
     """All that a checkpoint holds, as it stands there or, where there is none, at the first step."""
-    network = build_network(settings)
-    trained_on, earlier = sorted(training), []
     checkpoint = Path(settings.run) / "last.ckpt"
-    resumes = checkpoint.exists()
-    if settings.start_from and not resumes:
+    network = build_network(settings)
+    about = about_run(settings, training, held_out)
+    if settings.start_from and not checkpoint.exists():
         other = read_checkpoint(settings.start_from)
         start_from(network, settings, other)
-        trained_on = sorted({*training, *other["trained_on"]})
-        earlier = [*other["earlier"], {"settings": other["settings"], "code": other["code"]}]
-    seen = sorted({person_of(name) for name in trained_on}.intersection(map(person_of, held_out)))
-    if seen:
-        raise ValueError(f"{settings.start_from} has trained on {', '.join(seen)}, which this run holds back.")
+        take_over(about, settings, other)
     network = network.to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -134,18 +120,41 @@ def begin(settings: Settings, fabric: Fabric, training: list[str], held_out: lis
         "optimizer": fabric.setup_optimizers(optimizer),
         "schedule": schedule,
         "step": 0,
-        "settings": asdict(settings),
-        "trained_on": trained_on,
-        "validated_on": held_out,
-        "earlier": earlier,
-        "code": code_version(),
+        **about,
     }
-    if resumes:
+    if checkpoint.exists():
         # Before the weights, which another network would refuse in a language of its own.
         check_resumable(read_checkpoint(checkpoint)["settings"], settings)
         fabric.load(checkpoint, state)
         fabric.print(f"resumed at step {state['step']}")
     return state
+
+
+def about_run(settings: Settings, training: list[PreparedScan], held_out: list[PreparedScan]) -> dict[str, Any]:
+    """What a checkpoint tells of its run."""
+    return {
+        "settings": asdict(settings),
+        "trained_on": sorted(scan.name for scan in training if scan.kind not in ("tilted", "fluid")),
+        "validated_on": [scan.name for scan in held_out],
+        "earlier": [],
+        "code": code_version(),
+    }
+
+
+def take_over(about: dict[str, Any], settings: Settings, other: dict[str, Any]) -> None:
+    """Add the history of the run that this one starts from.
+
+    Raises
+    ------
+    ValueError
+        If it has seen a person whom this one holds back.
+    """
+    seen = {person_of(name) for name in other["trained_on"]}.intersection(map(person_of, about["validated_on"]))
+    if seen:
+        names = ", ".join(sorted(seen))
+        raise ValueError(f"{settings.start_from} has trained on {names}, which this run holds back.")
+    about["trained_on"] = sorted({*about["trained_on"], *other["trained_on"]})
+    about["earlier"] = [*other["earlier"], {"settings": other["settings"], "code": other["code"]}]
 
 
 def take_step(fabric: Fabric, state: dict[str, Any], batch: Batch, criterion: Callable[..., Tensor]) -> Tensor:
@@ -163,12 +172,36 @@ def take_step(fabric: Fabric, state: dict[str, Any], batch: Batch, criterion: Ca
     return loss.detach()
 
 
+def save(fabric: Fabric, state: dict[str, Any], run: Path) -> None:
+    """Write the checkpoint beside the last one, then put it in its place."""
+    fabric.save(run / "partial.ckpt", state)
+    if fabric.is_global_zero:
+        (run / "partial.ckpt").replace(run / "last.ckpt")
+    fabric.barrier()
+
+
 def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
-def _mean(losses: list[Tensor]) -> float:
-    return round(float(torch.stack(losses).mean()), 5)
+class RunLog:
+    """A row of a CSV file each time the network is validated: step, seconds, mean loss since the last row, Dice."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.started, self.losses = path, time.time(), []
+
+    def write(self, step: int, learning_rate: float, scores: dict[str, float]) -> None:
+        """Append a row; a new file begins with its header."""
+        loss = round(float(torch.stack(self.losses).mean()), 5)
+        took = round(time.time() - self.started)
+        row = {"step": step, "seconds": took, "loss": loss, "learning_rate": f"{learning_rate:.2e}", **scores}
+        self.losses.clear()
+        fresh = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -184,16 +217,6 @@ def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor |
                 average.copy_(value)
 
     return update
-
-
-def append_row(table: Path, row: dict) -> None:
-    """Append a row to a CSV file; a new one begins with its header."""
-    fresh = not table.exists()
-    with table.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def code_version() -> str:
