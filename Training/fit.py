@@ -83,10 +83,18 @@ def fit(
 
 
 def launch(settings: Settings) -> Fabric:
-    """This process among those that train together; starts the others unless a launcher has."""
+    """This process among those that train together; starts the others unless a launcher has.
+
+    Raises
+    ------
+    ValueError
+        If they cannot share a batch evenly.
+    """
     options = {"accelerator": settings.accelerator, "devices": settings.devices, "num_nodes": settings.num_nodes}
     fabric = Fabric(**options, precision="bf16-mixed")
     fabric.launch()
+    if settings.batch % fabric.world_size:
+        raise ValueError(f"{fabric.world_size} processes cannot share a batch of {settings.batch} evenly.")
     return fabric
 
 

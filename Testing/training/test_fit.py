@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from Training.checkpoint import build_network, read_checkpoint, start_from
 from Training.evaluation.plot import plot_training
 from Training.export import export, headline
 from Training.fit import fit, warm_average
-from Training.settings import Settings
+from Training.settings import Settings, command_of
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +110,16 @@ def test_a_run_cannot_begin_with_what_does_not_fit_it_or_has_seen_what_it_holds_
 ) -> None:
     with pytest.raises(ValueError, match=message):
         fit(replace(settings, **{"start_from": str(finished), **changes}))
+
+
+def test_two_processes_share_each_batch(settings: Settings) -> None:
+    words = [sys.executable, "-m", *shlex.split(command_of(replace(settings, devices=2)))[2:]]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Starting with 2 processes" in done.stderr + done.stdout
+    state = read_checkpoint(f"{settings.run}/last.ckpt")
+    assert state["step"] == 2
+    assert read_checkpoint(fit(replace(settings, devices=1)))["step"] == 2, "and one goes on alone"
 
 
 def test_the_average_forgets_its_random_start_at_once_and_later_moves_slowly() -> None:
