@@ -14,7 +14,7 @@ NETWORK ?= bundled
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-batch bench-cluster bench-rivals figures package train evaluate system clean
+.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-batch bench-cluster bench-rivals figures package train evaluate system readers clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help:  ## show these lines
 demo: .venv/installed-slicer system  ## segment a synthetic CT, or yours: make demo CT=scan.nii.gz [REF=liver.nii.gz]
 	$(BIN)/python LiverSeg/Scripts/demo.py --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
 
-test: lint system  ## style, types and all tests; choose with PYTEST_ARGS="Testing/unit -k volume"
+test: lint system readers  ## style, types and all tests; choose with PYTEST_ARGS="Testing/unit -k volume"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-package: .venv/installed-test package system  ## the tests of scene and panel, run from the installed tree
@@ -31,7 +31,7 @@ test-package: .venv/installed-test package system  ## the tests of scene and pan
 
 coverage: .venv/installed-test system  ## how much of module, panel and scene code the tests of scene and panel run
 	$(BIN)/python -m pytest Testing/mrml Testing/widget --cov=LiverSeg --cov=LiverSegLib.mrml --cov=LiverSegLib.panel \
-	  --cov=LiverSegLib.steps --cov-report=term-missing $(PYTEST_ARGS)
+	  --cov=LiverSegLib.mrml.scene_run --cov-report=term-missing $(PYTEST_ARGS)
 
 lint: .venv/installed-test  ## style and types only
 	$(BIN)/ruff check .
@@ -49,8 +49,9 @@ format: .venv/installed-test  ## lay the code out as lint wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-fuzz: .venv/installed-test  ## thousands of damaged files: a result on the right grid or a clean error; Linux only
+fuzz: .venv/installed-test  ## thousands of damaged files: the voxels that others read or a clean error; Linux only
 	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
+	$(BIN)/python -W ignore -m Testing.fuzz.shuffled
 
 soak: .venv/installed-test system  ## 500 segmentations, 50 clicks and cancels: nothing grows or changes; Linux only
 	$(BIN)/python -m Testing.soak.segmentations $(SOAK_ARGS)
@@ -86,6 +87,9 @@ evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_
 
 system:
 	@bash Testing/system-libraries.sh
+
+readers:
+	@PYTHON="$(PYTHON)" bash Testing/seg-readers.sh
 
 clean:  ## remove what demo and test left; keeps .venv, prepared data and training runs
 	rm -rf out build dist *.egg-info LiverSeg/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

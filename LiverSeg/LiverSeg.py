@@ -42,9 +42,9 @@ except ImportError:
 
 
 if TYPE_CHECKING:
-    from LiverSegLib.report import SegmentationReport
-    from LiverSegLib.segmenter import Segmenter
-    from LiverSegLib.steps import Comparison, Outcome, SceneSegmenter, Steps
+    from LiverSegLib.evaluation.report import SegmentationReport
+    from LiverSegLib.inference.segmenter import Segmenter
+    from LiverSegLib.mrml.scene_run import Comparison, Outcome, SceneSegmenter, Steps
 
 
 class LiverSeg(ScriptedLoadableModule):
@@ -71,7 +71,7 @@ class LiverSeg(ScriptedLoadableModule):
 
 def registerSampleData() -> None:
     """Offer CTLiver and a synthetic CT that needs no network in the Sample Data module."""
-    from LiverSegLib import sample_data
+    from LiverSegLib.mrml import sample_data
 
     sample_data.register(os.path.join(os.path.dirname(__file__), "Resources", "Icons"))
 
@@ -376,7 +376,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return stopped
 
     def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
-        from LiverSegLib.steps import Comparison
+        from LiverSegLib.mrml.scene_run import Comparison
 
         with slicer.util.NodeModify(self._parameterNode):
             self._showResult(volumeNode, outcome.segmentation_node)
@@ -478,7 +478,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
     >>> report = LiverSegLogic().segment(volumeNode, segmentationNode, reference=manualSegmentationNode)
     >>> print(report.summary())
 
-    The methods called ...Steps are generators for a panel: see :mod:`LiverSegLib.steps`.
+    The methods called ...Steps are generators for a panel: see :mod:`LiverSegLib.mrml.scene_run`.
 
     Parameters
     ----------
@@ -537,11 +537,11 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         LiverSegLib.errors.LiverSegError
             InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib import install
+        from LiverSegLib.mrml import install
 
         if self._makeSegmenter is _bundledSegmenter:
             install.check_packages()
-        from LiverSegLib.steps import run_to_end
+        from LiverSegLib.mrml.scene_run import run_to_end
 
         steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation)
         return run_to_end(steps, progress, cancel).report
@@ -594,13 +594,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
     def missingPackages(self) -> list[str]:
         """Names of the Python packages that have to be installed first."""
-        from LiverSegLib import install
+        from LiverSegLib.mrml import install
 
         return install.missing_packages()
 
     def installPackages(self) -> None:
         """Ask, and install what is missing; InstallError says why not, in one sentence."""
-        from LiverSegLib import install
+        from LiverSegLib.mrml import install
 
         install.ensure_packages()
 
@@ -611,17 +611,17 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
     def _sceneSegmenter(self) -> SceneSegmenter:
         if self._scene is None:
-            from LiverSegLib.steps import SceneSegmenter
+            from LiverSegLib.mrml.scene_run import SceneSegmenter
 
             self._scene = SceneSegmenter(self._makeSegmenter)
         return self._scene
 
 
 def _bundledSegmenter(device: str) -> Segmenter:
-    from LiverSegLib import install
+    from LiverSegLib.mrml import install
 
     install.check_pytorch()
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
     return Segmenter(device=device)
 
@@ -774,6 +774,6 @@ class _ExactSegmenter:
 
 
 def _last(steps: Steps[Any]) -> Any:
-    from LiverSegLib.steps import run_to_end
+    from LiverSegLib.mrml.scene_run import run_to_end
 
     return run_to_end(steps)

@@ -11,9 +11,9 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "LiverSeg"))
 
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.evaluation.picture import WINDOW_HU
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.picture import WINDOW_HU
-from LiverSegLib.segments import LIVER, TUMOUR
 
 TARGET = Path(__file__).resolve().parents[1] / "LiverSeg/Resources/Icons/LiverPhantom.png"
 # Slicer suggests about this size, width × height in pixels. Above an axial slice, below a coronal one.

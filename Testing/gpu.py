@@ -9,7 +9,7 @@ def believe_in_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every segmenter believe its device to be cuda:0; what it sends there stays on the CPU."""
     import torch
 
-    from LiverSegLib.devices import fast_dtype
+    from LiverSegLib.model.devices import fast_dtype
 
     gpu, cpu, to = torch.device("cuda:0"), torch.device("cpu"), torch.Tensor.to
 
@@ -18,5 +18,5 @@ def believe_in_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.Tensor, "to", stay)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
-    monkeypatch.setattr("LiverSegLib.segmenter.fast_dtype", lambda device: fast_dtype(cpu))
-    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (gpu, []))
+    monkeypatch.setattr("LiverSegLib.inference.predictor.fast_dtype", lambda device: fast_dtype(cpu))
+    monkeypatch.setattr("LiverSegLib.inference.predictor.choose_device", lambda name: (gpu, []))

@@ -2,7 +2,8 @@
 or of requirements.txt.
 
 uv resolves the extra ``test`` under the pins of requirements.txt, for all platforms and for Python 3.11 to 3.13, and
-takes the digests of all files that the index offers of each package. PyTorch stands in lists of its own: as PyPI has
+takes the digests of all files that the index offers of each package; what the readers of DICOM SEG need, in a list of
+its own, for they need older packages. PyTorch stands in lists of its own: as PyPI has
 it, on Linux with the CUDA libraries, which are large; and in its build for the CPU, of which PyPI knows nothing. The
 wheels of that are looked for in the folders of PIP_FIND_LINKS, and digests that the old list has of the same version
 are kept.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "Testing" / "requirements.lock"
+READERS_LOCK = ROOT / "Testing" / "requirements-readers.lock"
 TORCH_LOCK = ROOT / "Testing" / "requirements-torch.lock"
 TORCH_CPU_LOCK = ROOT / "Testing" / "requirements-torch-cpu.lock"
 WITH_TORCH = re.compile(r"(torch==|triton==|nvidia-|cuda-)")
@@ -28,20 +30,26 @@ DIGEST = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 def main() -> None:
     """Write the lists."""
-    entries = resolved()
+    entries = resolved("pyproject.toml", "--extra", "test", "--constraint", "Testing/requirements.txt")
+    readers = resolved("Testing/requirements-readers.txt")
     torch_and_cuda = [entry for entry in entries if WITH_TORCH.match(entry)]
     others = [entry for entry in entries if entry not in torch_and_cuda]
     version = next(entry.split()[0] for entry in entries if entry.startswith("torch==")) + "+cpu"
     cpu_build = " \\\n".join([version, *(f"    --hash={digest}" for digest in sorted(cpu_digests(version)))]) + "\n"
-    for path, content in ((LOCK, others), (TORCH_LOCK, torch_and_cuda), (TORCH_CPU_LOCK, [cpu_build])):
+    for path, content in (
+        (LOCK, others),
+        (READERS_LOCK, readers),
+        (TORCH_LOCK, torch_and_cuda),
+        (TORCH_CPU_LOCK, [cpu_build]),
+    ):
         path.write_text(HEADER + "".join(content), encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {len(content)} packages")
 
 
-def resolved() -> list[str]:
+def resolved(*wanted: str) -> list[str]:
     """uv's answer: for each package its pinned version, where it is needed, and the digests of its files."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "test", "--quiet"]
-    command += ["--constraint", "Testing/requirements.txt", "--universal", "--python-version", "3.11"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", *wanted, "--quiet"]
+    command += ["--universal", "--python-version", "3.11"]
     command += ["--generate-hashes", "--no-emit-package", "liverseg", "--no-header", "--no-annotate", "--upgrade"]
     text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return re.findall(r"^\S+==.*(?:\n    --hash.*)+\n", text, flags=re.MULTILINE)

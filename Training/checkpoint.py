@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from LiverSegLib.network import UNet
+from LiverSegLib.model.unet import UNet
 
 from .data.classes import Classes
 from .settings import Settings

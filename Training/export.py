@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from LiverSegLib import __version__
-from LiverSegLib.atomic import replacing
+from LiverSegLib.io.atomic import replacing
 
 from .checkpoint import averaged_weights, read_checkpoint
 from .data.catalogue import DATA_SETS, NEVER_TRAINED_ON, data_set_of, person_of

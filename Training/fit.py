@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from LiverSegLib.grid import window
+from LiverSegLib.inference.preprocess import window
 
 from .checkpoint import build_network, check_resumable, read_checkpoint, start_from
 from .data.augmentation import Augmentation, augment, augmentations_of

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from LiverSegLib.grid import SIZE_MULTIPLE
+from LiverSegLib.inference.preprocess import SIZE_MULTIPLE
 
 from .data.classes import Classes
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from LiverSegLib.grid import neighbour_stacks, pad_to_multiple, window
+from LiverSegLib.inference.preprocess import neighbour_stacks, pad_to_multiple, window
 
 from .data.classes import Classes
 from .data.stored import PreparedScan

@@ -19,19 +19,24 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from . import __version__, messages
-from .atomic import check_writable, replacing
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
+from .io.atomic import check_writable, replacing
 
-CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha or a folder with one DICOM series"
+CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; errors are one line on stderr, with a traceback on ``--debug``."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with _own_stderr(arguments):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         options = _parser().parse_args(arguments)
         options.run(options)
@@ -50,10 +55,10 @@ def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
     _check_outputs(options)
-    from . import files
-    from .model import LiverModel
-    from .report import SegmentationReport
-    from .segmenter import Segmenter
+    from .evaluation.report import SegmentationReport
+    from .inference.segmenter import Segmenter
+    from .io import files
+    from .model.liver_model import LiverModel
 
     slices = _slices_to_refer_to(options)
     ct = files.read_ct(options.ct, options.force)
@@ -80,9 +85,9 @@ def segment(options: argparse.Namespace) -> None:
 
             write_segmentation(labels_file, found.labels, slices, found.model)
         else:
-            files.write_labels(labels_file, found.labels, found.affine)
+            files.write_labels(labels_file, found.labels, found.affine, ct.header)
         if options.picture:
-            from . import picture
+            from .evaluation import picture
 
             drawn = picture.overlay(ct, found.labels, reference)
             picture.write_png(places.enter_context(replacing(options.picture)), drawn)
@@ -120,9 +125,9 @@ def batch(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """`liverseg evaluate`: how well two labelmaps agree, on the grid of the first."""
-    from . import files
-    from .metrics import compare, dice
-    from .volume import CTVolume
+    from .data.metrics import compare, dice
+    from .data.volume import CTVolume
+    from .io import files
 
     labels, affine = files.read_labels(options.prediction)
     reference, warnings = _reference(options.reference, labels.shape, affine)
@@ -141,8 +146,8 @@ def info(options: argparse.Namespace) -> None:
     """`liverseg info`: version, model card, and the devices that really run."""
     from importlib.metadata import version
 
-    from .devices import usable_devices
-    from .model import LiverModel
+    from .model.devices import usable_devices
+    from .model.liver_model import LiverModel
 
     card = asdict(LiverModel.load(options.model).card)
     if not options.json:
@@ -154,7 +159,7 @@ def info(options: argparse.Namespace) -> None:
 
 def phantom(options: argparse.Namespace) -> None:
     """`liverseg phantom`: a synthetic CT and its exact liver, for a first try without patient data."""
-    from . import files
+    from .io import files
     from .phantom import make_phantom
 
     folder: Path = options.output
@@ -264,7 +269,7 @@ def _outputs(options: argparse.Namespace) -> list[Path]:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out before any work whether all outputs can be written, and harm nothing that is there."""
-    from .files import check_output_suffix
+    from .io.files import check_output_suffix
 
     if not _is_dicom(options.output):
         check_output_suffix(options.output)
@@ -287,13 +292,14 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
     """The files of the CT that a DICOM SEG will refer to; none where another format is asked for."""
     if not _is_dicom(options.output):
         return ()
-    if not options.ct.is_dir():
+    from .dicom import is_dicom, one_series
+
+    if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    from .dicom import one_series
-    from .dicom.segmentation import check_can_write
+    from .dicom import measurements, segmentation
 
     slices = one_series(options.ct, options.force).files
-    check_can_write(slices)
+    (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices
@@ -307,10 +313,39 @@ def _reference(path: Path | None, shape: tuple[int, ...], affine: Any) -> tuple[
     """The reference's labels on a grid, with warnings; None if there is no reference."""
     if path is None:
         return None, []
-    from .files import read_labels
-    from .resample import reference_on_grid
+    from .data.resample import reference_on_grid
+    from .io.files import read_labels
 
     return reference_on_grid(*read_labels(path), shape, affine)
+
+
+@contextmanager
+def _own_stderr(arguments: Sequence[str]) -> Iterator[None]:
+    """Within it stderr is Python's alone: what C libraries print beside our sentences is dropped, unless ``--debug``.
+
+    Once for the whole command, since file 2 belongs to all threads. A stderr that is caught stays as it is.
+    """
+    stream = sys.stderr
+    if "--debug" in arguments or not _is_file_2(stream):
+        yield
+        return
+    stream.flush()
+    with open(os.dup(2), "w", encoding=stream.encoding, errors=stream.errors, buffering=1) as ours:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        sys.stderr = ours
+        try:
+            yield
+        finally:
+            sys.stderr = stream
+            os.dup2(ours.fileno(), 2)
+
+
+def _is_file_2(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.fileno() == 2
+    except (AttributeError, OSError):
+        return False
 
 
 @contextmanager

@@ -26,8 +26,21 @@ NO_POSITION = _(
     "convert it again from DICOM with its orientation and spacing."
 )
 MISSING_INVERSE = _("its affine cannot be inverted")
-MISSING_SPACE = _("no space in its header")
+MISSING_SPACE = _("no space of the patient in its header")
+MISSING_DIRECTIONS = _("no space directions in its header")
+MISSING_SPACING = _("no ElementSpacing in its header")
 MISSING_FORM = _("neither sform nor qform is set")
+MISSING_LENGTHS = _("the lengths of its voxels in pixdim are not above 0")
+MISSING_QFORM = _("its qform holds NaN or infinity")
+FORMS_DIFFER = _(
+    "{name} says in two ways where it lies, and sform differs from qform and pixdim by up to {distance:.4g} mm: "
+    "the result follows the sform, and 3D Slicer may show the CT elsewhere; "
+    "use .nii.gz for the result, which lies on the CT in every viewer, or convert the CT again from DICOM."
+)
+INTERCEPT_WITHOUT_SLOPE = _(
+    "{name} has an intercept of {intercept:g} but no slope, and some readers add it; it was not added here: "
+    "check that the values are HU, or convert the CT again from DICOM."
+)
 
 # ---- files -----------------------------------------------------------------------------------------------------------
 
@@ -36,8 +49,25 @@ NAME_IS_NO_TEXT = _("The name {path} is no text in UTF-8; choose another name fo
 UNKNOWN_FORMAT = _("{path} is of no known format; give {formats}.")
 EMPTY_FILE = _("{path} is empty (0 bytes); copy or download it again.")
 TRUNCATED_FILE = _("{path} is shorter than its header promises; copy or download it again.")
+NOT_READ_BECAUSE = _("{path} cannot be read ({reason}); check its permissions, or copy it to another place.")
+LONGER_FILE = _("{path} is longer than its header promises; copy or download it again, or convert it again from DICOM.")
 UNREADABLE_FILE = _("{path} cannot be read, it may be damaged or truncated; copy or download it again.")
-NOT_NIFTI = _("{path} is not a NIfTI file whatever its name says; convert it again from DICOM.")
+UNREADABLE_HEADER = _("{path} cannot be read: {problem}; copy or download it again, or convert it to .nii.gz.")
+HEADER_LACKS = _("its header lacks {field}")
+HEADER_SAYS = _("its header says “{line}”, which is damaged, contradicts the rest or is not known here")
+HEADER_NOT_IN_LINES = _("its header is cut short, longer than 1 MB, or has lines that end in CR alone")
+NOT_OF_ITS_FORMAT = _(
+    "{path} does not begin as a file of its format does; copy or download it again, or convert it again from DICOM."
+)
+ARCHIVE = _("{path} is packed ({kind}); give the file or the folder that it holds, unpacked.")
+AXES_CONTRADICT = _(
+    "The header of {name} says that its axes run {letters}, and its directions say otherwise; "
+    "check left and right, or convert it again from DICOM."
+)
+PLACE_ASSUMED = _(
+    "The header of {name} lacks {field}, so its place in the patient is a guess; "
+    "check left and right, or convert it again from DICOM."
+)
 FORMAT_NOT_WRITABLE = _("The format of {path} cannot be written; use {formats}.")
 NOT_WRITTEN = _("{path} could not be written; free some space or choose another place.")
 NOT_WRITTEN_BECAUSE = _("{path} could not be written ({reason}); free some space or choose another place.")
@@ -69,12 +99,33 @@ AND_MORE = _("{first} (and {count} more)")
 UNKNOWN_COMPRESSION = _(
     "{path} in {series} is compressed in a way that cannot be read ({syntax}); export it uncompressed."
 )
+NO_TEMPORARY_FILE = _(
+    "{path} in {series} is unpacked through a temporary file, which could not be written to {folder} ({reason}); "
+    "free some space there, or set TMPDIR to another folder."
+)
+TOO_MUCH_PROMISED = _(
+    "The DICOM series {series} promises {promised:.1f} GB of voxels in {held:.1f} MB of files, which no CT fits into; "
+    "export it again uncompressed."
+)
+NO_SLICE = _("{path} is no slice of a CT ({reason}); give a slice, or the folder that holds the slices themselves.")
 SERIES_WITHOUT_POSITION = _(
-    "{path} in {series} has no valid position in the patient (image position, orientation or pixel spacing is "
-    "missing); export the series again."
+    "{path} in {series} has no valid position in the patient (its {element} is missing or impossible); "
+    "export the series again."
+)
+NO_RESCALE = _(
+    "{path} in {series} does not tell how its stored numbers become HU (its {element} is no valid number, or is given "
+    "twice); export the series again."
+)
+RESCALED_BY_TABLE = _(
+    "{path} in {series} holds numbers that a table (Modality LUT) turns into HU, which is not known here; "
+    "export it with rescale slope and intercept."
+)
+FRAMES_WITHOUT_POSITION = _(
+    "{path} in {series} holds {count} frames and does not tell where each of them lies; "
+    "export it as single slices or as an enhanced CT."
 )
 UNLIKE_SLICES = _(
-    "The slices of the DICOM series {series} differ in size, pixel spacing or direction; "
+    "The slices of the DICOM series {series} differ in size, pixel spacing, direction or rescaling; "
     "export the slices of one reconstruction."
 )
 SAME_PLACE = _(
@@ -87,13 +138,22 @@ UNEVEN_SERIES = _(
 )
 TILTED_GANTRY = _(
     "The gantry was tilted by {degrees:.1f} degrees: the result lies on the tilted slices as they were acquired; "
-    "use .dcm, .nrrd or .seg.nrrd for viewers that do not know sheared NIfTI files."
+    "use .nrrd or .seg.nrrd for viewers that know neither sheared NIfTI files nor a DICOM SEG of tilted slices."
+)
+
+SPACING_CONTRADICTS_POSITIONS = _(
+    "The headers give {told:.2f} mm between slices, and positions {apart:.2f} mm apart, which were used; "
+    "check which of them is right, since the volume depends on it."
 )
 
 NO_HIGHDICOM = _("DICOM objects are written by highdicom, which is missing; install it: pip install highdicom.")
 NOT_TO_BE_REFERRED_TO = _(
     "No DICOM object can refer to the series {series} (its files lack {missing}, or differ in it); "
     "choose .nii.gz or .seg.nrrd instead."
+)
+NOT_TO_BE_TOLD_APART = _(
+    "Slices of the series {series} have the same SOPInstanceUID, so that no DICOM object can tell which one it means; "
+    "export the series again, or choose .nii.gz or .seg.nrrd instead."
 )
 HEADERS_DO_NOT_FIT = _(
     "The headers of the series {series} do not fit into a new DICOM object ({kind}); "
@@ -251,7 +311,8 @@ NO_OVERLAP = _(
     "check that both belong to the same scan and that both kept their position when they were exported."
 )
 OTHER_GRID = _(
-    "The reference lies on another voxel grid ({reference}) than the image ({image}); "
+    "The reference lies on another voxel grid ({reference}, its corners {distance:.4g} mm away at most) "
+    "than the image ({image}); "
     "it was resampled with nearest neighbours. Give it on the image's grid to compare exactly."
 )
 GRID = _("{size} voxels of {spacing} mm, axes {axes}")

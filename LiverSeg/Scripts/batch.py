@@ -17,8 +17,9 @@ from pathlib import Path
 # LiverSegLib lies in the module's folder; so the script runs where Slicer has not loaded the module, too.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from LiverSegLib import cli, install
+from LiverSegLib import cli
 from LiverSegLib.errors import InputError, InstallError
+from LiverSegLib.mrml import install
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,9 +17,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from LiverSeg import LiverSegLogic
-from LiverSegLib import files, mrml, phantom, picture
+from LiverSegLib import mrml, phantom
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.evaluation import picture
+from LiverSegLib.io import files
 
 
 @dataclass(frozen=True)

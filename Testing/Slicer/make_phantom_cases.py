@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from LiverSegLib import install
+from LiverSegLib.mrml import install
 
 CASES = 2
 
@@ -19,7 +19,7 @@ def main() -> None:
     if missing:
         print(f"SKIPPED: not installed in this Slicer: {', '.join(missing)}")
         return
-    from LiverSegLib import files
+    from LiverSegLib.io import files
     from LiverSegLib.phantom import make_phantom
 
     for name in ("cts", "references", "broken"):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib.files import read_ct, read_labels
-from LiverSegLib.metrics import dice
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io.files import read_ct, read_labels
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
 
 
 def volume_dice(segmenter: Segmenter, ct: Path, reference: Path) -> float:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from LiverSegLib import messages
-from LiverSegLib.metrics import dice
-from LiverSegLib.model import LiverModel
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import Phantom, make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 
 J, I = 1, 2  # noqa: E741  # as Slicer calls the axes of a (k, j, i) array
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib.files import read_ct
-from LiverSegLib.metrics import dice
-from LiverSegLib.resample import resample
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.resample import resample
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io.files import read_ct
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from LiverSegLib.files import read_ct
-from LiverSegLib.metrics import dice
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io.files import read_ct
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 
 
 @pytest.fixture
 def pixels(the_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the pixels of each batch that the network of the_segmenter is given."""
     counts: list[int] = []
-    network = the_segmenter._network
+    network = the_segmenter.predictor.network
 
     def counting(images: torch.Tensor) -> torch.Tensor:
         counts.append(len(images) * images.shape[2] * images.shape[3])

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from LiverSegLib import files
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io import files
 from LiverSegLib.phantom import Phantom, make_phantom
-from LiverSegLib.volume import CTVolume
 
 if TYPE_CHECKING:
     from LiverSegLib.batch import Case
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
 BROKEN_SHARE = 0.05
 LEAST_PACE, LEAST_SPEED_UP, LARGEST_GROWTH = 0.85, 1.6, 1.10
@@ -122,7 +122,7 @@ def _reference_elsewhere(ct: Path, reference: Path, phantom: Phantom) -> None:
 
 
 def _write(path: Path, hu: np.ndarray, affine: np.ndarray) -> None:
-    from LiverSegLib import nifti
+    from LiverSegLib.io import nifti
 
     nifti.write(path, hu, affine)
 
@@ -273,8 +273,8 @@ def _timed(seconds: list[float], work: Callable[[], T]) -> T:
 def pace(cohort: Cohort, folder: Path) -> Iterator[tuple[str, object, bool]]:
     """Cases a second of the batch, against the segmenter on images that are in memory already, before and after it."""
     from LiverSegLib.batch import find_cases
-    from LiverSegLib.devices import use_threads
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
+    from LiverSegLib.model.devices import use_threads
 
     use_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     cases = find_cases(cohort.images, cohort.references)

@@ -16,14 +16,14 @@ def measure(ct: str, device: str, warmed_up: bool, count: int = 3) -> dict[str, 
     """Seconds from each click to the labels, of a CT that is open already, and those of each stage.
 
     Warmed up, the network was loaded and has run once, as the panel sees to while the user looks at it
-    (LiverSegLib.steps.SceneSegmenter.warm_up); else the first click loads PyTorch and the network.
+    (LiverSegLib.mrml.scene_run.SceneSegmenter.warm_up); else the first click loads PyTorch and the network.
 
     Returns
     -------
     dict
         ``clicks``, a list of ``seconds`` in all and of ``stages``; of the last one what :func:`flops.work` tells.
     """
-    from LiverSegLib.files import read_ct
+    from LiverSegLib.io.files import read_ct
 
     scan = read_ct(ct)
     segmenter = None
@@ -47,6 +47,6 @@ def measure(ct: str, device: str, warmed_up: bool, count: int = 3) -> dict[str, 
 
 
 def _loaded(device: str) -> Any:
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
     return Segmenter(device=device)

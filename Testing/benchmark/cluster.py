@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from LiverSegLib import files
 from LiverSegLib.batch import BatchOptions, Case, CaseRecord
 from LiverSegLib.batch.cluster import run_on_cluster
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 from Testing.cluster.processes import Cluster
 

@@ -41,7 +41,7 @@ def measure(ct: str, folder: str, device: str, started: float, with_memory: bool
     if failed:
         raise SystemExit(failed)
     of_process = [peak[memory.COMPUTER] for peak in clock.peak_gb.values() if memory.COMPUTER in peak]
-    from LiverSegLib.model import LiverModel
+    from LiverSegLib.model.liver_model import LiverModel
     from Testing.benchmark import flops
 
     return {

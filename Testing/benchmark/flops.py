@@ -27,7 +27,7 @@ def of_batches(network: Any, batches: Iterable[Sequence[int]]) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from LiverSegLib.grid import pad_to_multiple
+    from LiverSegLib.inference.preprocess import pad_to_multiple
 
     images: Counter[tuple[int, ...]] = Counter()
     for count, *size in batches:

@@ -7,9 +7,9 @@ from typing import Any
 
 def measure(ct: str, labels: str, device: str) -> dict[str, Any]:
     """Dice of labels, written before, with those of the full pass, and the seconds that this took."""
-    from LiverSegLib.files import read_ct, read_labels
-    from LiverSegLib.metrics import dice
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.data.metrics import dice
+    from LiverSegLib.inference.segmenter import Segmenter
+    from LiverSegLib.io.files import read_ct, read_labels
 
     full = Segmenter(device=device, everywhere=True).segment(read_ct(ct))
     found, _ = read_labels(labels)

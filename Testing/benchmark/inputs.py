@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from LiverSegLib import files
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io import files
 
 ROOT = Path(__file__).parents[2]
 NATIVE, TRUNK, BODY = NAMES = ("native", "trunk", "body")

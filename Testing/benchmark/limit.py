@@ -21,7 +21,7 @@ def measure(device: str = "auto", seconds: float = 0.5) -> dict[str, Any]:
     """
     import torch
 
-    from LiverSegLib.devices import choose_device, fast_dtype
+    from LiverSegLib.model.devices import choose_device, fast_dtype
 
     chosen, _ = choose_device(device)
     used = fast_dtype(chosen)

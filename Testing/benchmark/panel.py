@@ -69,8 +69,8 @@ class Clock:
 
 def large_ct():
     """A synthetic CT of 512×512×300 voxels and its labels; each voxel of a smaller phantom eight times."""
+    from LiverSegLib.data.volume import CTVolume
     from LiverSegLib.phantom import make_phantom
-    from LiverSegLib.volume import CTVolume
 
     small = make_phantom(seed=0, shape=(150, 256, 256), spacing=(2.5, 1.5, 1.5))
     hu, labels = (array.repeat(2, 0).repeat(2, 1).repeat(2, 2) for array in (small.ct.hu, small.labels))
@@ -104,13 +104,13 @@ def stand_in_factory(ct, labels) -> Callable[[str], Any]:
     """Makes the real segmenter, with the known answer in the place of its network."""
 
     def make(device: str) -> Any:
-        from LiverSegLib.segmenter import Segmenter
+        from LiverSegLib.inference.segmenter import Segmenter
 
         # The known answer is for one slice after the other, each as a whole.
         segmenter = Segmenter(device="cpu", everywhere=True)
         pixel = segmenter.model.card.spacing_mm
         shape = tuple(max(1, round(n * mm / pixel)) for n, mm in zip(ct.hu.shape[1:], ct.spacing[1:], strict=True))
-        segmenter._network = KnownAnswer(labels, shape)
+        segmenter.predictor.network = KnownAnswer(labels, shape)
         return segmenter
 
     return make
@@ -119,10 +119,11 @@ def stand_in_factory(ct, labels) -> Callable[[str], Any]:
 @contextmanager
 def timed_stages(panel: Any, clock: Clock) -> Iterator[None]:
     """Let the clock see what happens on the main thread between the click and the end."""
-    from LiverSegLib import background, mrml
+    from LiverSegLib import mrml
+    from LiverSegLib.inference import worker
 
     places = [
-        (background.Worker, "start", "worker starts"),
+        (worker.Worker, "start", "worker starts"),
         (type(panel.logic._sceneSegmenter()), "_write", "write"),
         (mrml, "set_surface", "surface"),
         (mrml, "frame_slices", "framing"),

@@ -35,14 +35,15 @@ def watched(
     end
         Called after each.
     """
-    from LiverSegLib import segmenter
-    from LiverSegLib.answer import Answer
-    from LiverSegLib.inference import StackInference
-    from LiverSegLib.prepared import PreparedSlices
+    from LiverSegLib.inference import segmenter
+    from LiverSegLib.inference.label_writer import Answer
+    from LiverSegLib.inference.predictor import Predictor
+    from LiverSegLib.inference.slice_cache import PreparedSlices
+    from LiverSegLib.inference.stack import StackInference
 
     Segmenter = segmenter.Segmenter
     batches: list[list[int]] = []
-    segment, logits = Segmenter.segment, Segmenter.logits
+    segment, logits = Segmenter.segment, Predictor.logits
 
     @functools.wraps(segment)
     def one_segmentation(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -67,7 +68,7 @@ def watched(
         (Answer, "clean_up", CLEAN_UP),
         (segmenter, "check_result", CLEAN_UP),
     ]
-    replaced: list[Replacement] = [(Segmenter, "segment", one_segmentation), (Segmenter, "logits", one_batch)]
+    replaced: list[Replacement] = [(Segmenter, "segment", one_segmentation), (Predictor, "logits", one_batch)]
     replaced += [(place, name, _in_stage(getattr(place, name), enter, stage)) for place, name, stage in stages]
     with _replaced(replaced):
         yield batches

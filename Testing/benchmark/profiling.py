@@ -22,8 +22,8 @@ def measure(ct: str, device: str, output: str) -> dict[str, Any]:
     import torch
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    from LiverSegLib.files import read_ct
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
+    from LiverSegLib.io.files import read_ct
 
     scan, segmenter = read_ct(ct), Segmenter(device=device)
     segmenter.segment(scan)

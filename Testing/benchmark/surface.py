@@ -14,7 +14,7 @@ SMOOTHING = 0.5
 def measure(labels: str, with_memory: bool) -> dict[str, Any]:
     """Seconds from segments to their closed surface, and the peak memory of the process while it is made."""
     from LiverSegLib import mrml
-    from LiverSegLib.files import read_labels
+    from LiverSegLib.io.files import read_labels
 
     values, affine = read_labels(labels)
     scene = mrml.ensure_scene()

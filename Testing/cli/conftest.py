@@ -10,8 +10,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 
 

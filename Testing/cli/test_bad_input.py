@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from LiverSegLib import files
+from LiverSegLib import cli
+from LiverSegLib.io import files
 
 
 def missing(ct, folder):
@@ -81,6 +85,10 @@ def folder_without_dicom(ct, folder):
 
 def a_jpeg(ct, folder):
     return written(folder / "ct.jpg", b"\xff\xd8")
+
+
+def a_zip(ct, folder):
+    return written(folder / "ct.zip", b"PK")
 
 
 def two_dimensional(ct, folder):
@@ -173,6 +181,7 @@ def with_one_voxel(values, value):
         (nrrd_without_space, "no valid position in the patient"),
         (folder_without_dicom, "no DICOM series"),
         (a_jpeg, "no known format"),
+        (a_zip, "an archive"),
         (two_dimensional, "2 dimensions"),
         (four_dimensional, "4 dimensions"),
         (rgb, "colour picture"),
@@ -259,7 +268,7 @@ def test_options_that_cannot_be_followed_are_refused(run, a_scan, output_folder,
 
 
 def test_a_model_that_does_not_match_its_card_is_refused(run, a_scan, output_folder, tmp_path):
-    from LiverSegLib.model import bundled_model_path
+    from LiverSegLib.model.liver_model import bundled_model_path
 
     model = tmp_path / "model.pt"
     shutil.copy(bundled_model_path().with_suffix(".json"), model.with_suffix(".json"))
@@ -271,6 +280,25 @@ def test_a_model_that_does_not_match_its_card_is_refused(run, a_scan, output_fol
 @pytest.mark.parametrize("arguments", [(), ("paint",), ("evaluate", "one.nii.gz"), ("phantom",)])
 def test_a_wrong_command_line_is_one_line_that_names_the_help(run, output_folder, arguments):
     refused(run(*arguments), "--help", output_folder)
+
+
+SPEAKING_LIBRARY = """
+import os, sys
+from LiverSegLib import cli
+cli.info = lambda options: (os.write(2, b"JPEG error"), print("1 %", file=sys.stderr), open("/no such file"))
+sys.exit(cli.main(["info", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--debug",)])
+def test_what_libraries_say_on_stderr_is_heard_only_with_debug(options):
+    command = [sys.executable, "-c", SPEAKING_LIBRARY, *options]
+    folder = Path(cli.__file__).parents[1]
+    finished = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    assert finished.returncode == 1
+    assert "1 %\n" in finished.stderr
+    assert "liverseg: error: FileNotFoundError" in finished.stderr
+    assert ("JPEG error" in finished.stderr) == bool(options)
 
 
 def refused(outcome, sentence, output_folder):

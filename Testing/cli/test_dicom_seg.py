@@ -15,7 +15,7 @@ import pytest
 from highdicom.sr import MeasurementReport
 from pydicom.sr.codedict import codes
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 from Testing.dicom_files import LPS_TO_RAS, multi_frame_of, save, slices_of
 
@@ -89,6 +89,13 @@ def test_dicom_seg_equals_the_nifti_road_voxel_for_voxel(run, a_ct, output_folde
     assert np.array_equal(masks_in(output_folder / "liver.dcm", expected.shape, affine)["Liver"], expected > 0)
 
 
+def test_a_slice_stands_for_its_series(run, a_series, output_folder):
+    outputs = output_folder / "of_the_folder.dcm", output_folder / "of_a_slice.dcm"
+    for ct, output in zip((a_series, sorted(a_series.iterdir())[2]), outputs, strict=True):
+        assert run("segment", ct, "-o", output).exit_code == 0
+    assert len({pydicom.dcmread(output).PixelData for output in outputs}) == 1
+
+
 def test_on_a_real_series_dicom_seg_equals_the_nifti_road_voxel_for_voxel(run, shared_data, output_folder):
     folder = shared_data / "dicom_hcc048_portal"
     files.write_ct(output_folder / "ct.nii.gz", files.read_ct(folder))
@@ -142,13 +149,26 @@ def test_dicom_output_that_cannot_be_is_refused_in_one_sentence(run, a_scan, out
     assert list(output_folder.iterdir()) == []
 
 
-def test_no_slice_of_the_series_is_overwritten(run, a_ct, output_folder):
+@pytest.mark.parametrize("given", [".", "slice_001.dcm"])
+def test_no_slice_of_the_series_is_overwritten(run, a_ct, output_folder, given):
     slices = save(slices_of(a_ct.hu, a_ct.affine), output_folder)
     before = slices[2].read_bytes()
-    outcome = run("segment", output_folder, "-o", slices[2])
+    outcome = run("segment", output_folder / given, "-o", slices[2])
     assert outcome.exit_code == 2
     assert "is an input and would be overwritten" in outcome.errors[0]
     assert slices[2].read_bytes() == before
+
+
+@pytest.mark.parametrize("measurements", [False, True])
+def test_a_series_that_nothing_can_refer_to_is_refused_before_the_network_is_loaded(
+    run, a_ct, output_folder, tmp_path, measurements
+):
+    save(slices_of(a_ct.hu, a_ct.affine, SOPInstanceUID="1.2.3"), tmp_path / "ct")
+    options = ["--measurements", output_folder / "sr.dcm"] if measurements else []
+    outcome = run("segment", tmp_path / "ct", "-o", output_folder / "liver.dcm", "--model", "missing.pt", *options)
+    assert outcome.exit_code == 2
+    assert "same SOPInstanceUID" in outcome.errors[0]
+    assert list(output_folder.iterdir()) == []
 
 
 def test_a_tilted_gantry_is_told_in_a_warning(run, a_ct, output_folder, tmp_path):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 
 AFFINE = np.diag((-2.0, -2.0, 5.0, 1.0))
 

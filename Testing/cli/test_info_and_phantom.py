@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib import __version__, files
-from LiverSegLib.model import LiverModel
+from LiverSegLib import __version__
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import LiverModel
 
 MODULE_FOLDER = Path(__file__).parents[2] / "LiverSeg"
 

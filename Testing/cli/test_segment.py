@@ -8,11 +8,14 @@ import signal
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
-from LiverSegLib import files, picture, prepared, segmenter
 from LiverSegLib.cli import main
 from LiverSegLib.errors import OutputError
+from LiverSegLib.evaluation import picture
+from LiverSegLib.inference import segmenter, slice_cache
+from LiverSegLib.io import files
 
 
 @pytest.fixture(scope="module")
@@ -180,9 +183,9 @@ def test_scaled_voxels_give_the_same_liver(run, a_scan, a_result, output_folder,
 
 def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, output_folder, monkeypatch):
     sizes = []
-    resampled = prepared.to_model_spacing
+    resampled = slice_cache.to_model_spacing
     monkeypatch.setattr(
-        prepared, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
+        slice_cache, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
     )
     plain, augmented = output_folder / "plain.nii.gz", output_folder / "augmented.nii.gz"
 
@@ -192,3 +195,16 @@ def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, o
 
     assert len(set(sizes)) == 3
     assert augmented.exists()
+
+
+@pytest.mark.parametrize("command", ["segment", "batch"])
+def test_a_result_lies_where_itk_sees_a_ct_whose_forms_differ(run, a_scan, tmp_path, command):
+    image = nibabel.load(a_scan.ct)
+    image.header["sform_code"], image.header["qoffset_z"] = 2, -700
+    nibabel.save(nibabel.Nifti1Image(image.dataobj, None, image.header), tmp_path / "ct.nii.gz")
+    result = {"segment": tmp_path / "liver.nii.gz", "batch": tmp_path / "out" / "cases" / "ct" / "liver.nii.gz"}
+    output = result["segment"] if command == "segment" else tmp_path / "out"
+    assert run(command, tmp_path / "ct.nii.gz", "-o", output).exit_code == 0
+    ct, liver = (sitk.ReadImage(str(path)) for path in (tmp_path / "ct.nii.gz", result[command]))
+    assert liver.GetOrigin() == ct.GetOrigin() and ct.GetOrigin()[2] == -700
+    assert np.array_equal(nibabel.load(result[command]).affine, image.affine)

@@ -70,7 +70,7 @@ def a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small untrained network, with their card."""
     import torch
 
-    from LiverSegLib.network import UNet
+    from LiverSegLib.model.unet import UNet
 
     offsets, widths, classes = (0.0,), (2, 2, 2, 2, 2), ("background", "liver", "tumour")
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def some_cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     """Slabs of different phantoms."""
-    from LiverSegLib import files
+    from LiverSegLib.io import files
     from LiverSegLib.phantom import make_phantom
 
     folder = tmp_path_factory.mktemp("scans")

@@ -11,11 +11,11 @@ import dask
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.batch import Case, CaseRecord
 from LiverSegLib.batch.record import read_record
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import ClusterError
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.io import files
 from Testing.cluster.conftest import RunCases, Warnings
 from Testing.cluster.processes import Cluster
 

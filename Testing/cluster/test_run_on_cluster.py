@@ -14,11 +14,11 @@ import pytest
 import torch
 from distributed import SchedulerPlugin
 
-from LiverSegLib import files
 from LiverSegLib.batch import BatchOptions, Case, CaseRecord
 from LiverSegLib.batch.pipeline import run_pipeline
 from LiverSegLib.batch.record import read_record
 from LiverSegLib.errors import Cancelled
+from LiverSegLib.io import files
 from Testing.cluster.conftest import RunCases
 from Testing.cluster.processes import Cluster
 

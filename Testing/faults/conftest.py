@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 from Testing.faults.processes import OLD, Ending, python
 

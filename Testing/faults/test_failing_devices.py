@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from LiverSegLib.cli import main
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import is_out_of_memory
+from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 from Testing.gpu import believe_in_a_gpu
 
 
@@ -32,7 +32,7 @@ def a_segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
 def test_a_gpu_with_room_for_half_a_batch_goes_on_without_a_word(
     a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, batches = a_segmenter_on_a_gpu._network, []
+    network, batches = a_segmenter_on_a_gpu.predictor.network, []
 
     def with_room_for_two(images: torch.Tensor) -> torch.Tensor:
         batches.append(len(images))
@@ -41,7 +41,7 @@ def test_a_gpu_with_room_for_half_a_batch_goes_on_without_a_word(
         return network(images)
 
     expected = a_segmenter_on_a_gpu.segment(a_ct)
-    monkeypatch.setattr(a_segmenter_on_a_gpu, "_network", with_room_for_two)
+    monkeypatch.setattr(a_segmenter_on_a_gpu.predictor, "network", with_room_for_two)
     found = a_segmenter_on_a_gpu.segment(a_ct)
     assert batches[0] > 2 and max(batches[-3:]) <= 2  # it tried, and went on with smaller ones
     assert (found.device, found.warnings) == ("cuda:0", expected.warnings)
@@ -67,7 +67,7 @@ def test_memory_that_runs_out_while_the_network_is_loaded_is_said_in_a_sentence(
         raise error
 
     assert is_out_of_memory(error)
-    monkeypatch.setattr("LiverSegLib.model.LiverModel.load", without_memory)
+    monkeypatch.setattr("LiverSegLib.model.liver_model.LiverModel.load", without_memory)
     assert main(["segment", str(a_ct_file), "-o", str(tmp_path / "liver.nii.gz")]) == 2
     assert "too little memory" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

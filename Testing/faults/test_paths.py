@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import LiverSegError, OutputError
+from LiverSegLib.io import files
 from Testing.faults.writers import AFFINE, ALL_WRITERS, LABELS
 
 LONG = "x" * 100

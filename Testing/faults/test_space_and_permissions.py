@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import OutputError
+from LiverSegLib.io import files
 from Testing.faults.processes import OLD
 from Testing.faults.writers import ALL_WRITERS
 

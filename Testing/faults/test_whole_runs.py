@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from LiverSegLib import files, messages
+from LiverSegLib import messages
+from LiverSegLib.io import files
 from Testing.faults.processes import OLD, python
 from Testing.faults.whole_runs import FAULTS, MEGABYTES, OUTPUTS, TOGETHER
 

@@ -19,9 +19,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io import files
 from Testing.faults.processes import OLD
 
 OUTPUTS = ("liver.nii.gz", "report.json", "overlay.png")

@@ -14,15 +14,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from LiverSegLib import files, picture
 from LiverSegLib.batch.page import write_page
 from LiverSegLib.batch.record import CaseRecord
+from LiverSegLib.data.metrics import compare
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.dicom.measurements import write_measurements
 from LiverSegLib.dicom.segmentation import write_segmentation
-from LiverSegLib.metrics import compare
-from LiverSegLib.model import ModelCard, bundled_model_path
-from LiverSegLib.report import SegmentationReport
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.evaluation import picture
+from LiverSegLib.evaluation.report import SegmentationReport
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import ModelCard, bundled_model_path
 from Testing.dicom_files import save, slices_of
 from Training.export import export
 from Training.settings import Settings

@@ -6,38 +6,40 @@ import os
 import re
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from LiverSegLib import files
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import LiverSegError
-from LiverSegLib.model import LiverModel
-from LiverSegLib.resample import reference_on_grid
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
-from Testing.fuzz.corpus import AFFINE, SHAPE, Sample, hu, sample_of
-from Testing.fuzz.expected import expected_grid, same
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import LiverModel
+from Testing.fuzz.compare import UNJUDGED, problem_of_ct, problem_of_labels, problem_of_place_in_itk, problem_of_result
+from Testing.fuzz.corpus import AFFINE, Sample, hu, sample_of, write
 
+# Gives a problem in words, or nothing.
+Check = Callable[[], str]
 # Nothing in the corpus needs more than a few megabytes; compression cannot make them this many.
 MOST_MEGABYTES = 500
 
 READ, REFUSED = "read", "refused"
-WRONG_GRID, EXCEPTION, MEMORY, UNCLEAR = "wrong grid", "exception", "memory", "unclear message"
-# Read, but the header leaves open what the right grid is.
-UNJUDGED = "a grid that only one reader tells"
+WRONG, EXCEPTION, MEMORY, UNCLEAR = "wrong", "exception", "memory", "unclear message"
 # These two are for who starts the process that this runs in.
 CRASH, HANG = "crash", "hang"
 GOOD = (READ, REFUSED)
-OUTCOMES = (READ, REFUSED, WRONG_GRID, EXCEPTION, MEMORY, UNCLEAR, CRASH, HANG)
+OUTCOMES = (READ, REFUSED, WRONG, EXCEPTION, MEMORY, UNCLEAR, CRASH, HANG)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of one input: one of :data:`OUTCOMES`, and more about it; ``megabytes`` is what it took at most."""
+    """What became of one input: one of :data:`OUTCOMES`, and more about it.
+
+    ``megabytes`` is what the process held at most meanwhile.
+    """
 
     outcome: str
     detail: str
@@ -49,85 +51,65 @@ class Road:
 
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            _write(sample_of("model"), Path(folder))
+            write(sample_of("model"), Path(folder))
             self._segmenter = Segmenter(LiverModel.load(Path(folder, "model.pt")), device="cpu")
 
     def attempt(self, sample: Sample) -> Attempt:
         """Go the road as far as it goes; nothing is raised but what ends the process."""
         with tempfile.TemporaryDirectory() as folder:
-            _write(sample, Path(folder))
+            write(sample, Path(folder))
             before = _reset_peak()
-            outcome, detail = self._outcome(sample, Path(folder))
-            megabytes = _peak() - before
-        if megabytes > MOST_MEGABYTES and outcome in GOOD:
-            outcome, detail = MEMORY, f"{megabytes:.0f} MB; {outcome}: {detail}"
-        return Attempt(outcome, detail.replace(str(folder), "FOLDER"), round(megabytes, 1))
+            outcome, detail, checks = self._outcome(sample, Path(folder))
+            # What other readers take, to check it, is not ours.
+            megabytes = in_use("VmHWM")
+            if problem := _first_problem(checks):
+                outcome, detail = READ if problem == UNJUDGED else WRONG, problem
+        if megabytes - before > MOST_MEGABYTES and outcome in GOOD:
+            outcome, detail = MEMORY, f"{megabytes - before:.0f} MB; {outcome}: {detail}"
+        return Attempt(outcome, detail.replace(folder, "FOLDER"), round(megabytes, 1))
 
-    def _outcome(self, sample: Sample, folder: Path) -> tuple[str, str]:
+    def _outcome(self, sample: Sample, folder: Path) -> tuple[str, str, list[Check]]:
         try:
             with np.errstate(all="ignore"):
-                return self._result(sample, folder / sample.target, folder)
+                return READ, "", self._checks(sample, folder / sample.target, folder)
         except LiverSegError as error:
-            return _judged(error)
+            return *_judged(error), []
         except MemoryError:
-            return MEMORY, traceback.format_exc(limit=-3)
+            return MEMORY, traceback.format_exc(limit=-3), []
         except Exception:
-            return EXCEPTION, traceback.format_exc(limit=-6)
+            return EXCEPTION, traceback.format_exc(limit=-6), []
 
-    def _result(self, sample: Sample, path: Path, folder: Path) -> tuple[str, str]:
-        judged = sample.kind == "model" or expected_grid(path) is not None
+    def _checks(self, sample: Sample, path: Path, folder: Path) -> list[Check]:
+        """Do all of the work; what there is to check about it, with other readers."""
         match sample.kind:
             case "ct":
                 ct = files.read_ct(path)
-                problem = _problem_of(ct, path) or self._problem_of_result(self._segmenter, ct, folder)
+                checks = [*_checks_of_result(self._segmenter, ct, folder), lambda: problem_of_ct(ct, path)]
+                if ".nii" in path.name:
+                    checks.append(lambda: problem_of_place_in_itk(path, folder / "result.nii.gz"))
+                return checks
             case "labels":
                 labels, affine = files.read_labels(path)
-                problem = _problem_of_labels(labels, affine, path)
+                return [lambda: problem_of_labels(labels, affine, path)]
             case _:
                 segmenter = Segmenter(LiverModel.load(path), device="cpu")
-                problem = self._problem_of_result(segmenter, CTVolume(hu(), AFFINE), folder)
-        if problem:
-            return WRONG_GRID, problem
-        return READ, "" if judged else UNJUDGED
-
-    @staticmethod
-    def _problem_of_result(segmenter: Segmenter, ct: CTVolume, folder: Path) -> str:
-        found = segmenter.segment(ct, force=True, tumour=True)
-        if found.labels.shape != ct.hu.shape or not np.array_equal(found.affine, ct.affine):
-            return f"labels {found.labels.shape} on {ct.hu.shape}"
-        for name in ("result.nii.gz", "result.seg.nrrd"):
-            files.write_labels(folder / name, found.labels, found.affine)
-            labels, affine = files.read_labels(folder / name)
-            again, _ = reference_on_grid(labels, affine, ct.hu.shape, ct.affine)
-            if again is not labels or not np.array_equal(again, found.labels):
-                return f"{name} lies elsewhere: {affine.tolist()} for {ct.affine.tolist()}"
-        return ""
+                return _checks_of_result(segmenter, CTVolume(hu(), AFFINE), folder)
 
 
-def _problem_of(ct: CTVolume, path: Path) -> str:
-    if ct.hu.ndim != 3 or ct.hu.dtype != np.int16 or not ct.hu.size:
-        return f"{ct.hu.shape} {ct.hu.dtype}"
-    if not np.array_equal(ct.from_canonical(ct.canonical().hu), ct.hu):
-        return "not the same voxels there and back"
-    return _problem_of_grid(ct.hu.shape, ct.affine, path)
+def _checks_of_result(segmenter: Segmenter, ct: CTVolume, folder: Path) -> list[Check]:
+    found = segmenter.segment(ct, force=True, tumour=True)
+    paths = [folder / "result.nii.gz", folder / "result.seg.nrrd"]
+    for path in paths:
+        files.write_labels(path, found.labels, found.affine, ct.header)
+    return [lambda path=path: problem_of_result(path, found.labels, ct) for path in paths]
 
 
-def _problem_of_labels(labels: np.ndarray, affine: np.ndarray, path: Path) -> str:
-    if labels.ndim != 3 or labels.dtype != np.uint8 or labels.max(initial=0) > 2:
-        return f"{labels.shape} {labels.dtype}"
-    grid = reference_on_grid(np.ones_like(labels), affine, SHAPE, AFFINE)[0]
-    if grid.shape != SHAPE:
-        return f"a reference of {grid.shape}"
-    return _problem_of_grid(labels.shape, affine, path)
-
-
-def _problem_of_grid(shape: tuple[int, ...], affine: np.ndarray, path: Path) -> str:
-    if affine.shape != (4, 4) or not np.isfinite(affine).all() or np.linalg.det(affine) == 0:
-        return f"no position: {affine.tolist()}"
-    wanted = expected_grid(path)
-    if wanted is None or same((shape, affine), wanted):
-        return ""
-    return f"{shape} {affine.tolist()} instead of {wanted[0]} {wanted[1].tolist()}"
+def _first_problem(checks: list[Check]) -> str:
+    try:
+        problems = [problem for check in checks if (problem := check())]
+        return next((problem for problem in problems if problem != UNJUDGED), UNJUDGED if problems else "")
+    except Exception:  # the other reader gave something that cannot even be compared
+        return traceback.format_exc(limit=-3)
 
 
 def _judged(error: LiverSegError) -> tuple[str, str]:
@@ -150,19 +132,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _write(sample: Sample, folder: Path) -> None:
-    for name, content in sample.files.items():
-        (folder / name).write_bytes(content)
-
-
 def _reset_peak() -> float:
     """Megabytes in use now, from which the peak is counted anew."""
     Path("/proc/self/clear_refs").write_text("5")
     return in_use("VmRSS")
-
-
-def _peak() -> float:
-    return in_use("VmHWM")
 
 
 def in_use(field: str) -> float:

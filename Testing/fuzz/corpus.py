@@ -1,6 +1,7 @@
 """Small sound files of every format that is read, as bytes: what the mutations start from.
 
-Nothing in them is left to chance, so that a seed gives the same mutation in every run and on every computer.
+Nothing in them is left to chance, so that a seed gives the same mutation in every run and on every computer. Each seed
+has voxels of its own: those of another file, left behind in memory, are noticed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import torch
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from LiverSegLib import files
-from LiverSegLib.network import UNet
+from LiverSegLib.io import files
+from LiverSegLib.model.unet import UNet
 from Testing.dicom_files import multi_frame_of, save, slices_of, stored_as
 
 SHAPE = (4, 9, 11)
@@ -49,24 +50,31 @@ class Sample:
     files: dict[str, bytes]
 
 
-def hu() -> np.ndarray:
+def write(sample: Sample, folder: Path) -> None:
+    """The files of a sample into a folder, made if missing."""
+    folder.mkdir(exist_ok=True, parents=True)
+    for name, content in sample.files.items():
+        (folder / name).write_bytes(content)
+
+
+def hu(seed: int = 0) -> np.ndarray:
     """Noise that passes for tissue and fat, int16 (k, j, i)."""
-    return np.random.default_rng(0).integers(-150, 200, SHAPE).astype(np.int16)
+    return np.random.default_rng(seed).integers(-150, 200, SHAPE).astype(np.int16)
 
 
-def labels() -> np.ndarray:
+def labels(seed: int) -> np.ndarray:
     """A block of liver with a tumour, uint8 (k, j, i)."""
     found = np.zeros(SHAPE, np.uint8)
     found[1:3, 2:7, 2:8] = 1
     found[1:3, 3:5, 4:6] = 2
-    return found
+    return np.roll(found, seed % 4, axis=2)
 
 
 # ---- NIfTI -----------------------------------------------------------------------------------------------------------
 
 
-def _nifti(folder: Path, name: str, affine: np.ndarray = AFFINE, scaled: bool = False) -> Sample:
-    image = nibabel.Nifti1Image(hu().transpose(2, 1, 0), affine)
+def _nifti(folder: Path, seed: int, name: str, affine: np.ndarray = AFFINE, scaled: bool = False) -> Sample:
+    image = nibabel.Nifti1Image(hu(seed).transpose(2, 1, 0), affine)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
     if scaled:
@@ -87,8 +95,8 @@ def files_gzip(image: nibabel.Nifti1Image) -> bytes:
 # ---- NRRD and MetaImage ----------------------------------------------------------------------------------------------
 
 
-def _image(affine: np.ndarray = AFFINE) -> sitk.Image:
-    image = sitk.GetImageFromArray(hu())
+def _image(seed: int, affine: np.ndarray) -> sitk.Image:
+    image = sitk.GetImageFromArray(hu(seed))
     lps = np.diag((-1.0, -1.0, 1.0, 1.0)) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     image.SetOrigin(lps[:3, 3].tolist())
@@ -97,50 +105,47 @@ def _image(affine: np.ndarray = AFFINE) -> sitk.Image:
     return image
 
 
-def _itk(folder: Path, name: str, compressed: bool, affine: np.ndarray = AFFINE) -> Sample:
-    sitk.WriteImage(_image(affine), str(folder / name), compressed)
+def _itk(folder: Path, seed: int, name: str, compressed: bool, affine: np.ndarray = AFFINE) -> Sample:
+    sitk.WriteImage(_image(seed, affine), str(folder / name), compressed)
     return _sample("ct", name, folder)
 
 
-def _detached_nrrd(folder: Path) -> Sample:
-    whole = _itk(folder, "ct.nrrd", False).files["ct.nrrd"]
+def _detached_nrrd(folder: Path, seed: int) -> Sample:
+    whole = _itk(folder, seed, "ct.nrrd", False).files["ct.nrrd"]
     header, _, voxels = whole.partition(b"\n\n")
     return Sample("ct", "ct.nrrd", {"ct.nrrd": header + b"\ndata file: ct.raw\n\n", "ct.raw": voxels})
 
 
-def _segments(folder: Path) -> Sample:
-    files.write_labels(folder / "labels.seg.nrrd", labels(), AFFINE)
+def _segments(folder: Path, seed: int) -> Sample:
+    files.write_labels(folder / "labels.seg.nrrd", labels(seed), AFFINE)
     return _sample("labels", "labels.seg.nrrd", folder)
 
 
-def _labels_of_nifti(folder: Path) -> Sample:
-    files.write_labels(folder / "labels.nii", labels(), AFFINE)
+def _labels_of_nifti(folder: Path, seed: int) -> Sample:
+    files.write_labels(folder / "labels.nii", labels(seed), AFFINE)
     return _sample("labels", "labels.nii", folder)
 
 
 # ---- DICOM -----------------------------------------------------------------------------------------------------------
 
 
-def _uid(number: int) -> UID:
-    return UID(f"1.2.826.0.1.3680043.8.498.{number}")
-
-
-def _named(images: list[FileDataset]) -> list[FileDataset]:
+def _named(images: list[FileDataset], seed: int) -> list[FileDataset]:
     """The same images with UIDs that do not change from run to run."""
-    for number, image in enumerate(images):
-        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = _uid(1), _uid(2), _uid(3)
-        image.SOPInstanceUID = _uid(10 + number)
+    uids = [UID(f"1.2.826.0.1.3680043.8.498.{seed + 1}.{number}") for number in range(1, 4 + len(images))]
+    for image, uid in zip(images, uids[3:], strict=True):
+        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = uids[:3]
+        image.SOPInstanceUID = uid
     return images
 
 
-def _series(folder: Path, syntax: UID = ExplicitVRLittleEndian) -> Sample:
-    images = _named(slices_of(hu(), AFFINE))
+def _series(folder: Path, seed: int, syntax: UID = ExplicitVRLittleEndian) -> Sample:
+    images = _named(slices_of(hu(seed), AFFINE), seed)
     save([stored_as(image, syntax) for image in images], folder)
     return _sample("ct", ".", folder)
 
 
-def _multi_frame(folder: Path) -> Sample:
-    save(_named([multi_frame_of(hu(), AFFINE, slopes=(1, 2, 1, 2))]), folder)
+def _multi_frame(folder: Path, seed: int) -> Sample:
+    save(_named([multi_frame_of(hu(seed), AFFINE, slopes=(1, 2, 1, 2))], seed), folder)
     return _sample("ct", ".", folder)
 
 
@@ -149,7 +154,8 @@ def _multi_frame(folder: Path) -> Sample:
 OFFSETS, WIDTHS, CLASSES = (-3.0, 0.0, 3.0), (2, 3, 4), ("background", "liver", "tumour")
 
 
-def _model(folder: Path) -> Sample:
+def _model(folder: Path, seed: int) -> Sample:
+    del seed  # one network is enough
     torch.manual_seed(0)
     network = UNet(len(OFFSETS), len(CLASSES), WIDTHS)
     buffer = io.BytesIO()
@@ -188,29 +194,29 @@ def _sample(kind: str, target: str, folder: Path) -> Sample:
     return Sample(kind, target, {path.name: path.read_bytes() for path in sorted(folder.iterdir())})
 
 
-_MAKERS: dict[str, Callable[[Path], Sample]] = {
-    "nii": lambda folder: _nifti(folder, "ct.nii"),
-    "nii oblique, scaled": lambda folder: _nifti(folder, "ct.nii", OBLIQUE, scaled=True),
-    "nii.gz": lambda folder: _nifti(folder, "ct.nii.gz"),
+_MAKERS: dict[str, Callable[[Path, int], Sample]] = {
+    "nii": lambda folder, seed: _nifti(folder, seed, "ct.nii"),
+    "nii oblique, scaled": lambda folder, seed: _nifti(folder, seed, "ct.nii", OBLIQUE, scaled=True),
+    "nii.gz": lambda folder, seed: _nifti(folder, seed, "ct.nii.gz"),
     "nii labels": _labels_of_nifti,
-    "nrrd": lambda folder: _itk(folder, "ct.nrrd", False, OBLIQUE),
-    "nrrd gzip": lambda folder: _itk(folder, "ct.nrrd", True),
+    "nrrd": lambda folder, seed: _itk(folder, seed, "ct.nrrd", False, OBLIQUE),
+    "nrrd gzip": lambda folder, seed: _itk(folder, seed, "ct.nrrd", True),
     "nrrd detached": _detached_nrrd,
     "seg.nrrd": _segments,
-    "mha": lambda folder: _itk(folder, "ct.mha", False, OBLIQUE),
-    "mha zlib": lambda folder: _itk(folder, "ct.mha", True),
+    "mha": lambda folder, seed: _itk(folder, seed, "ct.mha", False, OBLIQUE),
+    "mha zlib": lambda folder, seed: _itk(folder, seed, "ct.mha", True),
     "dicom": _series,
-    "dicom RLE": lambda folder: _series(folder, RLELossless),
-    "dicom JPEG": lambda folder: _series(folder, JPEGLosslessSV1),
-    "dicom JPEG-LS": lambda folder: _series(folder, JPEGLSLossless),
-    "dicom JPEG 2000": lambda folder: _series(folder, JPEG2000Lossless),
+    "dicom RLE": lambda folder, seed: _series(folder, seed, RLELossless),
+    "dicom JPEG": lambda folder, seed: _series(folder, seed, JPEGLosslessSV1),
+    "dicom JPEG-LS": lambda folder, seed: _series(folder, seed, JPEGLSLossless),
+    "dicom JPEG 2000": lambda folder, seed: _series(folder, seed, JPEG2000Lossless),
     "dicom multi-frame": _multi_frame,
     "model": _model,
 }
 FORMATS = tuple(_MAKERS)
 
 
-def sample_of(name: str) -> Sample:
+def sample_of(name: str, seed: int = 0) -> Sample:
     """The sound input of one of :data:`FORMATS`."""
     with tempfile.TemporaryDirectory() as folder:
-        return _MAKERS[name](Path(folder))
+        return _MAKERS[name](Path(folder), seed)

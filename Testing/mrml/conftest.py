@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from LiverSegLib import mrml
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
-from LiverSegLib.volume import CTVolume
 
 LIVER_HU, TUMOUR_HU = 110, 70
 SHAPE = (10, 16, 20)

@@ -16,7 +16,8 @@ from time import sleep
 
 import pytest
 
-from LiverSegLib import cli, files, messages
+from LiverSegLib import cli, messages
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,9 @@ import slicer
 from PIL import Image
 
 import LiverSeg
-from LiverSegLib import files, mrml
+from LiverSegLib import mrml
 from LiverSegLib.errors import OutputError
+from LiverSegLib.io import files
 
 FILES = ["ct.nii.gz", "liver.seg.nrrd", "overlay.png", "report.json", "view3d.png"]
 

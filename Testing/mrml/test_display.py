@@ -9,8 +9,8 @@ import slicer.util
 import vtk
 
 from LiverSegLib import mrml
-from LiverSegLib.segments import LIVER
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.structures import LIVER
+from LiverSegLib.data.volume import CTVolume
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.transforms import TRANSFORMS, add_transform
 

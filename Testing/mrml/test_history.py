@@ -10,8 +10,8 @@ import slicer
 import vtk
 
 from LiverSegLib import mrml
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
 from Testing.mrml.snapshot import segments, snapshot
 from Testing.mrml.transforms import add_transform
 

@@ -10,9 +10,9 @@ import slicer.util
 
 from LiverSeg import LiverSegLogic
 from LiverSegLib import messages, mrml
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, DeviceError, InputError
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
 from Testing.mrml.transforms import TRANSFORMS, add_transform
 
 

@@ -8,9 +8,9 @@ import slicer
 import vtk
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER
-from LiverSegLib.volume import CTVolume
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.test_tables import reloaded
 

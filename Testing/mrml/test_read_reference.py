@@ -9,8 +9,8 @@ import pytest
 import slicer
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER, TUMOUR
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.test_reference import dice, draw
 from Testing.mrml.transforms import TRANSFORMS, add_transform

@@ -8,8 +8,8 @@ import slicer
 import slicer.util
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER, TUMOUR
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import slicer
 import vtk
 
-from LiverSegLib import files, mrml
-from LiverSegLib.segments import STRUCTURES
+from LiverSegLib import mrml
+from LiverSegLib.data.structures import STRUCTURES
+from LiverSegLib.io import files
 
 
 def test_slicer_opens_our_file_with_names_colours_codes_voxels_and_place(a_scene, labels, affine, tmp_path):

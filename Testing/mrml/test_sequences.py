@@ -7,9 +7,9 @@ import pytest
 import slicer
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.test_tables import reloaded
 from Testing.mrml.transforms import add_transform

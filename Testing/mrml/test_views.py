@@ -8,9 +8,9 @@ import slicer
 import slicer.util
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import OutputError
-from LiverSegLib.segments import LIVER
-from LiverSegLib.volume import CTVolume
 from Testing.bench.views import SLICE_VIEWS, Views
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
 

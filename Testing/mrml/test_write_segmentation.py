@@ -9,9 +9,9 @@ import slicer.util
 import vtk
 
 from LiverSegLib import mrml
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
 
 AXES = {

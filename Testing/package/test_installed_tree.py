@@ -138,15 +138,15 @@ def test_without_pytorch_the_self_test_passes(installed: Installed, tmp_path: Pa
 def test_a_file_that_is_not_listed_is_missing_and_breaks_the_module(tmp_path: Path) -> None:
     source = a_copy_of_the_sources(tmp_path)
     without_line(source, "LiverSegLib/metrics.py")
-    said = Installed(lay_out(tmp_path / "package", source)).python("import LiverSegLib.report")
+    said = Installed(lay_out(tmp_path / "package", source)).python("import LiverSegLib.evaluation.report")
     assert said.returncode != 0
-    assert "No module named 'LiverSegLib.metrics'" in said.stderr
+    assert "No module named 'LiverSegLib.data.metrics'" in said.stderr
 
 
 def test_a_network_that_is_not_listed_is_missing_and_is_asked_for(tmp_path: Path) -> None:
     source = a_copy_of_the_sources(tmp_path)
     without_line(source, "Resources/Models/liver_unet.pt")
-    code = "from LiverSegLib.model import LiverModel; LiverModel.load()"
+    code = "from LiverSegLib.model.liver_model import LiverModel; LiverModel.load()"
     said = Installed(lay_out(tmp_path / "package", source)).python(code)
     assert said.returncode != 0
     assert "ModelError" in said.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib import files
+from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
 from Testing.dicom_files import save, slices_of
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LISTS = [ROOT / "Testing" / f"requirements{part}.lock" for part in ("", "-torch")]
-CPU_LIST = ROOT / "Testing" / "requirements-torch-cpu.lock"
+CPU_LIST, READERS_LIST = (ROOT / "Testing" / f"requirements-{part}.lock" for part in ("torch-cpu", "readers"))
 # Not for the tests, and so in no list.
 TOOLS = {"pip-audit", "uv"}
 
@@ -39,7 +39,7 @@ def required() -> list[Requirement]:
     return [Requirement(line) for line in named if not line.startswith("liverseg[")]
 
 
-@pytest.mark.parametrize("path", [*LISTS, CPU_LIST], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*LISTS, CPU_LIST, READERS_LIST], ids=lambda path: path.name)
 def test_every_locked_package_has_a_version_and_digests(path: Path) -> None:
     assert entries(path)
     for entry in entries(path):

@@ -9,9 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from LiverSegLib import files
 from LiverSegLib.cli import main
 from LiverSegLib.errors import InputError
+from LiverSegLib.io import files
 
 SIDE = 30_000  # 54 TB of int16
 
@@ -40,6 +40,7 @@ def nrrd(encoding: str) -> bytes:
 
 def mha(compressed: bool) -> bytes:
     lines = ("ObjectType = Image", "NDims = 3", f"DimSize = {SIDE} {SIDE} {SIDE}", "ElementType = MET_SHORT")
+    lines += ("ElementSpacing = 1 1 1",)
     lines += (f"CompressedData = {compressed}", "ElementDataFile = LOCAL", "")
     return "\n".join(lines).encode() + bytes(1000)
 

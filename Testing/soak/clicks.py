@@ -23,7 +23,7 @@ import numpy as np
 from PySide6 import QtCore, QtTest
 
 from LiverSegLib import messages, mrml
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 from Testing.bench import Application, slicer_application
 from Testing.mrml.snapshot import snapshot
 from Testing.soak.process import growth, holdings, leave

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 
-from LiverSegLib import files, itk
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io import files, nrrd
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings, leave
 
 WARM_UP_ROUNDS = 2
@@ -60,13 +61,15 @@ def make_scans(folder: Path) -> list[Path]:
     files.write_ct(folder / "axial.nii.gz", CTVolume(hu, affine))
     # The same voxels, stored from left to right in sagittal slices.
     sagittal = affine[:, [2, 1, 0, 3]]
-    itk.write(folder / "sagittal.nrrd", hu.transpose(2, 1, 0), sagittal, {})
+    nrrd.write(folder / "sagittal.nrrd", hu.transpose(2, 1, 0), sagittal, {})
     files.write_ct(folder / "one slice.nii", CTVolume(hu[3:4], affine))
     turn = math.radians(15)
     about_x = np.array(((1, 0, 0), (0, math.cos(turn), -math.sin(turn)), (0, math.sin(turn), math.cos(turn))))
     oblique = affine.copy()
     oblique[:3, :3] = about_x @ affine[:3, :3]
-    itk.write(folder / "oblique.mha", hu[1:5], oblique, {})
+    nrrd.write(folder / "oblique.nrrd", hu[1:5], oblique, {})
+    sitk.WriteImage(sitk.ReadImage(folder / "oblique.nrrd"), folder / "oblique.mha")
+    (folder / "oblique.nrrd").unlink()
     # Long enough that the network looks for the liver first.
     trunk = make_phantom(shape=(27, 80, 80), spacing=(12.0, 4.4, 4.4)).ct
     files.write_ct(folder / "trunk.nii.gz", trunk)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from LiverSegLib.segmenter import Segmenter
+from LiverSegLib.inference.segmenter import Segmenter
 from Testing.soak import segmentations
 from Testing.soak.process import growth, holdings
 from Testing.soak.segmentations import Course, Road, Work, soak, summary, verdict
@@ -51,7 +51,7 @@ def test_segmentations_in_one_process_hold_no_more_and_find_the_same_each_time(a
 
 
 def test_the_scans_have_different_shapes_and_orientations(scans: list[Path]):
-    from LiverSegLib import files
+    from LiverSegLib.io import files
 
     volumes = {path.name: files.read_ct(path) for path in scans}
     assert len({ct.hu.shape for ct in volumes.values()}) == len(scans)

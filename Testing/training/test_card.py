@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib.model import LiverModel, ModelCard
+from LiverSegLib.model.liver_model import LiverModel, ModelCard
 from Training.evaluation.card import NOT_MEASURED, model_card
 from Training.evaluation.evaluate import TEXT_COLUMNS
 from Training.evaluation.summary import LESION_COUNTS, WORST, summarise

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib.files import write_ct, write_labels
+from LiverSegLib.io.files import write_ct, write_labels
 from Testing.training.phantoms import SCANS, a_phantom_scan, prepare_phantoms, short_run
 from Training.evaluation.crossvalidate import crossvalidate
 from Training.evaluation.evaluate import read_results

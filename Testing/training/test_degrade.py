@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from LiverSegLib.metrics import dice
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.resample import resample
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.resample import resample
-from LiverSegLib.volume import CTVolume
 from Training.data.degradation import DEGRADATIONS, degrade
 from Training.data.degradation.noise import estimate_noise
 from Training.data.fluid import find_air, find_lungs

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from LiverSegLib.files import write_ct, write_labels
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.volume import CTVolume
 from Training.data.degradation import DEGRADATIONS
 from Training.evaluation.evaluate import (
     Case,

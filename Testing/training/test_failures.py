@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
 from Training.evaluation.card import model_card
 from Training.evaluation.evaluate import Case, save_worst_slice, write_results

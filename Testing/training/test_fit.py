@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.checkpoint import build_network, read_checkpoint, start_from
 from Training.evaluation.plot import plot_training

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.volume import CTVolume
 from Testing.training.phantoms import LIVER, drawn
 from Training.data.catalogue import LabelledScan
 from Training.data.fluid import (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from LiverSegLib.network import UNet
+from LiverSegLib.model.unet import UNet
 from Training.optimizer import MuonAdamW, as_matrix
 
 RATE = 0.01

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.training.phantoms import prepare_phantoms
 from Training import recipe
 from Training.checkpoint import read_checkpoint

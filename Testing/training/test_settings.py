@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from Training.settings import Settings, command_of, parse_settings
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from LiverSegLib.model import LiverModel
+    from LiverSegLib.model.liver_model import LiverModel
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def a_model_file(tmp_path: Path) -> Path:
     """Weights of a small network from a fixed seed, with a fitting card beside them."""
     import torch
 
-    from LiverSegLib.network import UNet
+    from LiverSegLib.model.unet import UNet
 
     offsets, widths, classes = (-3.0, 0.0, 3.0), (4, 6, 8, 8, 8), ("background", "liver", "tumour")
     torch.manual_seed(0)
@@ -55,6 +55,6 @@ def a_model_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def an_untrained_model(a_model_file: Path) -> LiverModel:
     """The small network, loaded."""
-    from LiverSegLib.model import LiverModel
+    from LiverSegLib.model.liver_model import LiverModel
 
     return LiverModel.load(a_model_file)

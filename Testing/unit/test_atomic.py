@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from LiverSegLib.atomic import check_writable, replacing
 from LiverSegLib.errors import OutputError
+from LiverSegLib.io.atomic import check_writable, replacing
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from LiverSegLib.background import Progress, Task, Worker
+from LiverSegLib.inference.worker import Progress, Task, Worker
 
 LONG = 30.0  # seconds after which a test that hangs has failed
 

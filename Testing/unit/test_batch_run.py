@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LiverSegLib import files, nifti
 from LiverSegLib.batch import BatchOptions, BatchResult, CaseRecord, find_cases, pipeline, run_batch
 from LiverSegLib.batch.cases import Case
 from LiverSegLib.batch.one_case import ResidentSegmenter, failed_record, make_segmenter, run_case
 from LiverSegLib.batch.record import read_record
 from LiverSegLib.batch.workers import WorkerError, run_processes
 from LiverSegLib.errors import Cancelled, DeviceError, InputError, ModelError, OutputError
+from LiverSegLib.io import files, nifti
 from LiverSegLib.phantom import make_phantom
 
 SHAPE, SPACING = (4, 32, 32), (8.0, 12.0, 12.0)

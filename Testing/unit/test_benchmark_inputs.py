@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib.files import read_ct
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io.files import read_ct
 from LiverSegLib.phantom import Phantom
-from LiverSegLib.volume import CTVolume
 from Testing.benchmark.inputs import BODY, NAMES, NATIVE, make, prolonged, stretched
 
 
@@ -70,7 +70,7 @@ def test_the_patient_is_taken_as_it_is(shared_data: Path, tmp_path: Path, monkey
 
 def test_a_trunk_whose_rows_run_backwards_is_turned_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the native patient's do."""
-    from LiverSegLib import files
+    from LiverSegLib.io import files
 
     hu = np.random.default_rng(0).integers(-1000, 1000, (61, 70, 70)).astype(np.int16)
     (tmp_path / "native").mkdir()

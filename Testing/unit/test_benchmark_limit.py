@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from LiverSegLib.model import LiverModel
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.benchmark import flops, limit
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from LiverSegLib import files
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io import files
 from LiverSegLib.phantom import Phantom
-from LiverSegLib.volume import CTVolume
 from Testing.benchmark import fresh, full_pass
 from Testing.benchmark.places import STAGES
 

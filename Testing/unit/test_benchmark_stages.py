@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from LiverSegLib.answer import Answer
-from LiverSegLib.model import LiverModel
-from LiverSegLib.prepared import PreparedSlices
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.label_writer import Answer
+from LiverSegLib.inference.predictor import Predictor
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.inference.slice_cache import PreparedSlices
+from LiverSegLib.model.liver_model import LiverModel
 from Testing.benchmark.memory import COMPUTER, PeakMemory
 from Testing.benchmark.places import BACK, CLEAN_UP, NETWORK, PREPARE, watched
 from Testing.benchmark.stages import StageClock
@@ -118,7 +119,7 @@ def test_memory_is_told_by_stage() -> None:
 
 def test_a_segmentation_enters_every_stage_and_the_library_is_as_before(an_untrained_model: LiverModel) -> None:
     def functions() -> list[Callable[..., object]]:
-        return [Segmenter.segment, Segmenter.logits, PreparedSlices.stacks, Answer.clean_up]
+        return [Segmenter.segment, Predictor.logits, PreparedSlices.stacks, Answer.clean_up]
 
     before = functions()
     hu = np.random.default_rng(0).integers(-100, 200, (20, 40, 50)).astype(np.int16)

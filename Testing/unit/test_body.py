@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from LiverSegLib.body import AROUND_MM, WHOLE, Body, Outline
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.body_crop import AROUND_MM, WHOLE, Body, Outline
 
 WINDOW = (-160.0, 240.0)
 PIXEL_MM = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from LiverSegLib.boxes import box_of
+from LiverSegLib.data.bounding_box import box_of
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8])

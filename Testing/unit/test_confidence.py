@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.confidence import SelfAgreement, expected_dice
+from LiverSegLib.inference.confidence import SelfAgreement, expected_dice
 
 
 def of(*margins: torch.Tensor) -> float:

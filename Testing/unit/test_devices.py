@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from LiverSegLib.devices import choose_device, usable_devices
 from LiverSegLib.errors import DeviceError
+from LiverSegLib.model.devices import choose_device, usable_devices
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_no_failure_of_a_gpu_gets_through(
 def test_a_gpu_that_computes_nonsense_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     ones = torch.ones
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr("LiverSegLib.devices.fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr("LiverSegLib.model.devices.fast_dtype", lambda device: torch.float32)
     monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))  # a GPU made of the CPU
     assert usable_devices() == ["cpu", "cuda:0"]
     monkeypatch.setattr(torch, "ones", lambda *size, device: torch.zeros(*size))
@@ -112,7 +112,7 @@ def test_only_devices_that_run_a_kernel_are_offered() -> None:
 def test_freed_memory_is_kept_from_the_first_batch_on() -> None:
     """The pages that ever larger blocks touch are mostly those of the blocks before."""
     program = (
-        "import resource, sys; import numpy as np; from LiverSegLib.devices import keep_freed_memory\n"
+        "import resource, sys; import numpy as np; from LiverSegLib.model.devices import keep_freed_memory\n"
         "if sys.argv[1] == 'keep': keep_freed_memory()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "for size in range(500_000, 3_500_000, 100_000): np.ones(size, np.uint8)\n"

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from LiverSegLib.dicom import read_series
 from LiverSegLib.errors import InputError
-from LiverSegLib.files import read_ct
+from LiverSegLib.io.files import read_ct
 
 SHAPE = (5, 8, 9)
 SLICES_APART = 2.5

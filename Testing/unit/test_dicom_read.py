@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import tracemalloc
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -97,13 +100,68 @@ def test_each_slice_is_rescaled_by_its_own_intercept(slices, a_ct, tmp_path):
     assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
 
 
-def test_signed_numbers_of_12_bits_are_read(slices, a_ct, tmp_path):
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+def test_what_is_drawn_into_the_bits_above_those_stored_is_no_hu(slices, a_ct, tmp_path, syntax, signed):
     for k, image in enumerate(slices):
-        image.BitsStored, image.HighBit, image.PixelRepresentation, image.RescaleIntercept = 12, 11, 1, 0
-        # The four bits above are used for something else.
-        image.PixelData = ((np.clip(a_ct.hu[k], -2048, 2047) & 0x0FFF) | 0x5000).astype("<u2").tobytes()
+        image.RescaleIntercept = 0 if signed else -1024
+        numbers = np.clip(a_ct.hu[k], -1024, 2047) - int(image.RescaleIntercept)
+        image.PixelData = ((numbers & 0x0FFF) | 0x5000).astype("<u2").tobytes()
+        stored_as(image, syntax)
+        image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, signed
     save(slices, tmp_path)
-    assert np.array_equal(read_series(tmp_path).hu, np.clip(a_ct.hu, -2048, 2047))
+    assert np.array_equal(read_series(tmp_path).hu, np.clip(a_ct.hu, -1024, 2047))
+
+
+def test_numbers_in_unusual_bits_are_not_guessed(slices, tmp_path):
+    for image in slices:
+        image.BitsStored, image.HighBit = 12, 15
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_series(tmp_path)
+
+
+def test_an_enhanced_image_may_have_its_rescaling_outside_the_groups(a_ct, tmp_path):
+    image = multi_frame_of(a_ct.hu, a_ct.affine)
+    for groups in image.PerFrameFunctionalGroupsSequence:
+        del groups.PixelValueTransformationSequence
+    image.RescaleSlope, image.RescaleIntercept = 1, -1024
+    save([image], tmp_path)
+    assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+def test_two_rescalings_that_contradict_each_other_are_refused(a_ct, tmp_path):
+    image = multi_frame_of(a_ct.hu, a_ct.affine)
+    image.RescaleIntercept = 0
+    save([image], tmp_path)
+    with pytest.raises(InputError, match=r"RescaleIntercept .* given twice"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("value", [b"-1,24", b"nan  ", b"1e999"])
+def test_a_rescaling_that_is_no_number_is_named(slices, tmp_path, value):
+    for path in save(slices, tmp_path):
+        path.write_bytes(path.read_bytes().replace(b"-1024", value))
+    with pytest.raises(InputError, match="RescaleIntercept is no valid number"):
+        read_series(tmp_path)
+
+
+def test_a_slice_that_lacks_the_rescaling_of_the_others_is_refused(slices, tmp_path):
+    del slices[2].RescaleIntercept
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match=r"differ in .* rescaling"):
+        read_series(tmp_path)
+
+
+def test_a_table_in_place_of_the_rescaling_is_refused(slices, tmp_path):
+    table = pydicom.Dataset()
+    table.ModalityLUTType = "HU"
+    for image in slices:
+        del image.RescaleSlope, image.RescaleIntercept
+        image.ModalityLUTSequence = [table]
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match="Modality LUT"):
+        read_series(tmp_path)
 
 
 def test_files_without_the_usual_preamble_are_read(slices, a_ct, tmp_path):
@@ -123,6 +181,52 @@ def test_every_voxel_of_a_tilted_gantry_keeps_its_place(a_ct, tmp_path_factory, 
     assert np.allclose(ct.affine, affine, atol=1e-5)
     assert np.array_equal(ct.hu, a_ct.hu)
     assert any("tilted by" in warning for warning in ct.warnings) == (abs(degrees) >= 0.5)
+
+
+@pytest.mark.parametrize(("degrees", "digits"), [(0.6, 4), (45, 3), (2, 3), (30, 3)])
+def test_rounded_directions_are_set_right_and_called_no_tilt(a_ct, tmp_path, degrees, digits):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    affine = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]) @ a_ct.affine
+    images = slices_of(a_ct.hu, affine)
+    for image in images:
+        image.ImageOrientationPatient = [round(float(value), digits) for value in image.ImageOrientationPatient]
+    save(images, tmp_path)
+    ct = read_series(tmp_path)
+    axes = ct.affine[:3, :3] / np.linalg.norm(ct.affine[:3, :3], axis=0)
+    assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-5)
+    assert ct.spacing == pytest.approx((5, 7, 8))
+    assert ct.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("ImageOrientationPatient", [2, 0, 0, 0, 2, 0]),
+        ("ImageOrientationPatient", [1, 0, 0, 0.5, 0.5, 0]),
+        ("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
+        ("ImageOrientationPatient", [0, 0, 0, 0, 1, 0]),
+        ("ImageOrientationPatient", [0.7, 0.7, 0, 0, 0, -0.95]),
+        ("PixelSpacing", [-7, 8]),
+        ("PixelSpacing", [7, 0]),
+        ("PixelSpacing", [7]),
+    ],
+)
+def test_geometry_that_cannot_be_is_refused(slices, tmp_path, keyword, value):
+    for image in slices:
+        setattr(image, keyword, value)
+    save(slices, tmp_path)
+    with pytest.raises(InputError, match=f"its {keyword} is missing or impossible"):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize(("told", "warns"), [(5.0, False), (5.2, False), (2.5, True), (0, False), (-5, False)])
+def test_another_distance_than_that_of_the_positions_is_told(slices, a_ct, tmp_path, told, warns):
+    for image in slices:
+        image.SpacingBetweenSlices = told
+    save(slices, tmp_path)
+    ct = read_series(tmp_path)
+    assert np.allclose(ct.affine, a_ct.affine)
+    assert bool(ct.warnings) == warns == any("2.50 mm between slices" in warning for warning in ct.warnings)
 
 
 def test_sagittal_slices_are_sorted_along_their_own_normal(a_ct, tmp_path):
@@ -180,7 +284,7 @@ def test_positions_rounded_to_a_tenth_of_a_millimetre_are_even_enough(a_ct, tmp_
 def test_slices_unlike_each_other_are_refused(slices, tmp_path, keyword, value):
     setattr(slices[3], keyword, value)
     save(slices, tmp_path)
-    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+    with pytest.raises(InputError, match="differ in size, pixel spacing, direction"):
         read_series(tmp_path)
 
 
@@ -209,12 +313,74 @@ def test_a_truncated_slice_is_named(slices, tmp_path, syntax):
         read_series(tmp_path)
 
 
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_lossless_jpeg_that_is_damaged_within_is_named_although_gdcm_goes_on(slices, tmp_path, place):
+    path = save([stored_as(image, JPEGLosslessSV1) for image in slices], tmp_path)[2]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\xda") + int(place * (len(content) - content.index(b"\xff\xda")))
+    content[at : at + 30] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)
+
+
 def test_a_file_with_fewer_frames_than_its_header_lists_is_named(a_ct, tmp_path):
     image = multi_frame_of(a_ct.hu, a_ct.affine)
     image.NumberOfFrames = 4
     image.PixelData = image.PixelData[: 4 * 2 * image.Rows * image.Columns]
     (path,) = save([image], tmp_path)
     with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *COMPRESSED], ids=lambda syntax: syntax.name)
+@pytest.mark.parametrize("count", [None, 6])
+def test_frames_that_do_not_tell_where_they_lie_are_refused(slices, tmp_path, syntax, count):
+    first, *others = (stored_as(image, syntax) for image in slices)
+    if syntax.is_encapsulated:
+        frames = [next(generate_frames(image.PixelData, number_of_frames=1)) for image in (first, *others)]
+        first.PixelData = encapsulate(frames, has_bot=False)
+        first["PixelData"].VR = "OB"
+    else:
+        first.PixelData = b"".join(image.PixelData for image in (first, *others))
+    if count:
+        first.NumberOfFrames = count
+    (path,) = save([first], tmp_path)
+    with pytest.raises(InputError, match="holds 6 frames and does not tell where" if count else path.name):
+        read_series(tmp_path)
+
+
+def test_frames_without_functional_groups_of_their_own_are_noticed(a_ct, tmp_path):
+    image = multi_frame_of(a_ct.hu, a_ct.affine)
+    image.PerFrameFunctionalGroupsSequence = image.PerFrameFunctionalGroupsSequence[:4]
+    (path,) = save([image], tmp_path)
+    with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_series, find_series])
+def test_a_deflated_slice_is_not_unpacked_to_more_than_its_header_promises(slices, tmp_path, read):
+    image = slices[0]
+    image.PixelData = bytes(1 << 28)
+    (path,) = save([stored_as(image, DeflatedExplicitVRLittleEndian)], tmp_path)
+    assert path.stat().st_size < 1 << 19
+    tracemalloc.start()
+    try:
+        read(tmp_path)
+    except InputError as refusal:
+        assert path.name in str(refusal)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 25
+
+
+def test_a_full_folder_for_temporary_files_is_named(slices, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    save([stored_as(image, JPEGLosslessSV1) for image in slices], tmp_path)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"temporary file.*\(No space left on device\)"):
         read_series(tmp_path)
 
 
@@ -226,9 +392,13 @@ def test_an_unknown_compression_is_named(slices, tmp_path):
         read_series(tmp_path)
 
 
-def test_a_single_slice_is_as_thick_as_its_header_says(slices, tmp_path):
+@pytest.mark.parametrize(("told", "thickness"), [(2.5, 2.5), (-2.5, 1), (0, 1), ("", 1)])
+def test_a_single_slice_is_as_thick_as_its_header_says(slices, tmp_path, told, thickness):
+    slices[0].SliceThickness = told
     save(slices[:1], tmp_path)
-    assert read_series(tmp_path).spacing[0] == pytest.approx(2.5)
+    ct = read_series(tmp_path)
+    assert ct.spacing[0] == pytest.approx(thickness)
+    assert np.linalg.det(ct.affine[:3, :3]) > 0
 
 
 def test_in_messages_a_series_goes_by_the_name_that_it_is_given(slices, tmp_path):

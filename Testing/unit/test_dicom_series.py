@@ -16,6 +16,7 @@ from pydicom.uid import (
 
 from LiverSegLib.dicom import find_series, read_series
 from LiverSegLib.errors import InputError
+from LiverSegLib.io.files import read_ct
 from Testing.dicom_files import save, slices_of
 
 # pytest takes back the filter that LiverSegLib.dicom sets.
@@ -114,12 +115,76 @@ def test_a_series_tells_of_unreadable_files_in_its_folders_which_may_be_slices_o
     assert "cannot be read (1)" in warning
 
 
+BROKEN = {
+    "empty": lambda path, content: path.write_bytes(b""),
+    "zeros": lambda path, content: path.write_bytes(bytes(len(content))),
+    "cut in its header": lambda path, content: path.write_bytes(content[:600]),
+    "cut before its pixels": lambda path, content: path.write_bytes(content[: content.index(b"\xe0\x7f\x10\0")]),
+    "a page that says not found": lambda path, content: path.write_text("<html>404</html>"),
+    "a link that leads nowhere": lambda path, content: path.symlink_to("/nowhere/at/all"),
+    "partly downloaded": lambda path, content: path.with_name(f"{path.name}.part").write_bytes(content[:20]),
+}
+
+
+@pytest.mark.parametrize("names", ["IM_{:04}", "{:04}.img", "1.2.840.{}", "ab{:03}f-c0", "slice_{}.dcm"])
+@pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
+def test_broken_slices_at_the_end_of_a_series_are_noticed_whatever_they_are_called(tmp_path, damage, names):
+    contents = [path.read_bytes() for path in sorted(save(make(11), tmp_path / "whole"))]
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for number, content in enumerate(contents[:9], start=1):
+        (folder / names.format(number)).write_bytes(content)
+    for number, content in enumerate(contents[9:], start=10):
+        damage(folder / names.format(number), content)
+    with pytest.raises(InputError, match=r"10.* \(and 1 more\) cannot be read"):
+        read_series(folder)
+    (series,) = find_series(folder).series
+    assert "cannot be read (2)" in " ".join(series.warnings)
+
+
+def test_what_lies_beside_slices_and_is_called_otherwise_is_no_slice(tmp_path):
+    for number, path in enumerate(sorted(save(make(), tmp_path))):
+        path.rename(tmp_path / f"IM_{number:04}")
+    for name in ("README", "md5sums", "IM_0001.json", "report_2020.pdf", "CT_1", "checks.txt"):
+        (tmp_path / name).write_text("no slice")
+    assert find_series(tmp_path).left_out == ()
+    ct = read_series(tmp_path)
+    assert (ct.hu.shape, ct.warnings) == ((3, 4, 5), ())
+
+
+def test_a_slice_without_series_among_others_is_told(tmp_path):
+    images = make()
+    images[2].SeriesInstanceUID = ""
+    save(images, tmp_path)
+    (warning,) = read_series(tmp_path).warnings
+    assert "1 × no SeriesInstanceUID" in warning
+
+
+def test_a_slice_stands_for_its_series(tmp_path):
+    files = save(make(3), tmp_path, "first")
+    others = save(make(4), tmp_path, "second")
+    (tmp_path / "third.dcm").write_bytes(b"")
+    assert read_series(files[1]).hu.shape == (3, 4, 5)
+    ct = read_ct(others[0])
+    assert (ct.hu.shape, ct.name) == ((4, 4, 5), tmp_path.name)
+    assert "cannot be read (1)" in " ".join(ct.warnings)
+    with pytest.raises(InputError, match=r"third\.dcm cannot be read"):
+        read_ct(tmp_path / "third.dcm")
+
+
+@pytest.mark.parametrize("kind", NO_SLICES)
+def test_a_file_that_is_no_slice_of_a_ct_is_refused_with_its_reason(tmp_path, kind):
+    (path,) = save(make(1, **NO_SLICES[kind]), tmp_path)
+    with pytest.raises(InputError, match=r"no slice of a CT \(.*give .* the folder"):
+        read_ct(path)
+
+
 def test_a_slice_of_another_orientation_in_the_series_is_refused(tmp_path):
     series = make()
     scout = make(1, SeriesInstanceUID=series[0].SeriesInstanceUID)
     scout[0].ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
     save(series + scout, tmp_path)
-    with pytest.raises(InputError, match="differ in size, pixel spacing or direction"):
+    with pytest.raises(InputError, match="differ in size, pixel spacing, direction"):
         read_series(tmp_path)
 
 
@@ -136,6 +201,14 @@ def test_several_series_of_one_patient_are_listed(tmp_path):
         read_series(tmp_path)
     assert "portal, CT, 1 file" in str(refusal.value)
     assert "patients" not in str(refusal.value)
+
+
+def test_a_folder_of_many_series_is_told_in_a_short_sentence(tmp_path):
+    images = [image for _ in range(20) for image in make(1, SeriesDescription="x" * 64)]
+    save(images, tmp_path)
+    with pytest.raises(InputError, match=r"20 series \(.* \(and 17 more\)") as refusal:
+        read_series(tmp_path)
+    assert len(str(refusal.value).replace(str(tmp_path), "")) < 400
 
 
 def test_series_of_two_patients_are_listed_without_their_names(tmp_path):
@@ -172,6 +245,8 @@ def test_a_directory_of_a_medium_is_no_slice(tmp_path):
     assert (tmp_path / "DICOMDIR").exists()
     save(make(), tmp_path)
     assert [reason for _, reason in find_series(tmp_path).left_out] == ["no image of a CT series"]
+    with pytest.raises(InputError, match=r"give .* the folder that holds the slices"):
+        read_ct(tmp_path / "DICOMDIR")
     assert read_series(tmp_path).hu.shape == (3, 4, 5)
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from LiverSegLib.margins import (
+from LiverSegLib.inference.logits import (
     class_margins,
     labels_from_margins,
     probabilities_from_margins,
@@ -56,6 +56,15 @@ def test_smoothing_keeps_what_is_the_same_in_all_slices_and_fades_what_is_in_one
     smooth = smooth_through_slices(margins, torch.arange(20), 1.0)[:, 0, 0, 0]
     assert smooth[10] > 1
     assert abs(smooth[0] - 2) < 1e-5
+
+
+def test_a_certain_slice_counts_no_more_than_eight_against_its_neighbours() -> None:
+    def smoothed(margin: float) -> float:
+        margins = torch.full((9, 1, 1, 1), -2.0)
+        margins[4] = margin
+        return smooth_through_slices(margins, torch.tensor([3]), 3.0).item()
+
+    assert smoothed(7.0) < smoothed(8.0) == smoothed(50.0)
 
 
 def test_smoothing_goes_by_millimetres() -> None:

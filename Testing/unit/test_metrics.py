@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from LiverSegLib.metrics import (
+from LiverSegLib.data.metrics import (
     average_symmetric_surface_distance,
     compare,
     dice,

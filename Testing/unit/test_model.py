@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from LiverSegLib.errors import ModelError
-from LiverSegLib.model import LiverModel, bundled_model_path
+from LiverSegLib.model.liver_model import LiverModel, bundled_model_path
 
 
 def resign(path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from LiverSegLib.network import UNet
-from LiverSegLib.segmenter import fold_batch_norm
+from LiverSegLib.model.unet import UNet, fold_batch_norm
 
 
 def test_logits_have_the_input_s_size_and_one_channel_a_class() -> None:

@@ -7,13 +7,14 @@ import gzip
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib import files
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.io import files, nifti
 
 SHAPE = (5, 6, 7)  # k, j, i
 
@@ -114,7 +115,8 @@ def test_labels_come_back_voxel_for_voxel_and_in_their_place(tmp_path_factory, a
     assert np.allclose(read_affine, affine, atol=1e-3)
 
 
-def test_written_labels_say_their_place_twice_and_in_millimetres(tmp_path, affine):
+def test_written_labels_say_their_place_twice_and_in_millimetres(tmp_path):
+    affine = np.diag((-0.7, -0.8, 2.5, 1))
     files.write_labels(tmp_path / "l.nii.gz", np.ones(SHAPE, np.uint8), affine)
     header = nibabel.load(tmp_path / "l.nii.gz").header
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
@@ -171,3 +173,126 @@ def test_a_voxel_changed_within_a_compressed_file_is_noticed(saved, hu, affine):
     (damaged := path.with_suffix(".nii.gz")).write_bytes(packed)
     with pytest.raises(InputError, match=r"cannot be read"):
         files.read_ct(damaged)
+
+
+# ---- headers that contradict themselves ------------------------------------------------------------------------------
+
+UPRIGHT = np.array([[-0.7, 0, 0, 90], [0, -0.8, 0, 120], [0, 0, 2.5, -300], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def patched(tmp_path, hu):
+    """A NIfTI CT whose header holds what a test puts there, however wrong."""
+
+    def patched(affine=UPRIGHT, lengths=None, **fields):
+        header = nibabel.Nifti1Header()
+        header.set_data_dtype(np.int16)
+        header.set_data_shape(SHAPE[::-1])
+        header.set_sform(affine, 1)
+        header.set_qform(affine, 1)
+        header["magic"], header["vox_offset"] = b"n+1", 352
+        if lengths is not None:
+            header["pixdim"][1:4] = lengths
+        for field, value in fields.items():
+            header[field] = value
+        (tmp_path / "ct.nii").write_bytes(header.binaryblock + bytes(4) + hu.tobytes())
+        return tmp_path / "ct.nii"
+
+    return patched
+
+
+def corners_in_itk(path):
+    """LPS of the first and the last voxel, as ITK and so Slicer place them."""
+    image = sitk.ReadImage(str(path))
+    last = [size - 1 for size in image.GetSize()]
+    return np.array([image.TransformIndexToPhysicalPoint(index) for index in ([0, 0, 0], last)])
+
+
+CONTRADICTIONS = [
+    {"sform_code": 2, "qoffset_x": 50},
+    {"sform_code": 1, "qoffset_x": 50},
+    {"sform_code": 4, "qform_code": 2, "quatern_c": 0.1},
+    {"lengths": (0.7, 0.8, 5)},
+    {"qform_code": 0, "lengths": (0.7, 0.8, 5)},
+    {"lengths": (0, 0, 0)},
+    {"lengths": (-0.7, 0.8, 2.5)},
+    {"qform_code": 0, "lengths": (np.nan, 0.8, 2.5)},
+    {"affine": UPRIGHT + np.eye(4, k=1)},
+    {"xyzt_units": 3, "affine": np.diag((1000, 1000, 1000, 1)) @ UPRIGHT, "qoffset_z": 0, "sform_code": 2},
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*nan")
+@pytest.mark.parametrize("fields", CONTRADICTIONS, ids=str)
+def test_where_forms_differ_it_is_told_and_the_result_lies_on_its_ct_in_every_reader(tmp_path, patched, fields):
+    path = patched(**fields)
+    ct = files.read_ct(path)
+    assert len(ct.warnings) == 1 and "sform differs from qform" in ct.warnings[0]
+    files.write_labels(tmp_path / "liver.nii.gz", np.ones(SHAPE, np.uint8), ct.affine, ct.header)
+    assert np.array_equal(files.read_labels(tmp_path / "liver.nii.gz")[1], ct.affine)
+    assert np.array_equal(corners_in_itk(tmp_path / "liver.nii.gz"), corners_in_itk(path))
+
+
+def test_the_warning_tells_by_how_much_the_forms_differ(patched):
+    [warning] = files.read_ct(patched(qoffset_x=60)).warnings
+    assert "up to 30 mm" in warning
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"qform_code": 0},
+        {"sform_code": 0},
+        {"affine": np.diag((0.7, -0.8, 2.5, 1))},
+        {"affine": UPRIGHT.round(1), "lengths": (0.703, 0.797, 2.5)},
+        {"affine": UPRIGHT + np.eye(4, k=1) * 0.01},
+        {"xyzt_units": 1, "affine": np.diag((1e-3, 1e-3, 1e-3, 1)) @ UPRIGHT},
+        {"scl_slope": 0},
+        {"scl_slope": np.nan, "scl_inter": np.nan},
+    ],
+    ids=str,
+)
+def test_headers_that_differ_by_rounding_or_say_it_once_raise_no_alarm(patched, fields):
+    assert files.read_ct(patched(**fields)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"sform_code": 0, "lengths": (0, 0.8, 2.5)}, "pixdim"),
+        ({"sform_code": 0, "lengths": (0.7, -0.8, 2.5)}, "pixdim"),
+        ({"sform_code": 0, "lengths": (0.7, 0.8, np.nan)}, "pixdim"),
+        ({"quatern_b": np.nan}, "qform"),
+        ({"srow_x": np.nan}, "affine"),
+    ],
+)
+def test_a_header_that_names_no_place_is_refused(patched, fields, reason):
+    with pytest.raises(InputError, match=f"no valid position in the patient .*{reason}"):
+        files.read_ct(patched(**fields))
+
+
+@pytest.mark.parametrize("slope", [0, np.nan])
+def test_an_intercept_without_a_slope_is_not_added_and_it_is_told(patched, hu, slope):
+    ct = files.read_ct(patched(scl_slope=slope, scl_inter=-24))
+    assert np.array_equal(ct.hu, hu)
+    assert "intercept of -24 but no slope" in ct.warnings[0]
+
+
+def test_a_sheared_grid_is_one_that_itk_refuses_rather_than_misplaces(tmp_path):
+    affine = UPRIGHT + np.eye(4, k=1)
+    files.write_labels(tmp_path / "liver.nii", np.ones(SHAPE, np.uint8), affine)
+    assert np.allclose(nibabel.load(tmp_path / "liver.nii").affine, affine)
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        sitk.ReadImage(str(tmp_path / "liver.nii"))
+
+
+def test_a_grid_sheared_by_rounding_is_read_by_itk(tmp_path):
+    affine = UPRIGHT + np.eye(4, k=1) * 0.01
+    files.write_labels(tmp_path / "liver.nii", np.ones(SHAPE, np.uint8), affine)
+    last = affine @ (*np.subtract(SHAPE[::-1], 1), 1)
+    assert np.allclose(corners_in_itk(tmp_path / "liver.nii")[1] * (-1, -1, 1), last[:3], atol=0.2)
+
+
+def test_a_large_intercept_takes_no_number_for_another(patched, hu):
+    assert np.array_equal(nifti.read(patched(scl_slope=1, scl_inter=2**26)).values, hu + 2.0**26)

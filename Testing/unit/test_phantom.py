@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from LiverSegLib.data.metrics import dice
 from LiverSegLib.errors import InputError
-from LiverSegLib.metrics import dice
 from LiverSegLib.phantom import LESION, LIVER, Phantom, make_phantom
 
 SHAPE, SPACING = (24, 64, 64), (10.0, 5.7, 5.7)

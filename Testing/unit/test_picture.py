@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LiverSegLib import picture
-from LiverSegLib.picture import CAPTION, COLUMNS, GAP, PANEL, REFERENCE_COLOUR
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.evaluation import picture
+from LiverSegLib.evaluation.picture import CAPTION, COLUMNS, GAP, PANEL, REFERENCE_COLOUR
 
 SHAPE = (20, 60, 80)
 AXIAL = np.diag((-4.0, -4.0, 5.0, 1.0))
@@ -118,7 +118,7 @@ def test_the_png_holds_the_picture(ct, labels, tmp_path):
 
 
 def test_real_anatomy_is_drawn_with_its_outlines(shared_data):
-    from LiverSegLib.files import read_ct, read_labels
+    from LiverSegLib.io.files import read_ct, read_labels
 
     ct = read_ct(shared_data / "train" / "ircad_e10_ct.nii.gz")
     labels, _ = read_labels(shared_data / "train" / "ircad_e10_liver.nii.gz")

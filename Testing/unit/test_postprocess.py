@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from LiverSegLib.postprocess import clean
+from LiverSegLib.inference.postprocess import clean
 
 SPACING = (3.0, 1.5, 1.5)
 SHAPE = (16, 48, 48)
@@ -87,6 +87,15 @@ def test_what_begins_where_the_liver_has_tapered_off_is_no_liver() -> None:
     bowel[2:9, 8:24, 8:24] = 1
     np.testing.assert_array_equal(clean(liver | bowel, SPACING), liver)
     np.testing.assert_array_equal(clean((liver | bowel)[::-1], SPACING), liver[::-1])
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(10, True), (6, False)])
+def test_pieces_whose_facing_ends_are_alike_by_half_are_one_liver(columns: int, kept: bool) -> None:
+    liver = np.zeros((24, 48, 48), np.uint8)
+    liver[12:, 10:30, 10:30] = 1
+    below = liver.copy()
+    below[4:10, 10:30, 10 : 10 + columns] = 1  # Dice of the ends: 2/3 or 0.46
+    np.testing.assert_array_equal(clean(below, SPACING), below if kept else liver)
 
 
 @pytest.mark.parametrize("upside_down", (False, True))

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.quality import check_input, check_result
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.plausibility import check_input, check_result
 
 SHAPE = (20, 96, 96)
 SPACING = (5.0, 4.0, 4.0)  # slices, rows, columns in mm: 384 mm of field of view
@@ -241,6 +241,6 @@ def test_a_real_scan_at_full_resolution_and_its_liver_pass_without_a_word(shared
 
 
 def test_a_real_dicom_series_passes_without_a_word(shared_data: Path) -> None:
-    from LiverSegLib.files import read_ct
+    from LiverSegLib.io.files import read_ct
 
     assert check_input(read_ct(shared_data / "dicom_hcc048_portal")) == []

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from LiverSegLib.data.reference import NamedSegment, find_liver, label_values, paste
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
-from LiverSegLib.reference import NamedSegment, find_liver, label_values, paste
-from LiverSegLib.segments import LIVER, TUMOUR
 
 
 def named(*names):

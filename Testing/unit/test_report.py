@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from LiverSegLib.errors import OutputError
-from LiverSegLib.report import SegmentationReport
+from LiverSegLib.evaluation.report import SegmentationReport
 
 ROOT = Path(__file__).parents[2]
 SPACING = (5.0, 2.0, 1.0)  # one voxel is 0.01 ml
@@ -172,7 +172,7 @@ def test_the_summary_without_a_reference_has_no_dice(labels: np.ndarray) -> None
 
 
 def test_importing_it_does_not_import_torch() -> None:
-    script = "import sys, LiverSegLib.report; print('torch' in sys.modules)"
+    script = "import sys, LiverSegLib.evaluation.report; print('torch' in sys.modules)"
     finished = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT / "LiverSeg", capture_output=True, text=True, timeout=120, check=True
     )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from LiverSegLib.data.resample import reference_on_grid, resample
 from LiverSegLib.errors import InputError
-from LiverSegLib.resample import reference_on_grid, resample
 
 AFFINE = np.array([[-0.8, 0, 0, 90], [0, -1.1, 0, 70], [0, 0, 2.5, -40], [0, 0, 0, 1.0]])
 SHAPE = (5, 7, 9)
@@ -112,7 +112,15 @@ def test_a_reference_with_other_axes_is_turned_with_a_warning() -> None:
     np.testing.assert_array_equal(on_grid, labelled())
     assert len(warnings) == 1
     assert "another voxel grid" in warnings[0]
-    assert "axes RAS" in warnings[0]
+    assert "axes RAS, its corners 0 mm away" in warnings[0]
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.5, "0.866 mm"), (5.0, "8.66 mm")])
+def test_a_reference_beside_the_image_is_told_by_how_much(shift, told) -> None:
+    moved = AFFINE.copy()
+    moved[:3, 3] += shift
+    [warning, *_] = reference_on_grid(labelled(), moved, SHAPE, AFFINE)[1]
+    assert f"its corners {told} away at most" in warning
 
 
 def test_a_reference_with_other_spacing_is_resampled_with_a_warning() -> None:

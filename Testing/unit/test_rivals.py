@@ -218,7 +218,7 @@ def test_the_rivals_run_on_the_packages_that_the_tests_run_on() -> None:
 
 
 def test_the_command_measures_ours_and_names_what_is_not_installed(tmp_path: Path, a_phantom: Any) -> None:
-    from LiverSegLib.files import write_ct
+    from LiverSegLib.io.files import write_ct
 
     ct, output = tmp_path / "ct.nii.gz", tmp_path / "found.json"
     write_ct(ct, a_phantom.ct)

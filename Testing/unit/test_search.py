@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.search import BEYOND_MM, LEAST_AREA_MM2, NEAR_END_MM, Search, batches, even_batches, joined
+from LiverSegLib.inference.slice_search import (
+    BEYOND_MM,
+    LEAST_AREA_MM2,
+    NEAR_END_MM,
+    Search,
+    batches,
+    even_batches,
+    joined,
+)
 
 LIVER_MM2 = 15_000.0
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from LiverSegLib import messages
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, DeviceError, InputError
-from LiverSegLib.model import LiverModel
+from LiverSegLib.inference.segmenter import BATCH_SIZE, Segmentation, Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import Phantom
-from LiverSegLib.segmenter import BATCH_SIZE, Segmentation, Segmenter
-from LiverSegLib.volume import CTVolume
 from Testing.gpu import believe_in_a_gpu
 
 
@@ -36,7 +36,7 @@ def a_ct(a_phantom: Phantom) -> CTVolume:
 @pytest.fixture(autouse=True)
 def no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network's raw answer: cleaned up, an untrained network's might be one blob or nothing."""
-    monkeypatch.setattr("LiverSegLib.answer.clean", lambda labels, spacing: labels)
+    monkeypatch.setattr("LiverSegLib.inference.label_writer.clean", lambda labels, spacing: labels)
 
 
 def turned(ct: CTVolume, order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -218,8 +218,8 @@ def test_out_of_memory_halves_the_batch_and_gives_the_same_labels(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = a_segmenter.segment(a_ct).labels
-    memory = Memory(a_segmenter._network, room=3)
-    monkeypatch.setattr(a_segmenter, "_network", memory)
+    memory = Memory(a_segmenter.predictor.network, room=3)
+    monkeypatch.setattr(a_segmenter.predictor, "network", memory)
     assert (a_segmenter.segment(a_ct).labels == expected).mean() > 0.999  # other batches round otherwise
     assert max(memory.batches) == 3
 
@@ -227,7 +227,7 @@ def test_out_of_memory_halves_the_batch_and_gives_the_same_labels(
 def test_too_little_memory_for_one_slice_is_said_in_a_sentence(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(a_segmenter, "_network", Memory(a_segmenter._network, room=0))
+    monkeypatch.setattr(a_segmenter.predictor, "network", Memory(a_segmenter.predictor.network, room=0))
     with pytest.raises(DeviceError, match="close other programs"):
         a_segmenter.segment(a_ct)
 
@@ -275,7 +275,7 @@ def test_a_gpu_lost_in_the_middle_of_a_run_is_replaced_by_the_cpu_with_a_warning
 ) -> None:
     expected = a_segmenter.segment(a_ct).labels
     monkeypatch.setitem(BATCH_SIZE, "cuda", 4)
-    a_segmenter_on_a_gpu._network = LostGpu(a_segmenter_on_a_gpu._network, batches, message)
+    a_segmenter_on_a_gpu.predictor.network = LostGpu(a_segmenter_on_a_gpu.predictor.network, batches, message)
     found = a_segmenter_on_a_gpu.segment(a_ct)
     assert (found.labels == expected).mean() > 0.999
     assert found.device == "cpu"
@@ -286,7 +286,7 @@ def test_a_gpu_lost_in_the_middle_of_a_run_is_replaced_by_the_cpu_with_a_warning
 def test_a_gpu_without_room_for_one_slice_is_replaced_by_the_cpu_with_a_warning(
     a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume
 ) -> None:
-    a_segmenter_on_a_gpu._network = Memory(a_segmenter_on_a_gpu._network, room=0)
+    a_segmenter_on_a_gpu.predictor.network = Memory(a_segmenter_on_a_gpu.predictor.network, room=0)
     found = a_segmenter_on_a_gpu.segment(a_ct)
     assert found.device == "cpu"
     assert any("too little free memory" in warning for warning in found.warnings)
@@ -303,10 +303,10 @@ def test_a_gpu_without_room_for_the_network_is_replaced_by_the_cpu_with_a_warnin
         return to(self, *arguments, **options)
 
     monkeypatch.setattr(torch.nn.Module, "to", no_room)
-    monkeypatch.setattr("LiverSegLib.segmenter.choose_device", lambda name: (torch.device("cuda:0"), []))
+    monkeypatch.setattr("LiverSegLib.inference.predictor.choose_device", lambda name: (torch.device("cuda:0"), []))
     segmenter = Segmenter(an_untrained_model, "cuda:0")
     assert segmenter.device == torch.device("cpu")
-    assert any("too little free memory" in warning for warning in segmenter.device_warnings)
+    assert any("too little free memory" in warning for warning in segmenter.predictor.warnings)
 
 
 def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume) -> None:
@@ -314,7 +314,7 @@ def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segme
         raise RuntimeError("a mistake of ours")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
-        patch.setattr("LiverSegLib.inference.PreparedSlices.stacks", broken)
+        patch.setattr("LiverSegLib.inference.stack.PreparedSlices.stacks", broken)
         a_segmenter_on_a_gpu.segment(a_ct)
 
 
@@ -325,7 +325,7 @@ def test_augmentation_averages_over_pixel_sizes(
     augmented = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
     change = np.abs(augmented.probabilities - plain.probabilities).mean()
     assert 0.001 < change < 0.2  # another answer, but not to another question
-    monkeypatch.setattr("LiverSegLib.segmenter.AUGMENTED_PIXEL_SIZES", (1.0, 1.0, 1.0))
+    monkeypatch.setattr("LiverSegLib.inference.segmenter.AUGMENTED_PIXEL_SIZES", (1.0, 1.0, 1.0))
     same = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
     assert np.allclose(same.probabilities, plain.probabilities, atol=2e-3)
 
@@ -342,14 +342,14 @@ def test_augmentation_can_be_cancelled_between_two_pixel_sizes(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancel = threading.Event()
-    network, calls = a_segmenter._network, []
+    network, calls = a_segmenter.predictor.network, []
 
     def cancelling(images: torch.Tensor) -> torch.Tensor:
         calls.append(images)
         cancel.set()
         return network(images)
 
-    monkeypatch.setattr(a_segmenter, "_network", cancelling)
+    monkeypatch.setattr(a_segmenter.predictor, "network", cancelling)
     with pytest.raises(Cancelled):
         a_segmenter.segment(a_ct, cancel=cancel, test_time_augmentation=True)
     assert len(calls) == 1

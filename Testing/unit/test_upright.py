@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib.metrics import dice
-from LiverSegLib.upright import interpolate_from_upright, is_oblique, slices_of_part, to_upright
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.oblique_views import interpolate_from_upright, is_oblique, slices_of_part, to_upright
 
 SHAPE = (24, 40, 48)
 
@@ -29,7 +29,7 @@ def ball(volume_shape: tuple[int, int, int], affine: np.ndarray, centre: np.ndar
 
 
 @pytest.mark.parametrize(
-    ("angles", "oblique"), [((0, 0, 0), False), ((3, 0, 0), False), ((0, 12, 0), True), ((0, 0, 20), True)]
+    ("angles", "oblique"), [((0, 0, 0), False), ((4.5, 0, 0), False), ((0, 5.5, 0), True), ((0, 0, 20), True)]
 )
 def test_only_a_marked_angle_counts_as_oblique(angles: tuple[float, float, float], oblique: bool) -> None:
     volume = CTVolume(np.zeros(SHAPE, np.int16), tilted_affine(angles))

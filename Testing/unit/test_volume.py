@@ -14,8 +14,8 @@ from nibabel import aff2axcodes
 from nibabel.nifti1 import Nifti1Image
 from nibabel.orientations import apply_orientation, inv_ornt_aff
 
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.volume import CTVolume
 
 SHAPE = (4, 5, 6)
 SPACING = (2.5, 0.7, 0.9)  # k, j, i in mm

@@ -11,16 +11,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from LiverSegLib import messages
+from LiverSegLib.data.metrics import dice
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
-from LiverSegLib.metrics import dice
-from LiverSegLib.model import LiverModel
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 
 LIVER_HU, TUMOUR_HU = 120, 60
 PIXEL_MM, SLICE_MM = 3.0, 1.5
+
+
+class SameEverywhere:
+    """Log-odds of liver, the same for all pixels: one value a call, the last of them for all later calls."""
+
+    def __init__(self, *odds: float) -> None:
+        self.odds = list(odds)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        odds = self.odds.pop(0) if len(self.odds) > 1 else self.odds[0]
+        liver = torch.full_like(images[:, :1], odds, dtype=torch.float32)
+        return torch.cat((torch.zeros_like(liver), liver, torch.full_like(liver, -50.0)), dim=1)
 
 
 @dataclass
@@ -78,7 +91,7 @@ def model(an_untrained_model: LiverModel) -> LiverModel:
 
 def segmenter_of(model: LiverModel, everywhere: bool = False) -> tuple[Segmenter, KnowsByHu]:
     segmenter = Segmenter(model, "cpu", everywhere=everywhere)
-    segmenter._network = counter = KnowsByHu()
+    segmenter.predictor.network = counter = KnowsByHu()
     return segmenter, counter
 
 
@@ -123,7 +136,7 @@ def test_no_slice_is_given_to_the_network_twice(model: LiverModel, trunk: CTVolu
         seen.extend(image[image > 0.6].float().numpy().tobytes() for image in images[:, images.shape[1] // 2])
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     segmenter.segment(trunk)
     assert len(seen) == len(set(seen)) == counter.slices < 300
 
@@ -173,6 +186,26 @@ def test_self_agreement_does_not_depend_on_how_much_else_was_scanned(
     )
 
 
+@pytest.mark.parametrize(("own", "upright", "liver"), [(3, -1, 1), (3, -3, 0), (-3, 3, 1), (-3, 1, 0)])
+def test_both_views_of_an_oblique_volume_decide(model: LiverModel, own: float, upright: float, liver: int) -> None:
+    affine = np.diag((-PIXEL_MM, -PIXEL_MM, SLICE_MM, 1.0))
+    affine[:3, :3] = Rotation.from_euler("x", 15, degrees=True).as_matrix() @ affine[:3, :3]
+    ct = CTVolume(np.random.default_rng(0).integers(-200, 200, (8, 40, 40)).astype(np.int16), affine, "oblique")
+    segmenter = Segmenter(model, "cpu", everywhere=True)
+    segmenter.predictor.network = SameEverywhere(own, upright)
+    assert segmenter.segment(ct).labels[4, 20, 20] == liver
+
+
+@pytest.mark.parametrize(("doubt", "is_found"), [(-0.5, True), (-1.5, False)])
+def test_where_the_network_only_doubts_at_first_it_looks_again(
+    model: LiverModel, trunk: CTVolume, doubt: float, is_found: bool
+) -> None:
+    segmenter = Segmenter(model, "cpu")
+    first_look = [doubt] * 3  # 26 slices in batches of at most 12
+    segmenter.predictor.network = SameEverywhere(*first_look, 3.0)
+    assert segmenter.segment(trunk).labels.any() == is_found
+
+
 def test_an_oblique_body_costs_less_too_and_gives_the_same_liver(model: LiverModel, trunk: CTVolume) -> None:
     angle = np.radians(12)
     turn = np.array(((1, 0, 0), (0, np.cos(angle), -np.sin(angle)), (0, np.sin(angle), np.cos(angle))))
@@ -220,7 +253,7 @@ def test_cancel_answers_within_a_batch_in_either_look(model: LiverModel, whole_b
             cancel.set()
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     with pytest.raises(Cancelled):
         segmenter.segment(whole_body, cancel=cancel)
     assert len(made) == calls
@@ -237,7 +270,7 @@ def test_memory_that_runs_out_in_the_second_look_changes_nothing(model: LiverMod
             raise torch.OutOfMemoryError("out of memory")
         return counter(images)
 
-    segmenter._network = network
+    segmenter.predictor.network = network
     found = segmenter.segment(trunk)
     assert np.array_equal(found.labels, expected.labels) and min(made) <= 4
     assert found.self_agreement == pytest.approx(expected.self_agreement)
@@ -260,8 +293,8 @@ def test_a_gpu_that_fails_while_it_is_warmed_up_gives_way_to_the_cpu(
         raise RuntimeError("CUDA error: unspecified launch failure")
 
     segmenter, _ = segmenter_of(model)
-    segmenter.device = torch.device("meta")
-    segmenter._network = lost
+    segmenter.predictor.device = torch.device("meta")
+    segmenter.predictor.network = lost
     segmenter.warm_up()
     assert segmenter.device == torch.device("cpu")
-    assert any("unspecified launch failure" in warning for warning in segmenter.device_warnings)
+    assert any("unspecified launch failure" in warning for warning in segmenter.predictor.warnings)

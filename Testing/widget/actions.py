@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 
 from LiverSegLib import mrml
-from LiverSegLib.segments import LIVER
+from LiverSegLib.data.structures import LIVER
 from Testing.bench import Application
 from Testing.mrml.snapshot import snapshot
 from Testing.widget.stand_in import StandIn, small_ct

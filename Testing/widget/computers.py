@@ -17,11 +17,11 @@ from Testing.gpu import believe_in_a_gpu
 
 def segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch, change: Callable) -> Callable:
     """Factory of real segmenters that believe the CPU to be cuda:0; ``change`` is given the network and replaces it."""
-    from LiverSegLib.segmenter import BATCH_SIZE, Segmenter
+    from LiverSegLib.inference.segmenter import BATCH_SIZE, Segmenter
 
     def make(device: str) -> Segmenter:
         segmenter = Segmenter(device="cuda:0")
-        segmenter._network = change(segmenter._network)
+        segmenter.predictor.network = change(segmenter.predictor.network)
         return segmenter
 
     believe_in_a_gpu(monkeypatch)

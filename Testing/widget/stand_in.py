@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
-from LiverSegLib.volume import CTVolume
 
 BODY_HU, LIVER_HU, TUMOUR_HU = -50, 110, 70
 
 
 class StandIn:
-    """Segments as LiverSegLib.segmenter.Segmenter does, and is the factory that gives itself for every device.
+    """Segments as LiverSegLib.inference.segmenter.Segmenter does, and is the factory that gives itself for any device.
 
     ``devices`` lists what it was made for, ``calls`` the options of every run that began, ``warm_ups`` counts them.
     ``error``, when set, is raised by the next run in the middle of it, ``quality`` is that of every result. After

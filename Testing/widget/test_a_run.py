@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 
 from LiverSegLib import messages, mrml
-from LiverSegLib.segments import LIVER, TUMOUR
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from Testing.mrml.snapshot import segments
 from Testing.mrml.transforms import TRANSFORMS, add_transform
 from Testing.widget.actions import (

@@ -13,7 +13,7 @@ from Testing.widget.stand_in import small_ct
 def devices(monkeypatch):
     """What PyTorch finds on this computer; to be changed by a test."""
     found = ["cpu", "cuda:0"]
-    monkeypatch.setattr("LiverSegLib.devices.usable_devices", lambda: list(found))
+    monkeypatch.setattr("LiverSegLib.model.devices.usable_devices", lambda: list(found))
     return found
 
 

@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 
 from LiverSegLib import messages, mrml
-from LiverSegLib.metrics import compare as measure
+from LiverSegLib.data.metrics import compare as measure
 from Testing.mrml.snapshot import snapshot
 from Testing.widget.actions import (
     LIVER_ID,

@@ -25,8 +25,8 @@ import vtk
 from PySide6 import QtCore
 
 from LiverSegLib import messages, mrml
-from LiverSegLib.segments import LIVER, TUMOUR
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.volume import CTVolume
 from Testing.bench import slicer_application
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
@@ -41,7 +41,7 @@ ALL_ORIENTATIONS = [(order, flips) for order in permutations(range(3)) for flips
 @pytest.fixture(scope="module")
 def network():
     """The bundled network on the CPU, loaded once; the factory of every run."""
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
     segmenter = Segmenter(device="cpu")
     return lambda device: segmenter
@@ -145,9 +145,9 @@ def test_2_a_gpu_that_works_is_chosen_by_itself_and_offered_by_name(application,
 
     https://github.com/lassoan/SlicerTotalSegmentator/issues/50 https://github.com/wasserth/TotalSegmentator/issues/43
     """
-    from LiverSegLib.devices import choose_device
+    from LiverSegLib.model.devices import choose_device
 
-    monkeypatch.setattr("LiverSegLib.devices._kernel_failure", lambda device: None)
+    monkeypatch.setattr("LiverSegLib.model.devices._kernel_failure", lambda device: None)
     assert str(choose_device("auto")[0]) == "cuda:0"
     application.click(panel.ui.advancedSection)
     application.wait_until(lambda: panel.ui.deviceSelector.findText("cuda:0") > 0)
@@ -182,7 +182,7 @@ def test_3_a_gpu_without_kernels_in_this_pytorch_is_replaced_by_the_cpu(applicat
 
 def check_gpu_is_replaced(application, a_phantom, reason):
     """A run gives a result of the CPU with a warning; the GPU is not offered."""
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
     application.load_module()._bundledSegmenter = lambda device: Segmenter(device=device)
     panel = application.open_panel()
@@ -226,10 +226,10 @@ def test_5_too_little_ram_is_a_sentence_and_the_next_run_works(application, a_ph
 
     https://github.com/gaudot/SlicerDentalSegmentator/issues/41 https://github.com/lassoan/SlicerMONAIAuto3DSeg/issues/56
     """
-    from LiverSegLib.segmenter import Segmenter
+    from LiverSegLib.inference.segmenter import Segmenter
 
     segmenter = Segmenter(device="cpu")
-    segmenter._network = cramped = Cramped(segmenter._network, 0, MemoryError())
+    segmenter.predictor.network = cramped = Cramped(segmenter.predictor.network, 0, MemoryError())
     application.load_module()._bundledSegmenter = lambda device: segmenter
     panel = application.open_panel()
     mrml.volume_from_ct(a_phantom.ct)
@@ -249,9 +249,9 @@ def test_6_the_cpu_can_be_forced(application, quick_panel, stand_in, ct_node, a_
 
     https://github.com/wasserth/TotalSegmentator/issues/37 https://github.com/wasserth/TotalSegmentator/issues/139
     """
-    from LiverSegLib.devices import choose_device
+    from LiverSegLib.model.devices import choose_device
 
-    monkeypatch.setattr("LiverSegLib.devices._kernel_failure", lambda device: None)
+    monkeypatch.setattr("LiverSegLib.model.devices._kernel_failure", lambda device: None)
     application.click(quick_panel.ui.advancedSection)
     application.wait_until(lambda: not quick_panel._runner.running)
     application.choose(quick_panel.ui.deviceSelector, "cpu")

@@ -16,8 +16,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from LiverSegLib.files import read_ct
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io.files import read_ct
 
 from .classes import BACKGROUND
 

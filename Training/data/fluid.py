@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from .density import smooth
 

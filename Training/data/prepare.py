@@ -17,9 +17,9 @@ from zlib import crc32
 import numpy as np
 from tqdm import tqdm
 
+from LiverSegLib.data.resample import resample
+from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.resample import resample
-from LiverSegLib.volume import CTVolume
 
 from ..settings import SPACING_MM
 from .catalogue import FIRST_FOLDER, NEVER_TRAINED_ON, LabelledScan, read_catalogue, shared_data

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from LiverSegLib.grid import neighbour_stacks
+from LiverSegLib.inference.preprocess import neighbour_stacks
 
 from .catalogue import NEVER_TRAINED_ON, person_of
 from .classes import Classes

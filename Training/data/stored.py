@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from LiverSegLib.atomic import replacing
-from LiverSegLib.grid import to_model_spacing
+from LiverSegLib.inference.preprocess import to_model_spacing
+from LiverSegLib.io.atomic import replacing
 
 from .catalogue import LabelledScan
 from .classes import Classes

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
-from LiverSegLib.confidence import expected_dice, log_odds
+from LiverSegLib.inference.confidence import expected_dice, log_odds
 
 from .evaluate import read_results
 from .summary import NONE

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from LiverSegLib.model import ModelCard, bundled_model_path
+from LiverSegLib.model.liver_model import ModelCard, bundled_model_path
 
 RECORD = Path(__file__).parents[1] / "record"
 OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"

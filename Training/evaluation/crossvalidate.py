@@ -12,8 +12,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from LiverSegLib.model import LiverModel
-from LiverSegLib.segmenter import Segmenter
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.model.liver_model import LiverModel
 
 from ..checkpoint import read_checkpoint
 from ..data.catalogue import DATA_SETS, person_of, shared_data

@@ -20,14 +20,14 @@ from time import perf_counter
 import numpy as np
 from tqdm import tqdm
 
-from LiverSegLib.boxes import box_of
-from LiverSegLib.files import read_ct, read_labels
-from LiverSegLib.metrics import Spacing, compare, dice
-from LiverSegLib.model import LiverModel
+from LiverSegLib.data.bounding_box import box_of
+from LiverSegLib.data.metrics import Spacing, compare, dice
+from LiverSegLib.data.resample import reference_on_grid
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.segmenter import Segmenter
+from LiverSegLib.io.files import read_ct, read_labels
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
-from LiverSegLib.resample import reference_on_grid
-from LiverSegLib.segmenter import Segmenter
-from LiverSegLib.volume import CTVolume
 
 from ..data.catalogue import FIRST_FOLDER, NEVER_TRAINED_ON, Entry, person_of, read_catalogue, shared_data
 from ..data.degradation import DEGRADATIONS, degrade

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from LiverSegLib.boxes import box_of
+from LiverSegLib.data.bounding_box import box_of
 
 # A share of a lesion's volume: one common voxel of two neighbours is no detection.
 SMALLEST_OVERLAP = 0.1

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from monai.metrics import compute_surface_dice
 
-from LiverSegLib.boxes import box_of
-from LiverSegLib.metrics import Spacing, dice
+from LiverSegLib.data.bounding_box import box_of
+from LiverSegLib.data.metrics import Spacing, dice
 
 # Near the distance between two readers' outlines, and what LiTS' organisers used later.
 TOLERANCE_MM = 2.0

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, messages
-from ..background import Worker
 from ..errors import Cancelled, ClusterError, InputError, InstallError, OutputError
+from ..inference.worker import Worker
 from .cases import Case
 from .cluster_ledger import Ledger
 from .cluster_worker import STAGING_PREFIX, ClusterRun
@@ -105,7 +105,7 @@ def _check_address(scheduler: str) -> None:
 
 
 def _run_of(cases: Sequence[Case], options: BatchOptions, output: Path) -> ClusterRun:
-    from ..model import ModelCard, bundled_model_path
+    from ..model.liver_model import ModelCard, bundled_model_path
 
     if options.model is not None:
         options = replace(options, model=_absolute(options.model))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, messages
-from ..atomic import check_writable
 from ..errors import InputError, LiverSegError, OutputError
+from ..io.atomic import check_writable
 from .cases import Case
 from .options import BatchOptions
 
 if TYPE_CHECKING:
-    from ..segmenter import Segmenter
+    from ..inference.segmenter import Segmenter
     from .one_case import ResidentSegmenter
 
 STAGING_PREFIX = ".cluster-"
@@ -99,7 +99,7 @@ def run_case_on_worker(case: Case, run: ClusterRun, attempt: int) -> dict[str, A
     """
     from distributed import get_worker
 
-    from ..devices import use_threads
+    from ..model.devices import use_threads
     from .one_case import run_case
 
     with _one_at_a_time:

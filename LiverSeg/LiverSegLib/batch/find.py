@@ -10,14 +10,12 @@ from pathlib import Path, PurePath
 from .. import messages
 from ..dicom import find_series
 from ..errors import InputError
-from ..files import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
-from ..paths import as_text, objection_to
+from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX
+from ..io.paths import as_text, objection_to
 from .case_table import read_case_table
 from .cases import Case, CaseSearch, series_cases
 from .matching import Address, is_named_as_reference_of, match_references
 from .names import case_names, damaged_name
-
-IMAGE_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 
 
 def find_cases(source: Path, references: Path | None = None, leave_out: Path | None = None) -> list[Case]:
@@ -56,13 +54,13 @@ def search_cases(
         search = _with_references(read_case_table(source), source.parent, references, leave_out)
     elif os.path.isfile(source):
         # One image is a batch as well.
-        images = [source] if source.name.lower().endswith(IMAGE_SUFFIXES) else []
+        images = [source] if source.name.lower().endswith(READABLE_SUFFIXES) else []
         search = CaseSearch(tuple(_file_cases(images, source.parent)))
         search = _with_references(search, source.parent, references, leave_out)
     else:
         raise InputError(messages.NO_SOURCE.format(source=source))
     if not search.cases:
-        formats = ", ".join(IMAGE_SUFFIXES)
+        formats = ", ".join(READABLE_SUFFIXES)
         raise InputError(messages.NO_CASES.format(source=source, formats=formats))
     return CaseSearch(tuple(sorted(search.cases, key=lambda case: case.name)), search.left_out)
 
@@ -112,7 +110,7 @@ def _images_below(folder: Path, apart: Iterable[Path], left_out: list[str] | Non
         seen.add(where)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(READABLE_SUFFIXES) and not name.startswith("."):
                 yield Path(here, name)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from ..files import ITK_SUFFIXES, NIFTI_SUFFIXES
+from ..io.files import READABLE_SUFFIXES
 
 # Leaves room for endings within the 255 bytes that a name may have, also where a letter takes four.
 LONGEST_BYTES = 120
@@ -44,7 +44,7 @@ def damaged_name(folder: str) -> str:
 
 def without_image_suffix(name: str) -> str:
     """A file's name without the ending of its format; names of other files stay as they are."""
-    for suffix in sorted((*NIFTI_SUFFIXES, *ITK_SUFFIXES), key=len, reverse=True):
+    for suffix in sorted(READABLE_SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import dicom, files, messages
-from ..atomic import replacing
-from ..boxes import box_of
+from .. import dicom, messages
+from ..data.bounding_box import box_of
+from ..data.resample import reference_on_grid
+from ..data.volume import CTVolume
 from ..errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
-from ..report import SegmentationReport
-from ..resample import reference_on_grid
-from ..volume import CTVolume
+from ..evaluation.report import SegmentationReport
+from ..io import files
+from ..io.atomic import replacing
 from .cases import Case
 from .options import DICOM_SUFFIX, BatchOptions
 from .record import RECORD_FILE, CaseRecord, case_folder, write_record
 
 if TYPE_CHECKING:
-    from ..segmenter import Segmentation, Segmenter
+    from ..inference.segmenter import Segmentation, Segmenter
 
 SEGMENTATION, REPORT, PICTURE = "liver", "report.json", "overlay.png"
 
@@ -115,7 +116,7 @@ def load_case(case: Case, options: BatchOptions) -> LoadedCase:
 def segment_loaded(
     loaded: LoadedCase, segmenter: Segmenter, options: BatchOptions, cancel: threading.Event | None = None
 ) -> Found:
-    """Run the network; raises what :meth:`LiverSegLib.segmenter.Segmenter.segment` raises."""
+    """Run the network; raises what :meth:`LiverSegLib.inference.segmenter.Segmenter.segment` raises."""
     segmentation = segmenter.segment(
         loaded.ct,
         cancel=cancel,
@@ -145,7 +146,7 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
     with ExitStack() as places:
         _write_labels(places.enter_context(replacing(targets["segmentation"])), found, options)
         if options.pictures:
-            from .. import picture
+            from ..evaluation import picture
 
             drawn = picture.overlay(loaded.ct, segmentation.labels, loaded.reference)
             picture.write_png(places.enter_context(replacing(targets["picture"])), drawn)
@@ -215,9 +216,9 @@ def make_segmenter(options: BatchOptions) -> Segmenter:
     DeviceError
         If the device does not exist.
     """
-    from ..devices import use_threads
-    from ..model import LiverModel
-    from ..segmenter import Segmenter
+    from ..inference.segmenter import Segmenter
+    from ..model.devices import use_threads
+    from ..model.liver_model import LiverModel
 
     if options.threads is not None:
         use_threads(options.threads)
@@ -268,16 +269,16 @@ def _write_labels(path: Path, found: Found, options: BatchOptions) -> None:
         case = found.loaded.case
         write_segmentation(path, segmentation.labels, case.files, segmentation.model, case.name)
     else:
-        files.write_labels(path, segmentation.labels, segmentation.affine)
+        files.write_labels(path, segmentation.labels, segmentation.affine, found.loaded.ct.header)
 
 
 def _patient(case: Case) -> dict[str, str]:
     """Patient ID and study date of a DICOM case; of other formats nothing is known."""
     if case.series_uid is None:
         return {}
-    import pydicom
+    from ..dicom.header import read_dataset
 
-    header = pydicom.dcmread(case.files[0], stop_before_pixels=True, specific_tags=["PatientID", "StudyDate"])
+    header = read_dataset(case.files[0], ("PatientID", "StudyDate"))
     return {"patient_id": str(header.get("PatientID", "")), "study_date": str(header.get("StudyDate", ""))}
 
 
@@ -314,6 +315,9 @@ def _sentence(error: BaseException) -> str:
 
 
 def _is_disk_full(error: BaseException, output: Path) -> bool:
+    # What goes wrong with an input may be for want of space, too, but in the folder for temporary files.
+    if isinstance(error, InputError):
+        return False
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in DISK_FULL_ERRORS:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import __version__, messages
 from ..errors import InputError, OutputError
-from ..files import WRITABLE_SUFFIXES
+from ..io.files import WRITABLE_SUFFIXES
 
 DICOM_SUFFIX = ".dcm"
 SUFFIXES = (*WRITABLE_SUFFIXES, DICOM_SUFFIX)
@@ -29,7 +29,7 @@ class BatchOptions:
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     tumour, test_time_augmentation, force
-        As for :meth:`LiverSegLib.segmenter.Segmenter.segment`.
+        As for :meth:`LiverSegLib.inference.segmenter.Segmenter.segment`.
     model
         Weights with their card beside them; None for the bundled ones.
     suffix

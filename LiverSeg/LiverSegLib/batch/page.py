@@ -16,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
-from ..atomic import replacing
+from ..io.atomic import replacing
 
 if TYPE_CHECKING:
     from .record import CaseRecord

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..atomic import replacing
+from ..io.atomic import replacing
 
 RECORD_FILE = "record.json"
 CASES_FOLDER = "cases"
@@ -30,7 +30,7 @@ class CaseRecord:
     model_sha256, options
         Digests of the weights and of :meth:`BatchOptions.digest`.
     report
-        :meth:`LiverSegLib.report.SegmentationReport.to_dict`; None of a failed case.
+        :meth:`LiverSegLib.evaluation.report.SegmentationReport.to_dict`; None of a failed case.
     files
         What was written: role ("segmentation", "report", "picture") -> path relative to the run's output, with "/".
     seconds

@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 from .. import messages
-from ..atomic import check_writable
 from ..errors import Cancelled, InputError, LiverSegError, OutputError
+from ..io.atomic import check_writable
 from .cases import Case
 from .lock import LOCK_FILE, only_run
 from .log import BatchLog, batch_log
@@ -196,7 +196,7 @@ class _Run:
 
 
 def _model_digest(options: BatchOptions) -> str:
-    from ..model import LiverModel
+    from ..model.liver_model import LiverModel
 
     return LiverModel.load(options.model).card.sha256
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import messages
-from ..atomic import replacing
 from ..errors import OutputError
+from ..io.atomic import replacing
 from .record import CaseRecord
 
 CSV_FILE, JSON_FILE = "results.csv", "results.json"

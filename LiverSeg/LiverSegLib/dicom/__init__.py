@@ -4,7 +4,17 @@ Reading takes pydicom for the headers and GDCM, as SimpleITK brings it, for the 
 :mod:`LiverSegLib.dicom.segmentation` and :mod:`LiverSegLib.dicom.measurements` are imported by those who write.
 """
 
+from .header import is_dicom
 from .read import read_files, read_series
 from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series
 
-__all__ = ["Series", "SeriesSearch", "SeveralSeries", "find_series", "one_series", "read_files", "read_series"]
+__all__ = [
+    "Series",
+    "SeriesSearch",
+    "SeveralSeries",
+    "find_series",
+    "is_dicom",
+    "one_series",
+    "read_files",
+    "read_series",
+]

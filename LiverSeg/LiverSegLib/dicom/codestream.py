@@ -5,11 +5,14 @@ The layout of the segments is in ITU-T T.81 (JPEG, annex B), T.87 (JPEG-LS, anne
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 START_2000 = b"\xff\x4f"
+# Where one ends and another begins; within coded data there is no END.
+ANOTHER = re.compile(END + rb"\0*(?:" + START + rb"\xff|" + START_2000 + rb"\xff\x51)")
 # Before a marker, and after the end.
 FILLED, PADDING = b"\xff\xff", b"\xff\x00"
 # Second bytes of markers. Frames: baseline, extended, progressive, lossless, JPEG-LS.
@@ -41,6 +44,8 @@ def check_codestream(frame: bytes, rows: int, columns: int, bits: int) -> None:
     # Cut short, all of them would still be decoded, to a picture that is grey from there on.
     if not frame.rstrip(PADDING).endswith(END):
         raise ValueError("a frame without its end")
+    if ANOTHER.search(frame):
+        raise ValueError("several frames in one")
     try:
         size = _size_of_2000(frame) if frame[:2] == START_2000 else _size_of_jpeg(frame)
     except (struct.error, IndexError) as error:
@@ -63,7 +68,7 @@ def _size_of_jpeg(frame: bytes) -> tuple[int, int, int, int]:
     if frame[:2] != START:
         raise ValueError("a frame without its beginning")
     size, kind, tables = None, 0, set()
-    for marker, content in _segments(frame):
+    for marker, content in segments(frame):
         if marker in FRAMES:
             if size is not None:
                 raise ValueError("two frames in one")
@@ -79,8 +84,8 @@ def _size_of_jpeg(frame: bytes) -> tuple[int, int, int, int]:
     raise ValueError("a frame without a scan")
 
 
-def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers with their content, up to the first scan."""
+def segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
+    """Markers with their content, up to that of the first scan."""
     at = len(START)
     while True:
         while frame[at : at + 2] == FILLED:
@@ -89,6 +94,8 @@ def _segments(frame: bytes) -> Iterator[tuple[int, bytes]]:
         if mark != 0xFF or length < 2 or at + 2 + length > len(frame):
             raise ValueError("segments out of step")
         yield marker, frame[at + 4 : at + 2 + length]
+        if marker == SCAN:
+            return
         at += 2 + length
 
 

@@ -8,13 +8,16 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BufferedReader, FileIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
@@ -66,9 +69,17 @@ _KEYWORDS = (
 )
 # A data set without the usual preamble begins with an element of one of these groups, little-endian.
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00")
+_PREAMBLE, _MAGIC = 128, b"DICM"
+# The elements that hold pixels: Float, Double Float, and at last Pixel Data.
+_FIRST_PIXELS, _LAST_PIXELS = 0x7FE00008, 0x7FE00010
 # From here on it is looked whether the file is so long.
 LONG_READ_BYTES = 65536
-_PREAMBLE, _MAGIC = 128, b"DICM"
+# A deflated header is unpacked no further; those of thousands of frames are shorter.
+LARGEST_HEADER = 1 << 23
+# How an unpacked file begins: the preamble, and a Transfer Syntax UID that says explicit, little-endian.
+_UNPACKED_START = bytes(_PREAMBLE) + _MAGIC + b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+# Longer texts than the standard allows would make sentences without end.
+_LONGEST_TEXT = 64
 
 
 @dataclass(frozen=True)
@@ -91,13 +102,29 @@ class Header:
 
 
 def read_header(path: Path) -> Header | None:
-    """Read the header of a file, not its pixels; None if it is no DICOM file, by its content and its name."""
+    """Read the header of a file, not its pixels; None if neither its content nor its name promises DICOM."""
     try:
-        if not looks_like_dicom(path):
-            return _unreadable(path) if path.suffix.lower() in SUFFIXES else None
-        return _header(path, read_dataset(path, list(_KEYWORDS)))
-    except DAMAGED:
-        return _unreadable(path)
+        # Pipes are not opened, and a link may lead nowhere.
+        if not os.path.isfile(path) or not looks_like_dicom(path):
+            return unreadable(path) if path.suffix.lower() in SUFFIXES else None
+        dataset, reached_pixels = _read(path, _KEYWORDS)
+        is_cut = _kind(dataset) in CT_CLASSES and not reached_pixels
+        return unreadable(path) if is_cut else _header(path, dataset)
+    except (*DAMAGED, MemoryError):
+        return unreadable(path)
+
+
+def unreadable(path: Path) -> Header:
+    """The header of a file that may have been a slice."""
+    return Header(path, problem=messages.DAMAGED_OR_TRUNCATED, is_unreadable=True)
+
+
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is to be read as DICOM: a folder, or a file that by its name or content is a slice."""
+    try:
+        return os.path.isdir(path) or Path(path).suffix.lower() in SUFFIXES or looks_like_dicom(Path(path))
+    except OSError:
+        return False
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -107,19 +134,56 @@ def looks_like_dicom(path: Path) -> bool:
     return start[_PREAMBLE:] == _MAGIC or (len(start) > _PREAMBLE and start[:2] in _FIRST_GROUPS)
 
 
-def read_dataset(path: Path, keywords: list[str] | None = None, with_pixels: bool = False) -> FileDataset:
-    """All of a file's header, or these elements of it; raises one of DAMAGED."""
+def read_dataset(path: Path, keywords: Iterable[str] = (), pixel_bytes: int | None = None) -> FileDataset:
+    """A file's header, or these elements of it alone; raises one of DAMAGED.
+
+    ``pixel_bytes`` reads the pixels as well, of which the header has promised so many bytes; of a deflated file, no
+    more than these are unpacked.
+    """
+    return _read(path, keywords, pixel_bytes)[0]
+
+
+def _read(path: Path, keywords: Iterable[str] = (), pixel_bytes: int | None = None) -> tuple[FileDataset, bool]:
+    """As :func:`read_dataset`, and whether the file goes on to pixels."""
+    last_tag = _FIRST_PIXELS - 1 if pixel_bytes is None else _LAST_PIXELS
+    reached_pixels = False
+
+    def is_behind_the_last(tag: int, *_: object) -> bool:
+        nonlocal reached_pixels
+        reached_pixels = reached_pixels or tag >= _FIRST_PIXELS
+        return tag > last_tag
+
+    tags: list[BaseTag | int] | None = [Tag(keyword) for keyword in keywords] or None
     with _SoberReader(FileIO(path)) as file:
-        return pydicom.dcmread(file, stop_before_pixels=not with_pixels, force=True, specific_tags=keywords)
+        try:
+            dataset = read_partial(file, is_behind_the_last, force=True, specific_tags=tags)
+        except _Deflated:
+            # What is packed follows the elements of group 2, where the file stands.
+            most = LARGEST_HEADER + (pixel_bytes or 0)
+            unpacked = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read_rest(), most)
+            whole = BytesIO(_UNPACKED_START + unpacked)
+            dataset = read_partial(whole, is_behind_the_last, force=True, specific_tags=tags)
+    return dataset, reached_pixels
+
+
+class _Deflated(Exception):
+    """Stops pydicom before it unpacks all of a file, which may be a thousand times as large."""
 
 
 class _SoberReader(BufferedReader):
     """Takes memory only for what is in the file, however long a damaged header says that an element is."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > LONG_READ_BYTES:
+        if size is None or size < 0:
+            # pydicom asks for all of the rest only to unpack it.
+            raise _Deflated
+        if size > LONG_READ_BYTES:
             size = min(size, max(0, os.fstat(self.fileno()).st_size - self.tell()))
         return super().read(size)
+
+    def read_rest(self) -> bytes:
+        """All from here on."""
+        return super().read()
 
 
 def patient_key(dataset: pydicom.Dataset) -> str:
@@ -130,14 +194,14 @@ def patient_key(dataset: pydicom.Dataset) -> str:
 
 def _header(path: Path, dataset: FileDataset) -> Header:
     if not _kind(dataset):
-        return _unreadable(path)
-    modality = str(dataset.get("Modality", ""))
+        return unreadable(path)
+    modality = _text(dataset, "Modality")
     problem = _problem(dataset, modality)
     return Header(
         path,
         str(dataset.get("SeriesInstanceUID", "")),
         modality,
-        str(dataset.get("SeriesDescription", "")),
+        _text(dataset, "SeriesDescription"),
         str(dataset.get("FrameOfReferenceUID", "")),
         patient_key(dataset),
         problem,
@@ -164,6 +228,10 @@ def _problem(dataset: FileDataset, modality: str, any_class: bool = False) -> st
     return ""
 
 
+def _text(dataset: FileDataset, keyword: str) -> str:
+    return str(dataset.get(keyword, ""))[:_LONGEST_TEXT]
+
+
 def _is_image(dataset: FileDataset) -> bool:
     return _kind(dataset).name.endswith("Image Storage")
 
@@ -178,7 +246,3 @@ def _values(value: object) -> list[object]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
-
-
-def _unreadable(path: Path) -> Header:
-    return Header(path, problem=messages.DAMAGED_OR_TRUNCATED, is_unreadable=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,26 +13,40 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from ..atomic import replacing
-from ..model import ModelCard
-from ..segments import LIVER, TUMOUR, Structure
+from ..data.structures import LIVER, TUMOUR, Structure
+from ..io.atomic import replacing
+from ..model.liver_model import ModelCard
 from .segmentation import (
     MANUFACTURER,
     PRODUCT,
     SERIES_NUMBER_OFFSET,
+    bundled_card,
     check_highdicom,
     codes_of,
+    segmentation_on_trial,
     series_number,
 )
-from .sources import read_sources, refusing_strange_headers
+from .sources import Sources, read_sources, refusing_strange_headers
 
 if TYPE_CHECKING:
-    from highdicom.sr import ObservationContext, VolumetricROIMeasurementsAndQualitativeEvaluations
+    from highdicom.sr import EnhancedSR, ObservationContext, VolumetricROIMeasurementsAndQualitativeEvaluations
 
 DESCRIPTION = "Liver volume (LiverSeg)"
 MILLILITRE = Code("ml", "UCUM", "ml")
 # A decimal string has 16 characters at most; a thousandth of a millilitre is one voxel of 1 mm.
 DECIMALS = 3
+
+
+def check_can_write(files: Sequence[Path], name: str = "") -> None:
+    """Find out before the long work whether labels and their volumes can be written as DICOM objects.
+
+    Parameters and errors are those of :func:`LiverSegLib.dicom.segmentation.check_can_write`.
+    """
+    check_highdicom()
+    sources = read_sources(files, name).for_trial()
+    with refusing_strange_headers(files, name):
+        segments = segmentation_on_trial(sources)
+        _report(segments, sources, bundled_card(), {LIVER: 1.0, TUMOUR: 1.0}).save_as(BytesIO())
 
 
 def write_measurements(
@@ -71,38 +86,43 @@ def write_measurements(
         If highdicom is missing, the CT's headers lack what a reference to them needs, or the file cannot be written.
     """
     check_highdicom()
+    segments = pydicom.dcmread(segmentation)
+    sources = read_sources(files, name)
+    volumes = {LIVER: liver_volume_ml, TUMOUR: tumour_volume_ml}
+    with replacing(path) as temporary, refusing_strange_headers(files, name):
+        _report(segments, sources, card, volumes).save_as(temporary)
+
+
+def _report(
+    segments: pydicom.Dataset, sources: Sources, card: ModelCard, volumes: Mapping[Structure, float | None]
+) -> EnhancedSR:
     import highdicom
     from highdicom.sr import EnhancedSR, MeasurementReport
 
-    segments = pydicom.dcmread(segmentation)
-    sources = read_sources(files, name)
-    volumes = [(LIVER, liver_volume_ml), (TUMOUR, tumour_volume_ml)]
     present = {str(segment.SegmentLabel) for segment in segments.SegmentSequence}
     content = MeasurementReport(
         observation_context=_observer(card),
         procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
         imaging_measurements=[
             _measured(segments, structure, volume, card)
-            for structure, volume in volumes
+            for structure, volume in volumes.items()
             if volume is not None and structure.name in present
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    with replacing(path) as temporary, refusing_strange_headers(files, name):
-        report = EnhancedSR(
-            evidence=[segments, *sources.images],
-            content=content[0],
-            series_instance_uid=highdicom.UID(),
-            series_number=series_number(sources.images[0], SERIES_NUMBER_OFFSET + 1),
-            series_description=DESCRIPTION,
-            sop_instance_uid=highdicom.UID(),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            is_complete=True,
-            is_final=False,
-            is_verified=False,
-        )
-        report.save_as(temporary)
+    return EnhancedSR(
+        evidence=[segments, *sources.images],
+        content=content[0],
+        series_instance_uid=highdicom.UID(),
+        series_number=series_number(sources.images[0], SERIES_NUMBER_OFFSET + 1),
+        series_description=DESCRIPTION,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
 
 
 def _observer(card: ModelCard) -> ObservationContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -12,25 +13,28 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
 from .. import messages
+from ..data.volume import CTVolume, to_whole_hu
 from ..errors import InputError
-from ..volume import CTVolume, to_whole_hu
 from .frames import Frame, frames_of
 from .header import DAMAGED, patient_key, read_dataset
-from .pixels import UnknownCompression, stored_numbers
+from .pixels import NoTemporaryFile, UnknownCompression, stored_numbers
 from .series import one_series
 from .stack import Stack, to_stack
 
 # Less is within what rounded positions make of an upright stack.
 SMALLEST_TILT_DEGREES = 0.5
+# Files may always hold so many bytes of voxels in any compression, and else so many times their own size: more is no CT
+# but was made to take memory, which a few bytes of JPEG 2000 can do with gigabytes.
+SMALL_BYTES, LARGEST_COMPRESSION = 1 << 28, 64
 
 
-def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read the one CT series of a folder, slices in order of their position, with rescale slope and intercept applied.
+def read_series(place: str | os.PathLike[str], force: bool = False) -> CTVolume:
+    """Read one CT series, slices in order of their position, with rescale slope and intercept applied.
 
     Parameters
     ----------
-    folder
-        Folder that holds the files of the series, and not in subfolders.
+    place
+        Folder that holds the files of the series, and not in subfolders; or one of several series' files there.
     force
         Read a series of another modality as well.
 
@@ -39,9 +43,9 @@ def read_series(folder: str | os.PathLike[str], force: bool = False) -> CTVolume
     InputError
         If the folder holds no series or several, another modality than CT, or what :func:`read_files` refuses.
     """
-    series = one_series(folder, force)
+    series = one_series(place, force)
     ct = read_files(series.files, force=force)
-    return replace(ct, name=Path(folder).resolve().name, warnings=(*series.warnings, *ct.warnings))
+    return replace(ct, name=series.files[0].parent.resolve().name, warnings=(*series.warnings, *ct.warnings))
 
 
 def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CTVolume:
@@ -62,11 +66,13 @@ def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CT
     Raises
     ------
     InputError
-        If a file cannot be read, slices are missing, unevenly spaced, unlike each other or without a position, two
-        different images lie in one place, or the files belong to two patients or to another modality.
+        If a file cannot be read or holds implausibly much, slices are missing, unevenly spaced, unlike each other or
+        without a position, two different images lie in one place, or the files belong to two patients or to another
+        modality.
     """
     name = name or str(files[0].parent)
     stack = stack_of(read_headers(files, name, force), name)
+    _check_promise(stack, files, name)
     hu = _in_order(_decoded(list(enumerate(stack.frames)), name), len(stack.frames))
     for k, values in _decoded(list(stack.copies), name):
         if not np.array_equal(hu[k], values):
@@ -97,19 +103,27 @@ def stack_of(headers: Mapping[Path, Dataset], name: str) -> Stack:
     frames: list[Frame] = []
     for path, header in headers.items():
         try:
-            frames += frames_of(header, path)
+            frames += frames_of(header, path, name)
         except DAMAGED as error:
-            raise InputError(messages.SERIES_WITHOUT_POSITION.format(path=path.name, series=name)) from error
+            raise _unreadable(path, name) from error
     return to_stack(frames, name)
+
+
+def _check_promise(stack: Stack, files: Sequence[Path], name: str) -> None:
+    """Refuse what takes far more memory than its files take on the disk, before it does."""
+    frames = (*stack.frames, *(frame for _, frame in stack.copies))
+    promised = sum(frame.bytes for frame in frames)
+    held = sum(path.stat().st_size for path in files)
+    if promised > max(SMALL_BYTES, LARGEST_COMPRESSION * held):
+        raise InputError(messages.TOO_MUCH_PROMISED.format(series=name, promised=promised / 1e9, held=held / 1e6))
 
 
 def _decoded(frames: list[tuple[int, Frame]], name: str) -> Iterator[tuple[int, np.ndarray]]:
     """The HU, int16 (j, i), of frames that are given with an index each; every file is decoded once."""
     for path, group in groupby(sorted(frames, key=lambda entry: str(entry[1].path)), lambda entry: entry[1].path):
-        stored = _stored(path, name)
-        for k, frame in group:
-            if frame.number >= len(stored):
-                raise _unreadable(path, name)
+        wanted = list(group)
+        stored = _stored(path, name, wanted[0][1])
+        for k, frame in wanted:
             yield k, to_whole_hu(stored[frame.number] * frame.slope + frame.intercept, name)
 
 
@@ -123,12 +137,15 @@ def _in_order(decoded: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarr
     return hu
 
 
-def _stored(path: Path, name: str) -> np.ndarray:
+def _stored(path: Path, name: str, frame: Frame) -> np.ndarray:
     try:
-        dataset = read_dataset(path, with_pixels=True)
-        return stored_numbers(dataset)
+        dataset = read_dataset(path, pixel_bytes=frame.count * frame.bytes)
+        return stored_numbers(dataset, frame.count)
     except UnknownCompression as error:
         raise InputError(messages.UNKNOWN_COMPRESSION.format(path=path.name, series=name, syntax=error)) from error
+    except NoTemporaryFile as error:
+        told = {"path": path.name, "series": name, "folder": tempfile.gettempdir(), "reason": error}
+        raise InputError(messages.NO_TEMPORARY_FILE.format(**told)) from error
     except (*DAMAGED, RuntimeError) as error:
         raise _unreadable(path, name) from error
 
@@ -138,6 +155,10 @@ def _unreadable(path: Path, name: str) -> InputError:
 
 
 def _warnings(stack: Stack) -> tuple[str, ...]:
-    if stack.tilt_degrees < SMALLEST_TILT_DEGREES:
-        return ()
-    return (messages.TILTED_GANTRY.format(degrees=stack.tilt_degrees),)
+    found = []
+    if stack.tilt_degrees >= SMALLEST_TILT_DEGREES:
+        found.append(messages.TILTED_GANTRY.format(degrees=stack.tilt_degrees))
+    if stack.told_apart:
+        apart = float(np.linalg.norm(stack.affine[:3, 2]))
+        found.append(messages.SPACING_CONTRADICTS_POSITIONS.format(told=stack.told_apart, apart=apart))
+    return tuple(found)

@@ -7,21 +7,22 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import __version__, messages
-from ..atomic import replacing
+from ..data.structures import LIVER, TUMOUR, Structure
 from ..errors import OutputError
-from ..model import ModelCard
-from ..segments import LIVER, TUMOUR, Structure
-from .sources import read_sources, refusing_strange_headers
+from ..io.atomic import replacing
+from ..model.liver_model import ModelCard, bundled_model_path
+from .sources import Sources, read_sources, refusing_strange_headers
 
 if TYPE_CHECKING:
     from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import SegmentDescription
+    from highdicom.seg import Segmentation, SegmentDescription
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
@@ -40,17 +41,38 @@ logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 
 
 def check_can_write(files: Sequence[Path], name: str = "") -> None:
-    """Find out before the long work whether results can be written as DICOM objects that refer to these images.
+    """Find out before the long work whether labels can be written as a DICOM SEG that refers to these images.
 
     ``name`` is what to call the series in messages; without one, they call it by its folder.
 
     Raises
     ------
+    InputError
+        If the files are no stack of slices.
     OutputError
         If highdicom is not installed, or the images lack what a reference to them needs.
     """
     check_highdicom()
-    read_sources(files, name)
+    sources = read_sources(files, name).for_trial()
+    with refusing_strange_headers(files, name):
+        segmentation_on_trial(sources)
+
+
+def segmentation_on_trial(sources: Sources) -> Segmentation:
+    """A segmentation of one voxel, made and written to memory, of :meth:`Sources.for_trial`.
+
+    Raises whatever highdicom raises for headers that it does not take.
+    """
+    labels = np.zeros((len(sources.planes), 1, 1), np.uint8)
+    labels[0] = TUMOUR.label
+    segmentation = _segmentation(sources, labels, bundled_card())
+    segmentation.save_as(BytesIO())
+    return segmentation
+
+
+def bundled_card() -> ModelCard:
+    """Any card does for a trial."""
+    return ModelCard.read(bundled_model_path().with_suffix(".json"))
 
 
 def check_highdicom() -> None:
@@ -85,36 +107,39 @@ def write_segmentation(
         If highdicom is missing, the CT's headers lack what a reference to them needs, or the file cannot be written.
     """
     check_highdicom()
+    sources = read_sources(files, name)
+    with replacing(path) as temporary, refusing_strange_headers(files, name):
+        _segmentation(sources, labels, card).save_as(temporary)
+
+
+def _segmentation(sources: Sources, labels: np.ndarray, card: ModelCard) -> Segmentation:
     import highdicom
     from highdicom.seg import Segmentation
 
-    sources = read_sources(files, name)
     # Without a liver there is still the segment Liver, whose frames are empty: an object without segments is not valid.
     structures = [LIVER] if not (labels == TUMOUR.label).any() else [LIVER, TUMOUR]
     planes = sources.in_their_order(labels)
     masks = np.stack([planes >= structure.label for structure in structures], axis=-1)
-    source = sources.images[0]
-    with replacing(path) as temporary, refusing_strange_headers(files, name):
-        segmentation = Segmentation(
-            source_images=sources.images,
-            pixel_array=masks,
-            segmentation_type="BINARY",
-            segment_descriptions=[_described(n, structure, card) for n, structure in enumerate(structures, start=1)],
-            series_instance_uid=highdicom.UID(),
-            series_number=series_number(source),
-            series_description=DESCRIPTION,
-            sop_instance_uid=highdicom.UID(),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=PRODUCT,
-            software_versions=__version__,
-            device_serial_number=card.sha256[:16],
-            content_label="LIVER",
-            content_description=DESCRIPTION,
-            content_creator_name=CREATOR,
-        )
-        _name_segment_in_each_frame(segmentation)
-        segmentation.save_as(temporary)
+    segmentation = Segmentation(
+        source_images=sources.images,
+        pixel_array=masks,
+        segmentation_type="BINARY",
+        segment_descriptions=[_described(n, structure, card) for n, structure in enumerate(structures, start=1)],
+        series_instance_uid=highdicom.UID(),
+        series_number=series_number(sources.images[0]),
+        series_description=DESCRIPTION,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=PRODUCT,
+        software_versions=__version__,
+        device_serial_number=card.sha256[:16],
+        content_label="LIVER",
+        content_description=DESCRIPTION,
+        content_creator_name=CREATOR,
+    )
+    _name_segment_in_each_frame(segmentation)
+    return segmentation
 
 
 def _name_segment_in_each_frame(segmentation: Dataset) -> None:

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from .. import messages
 from ..errors import InputError
-from .header import Header, read_header
+from .header import Header, read_header, unreadable
+from .names import NamesOfSlices
+
+# A sentence names so many series; the rest it counts.
+MOST_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -53,43 +57,57 @@ def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
     InputError
         If ``root`` is no folder.
     """
-    headers = list(_headers(_files_below(_checked(root))))
+    headers = _headers(_files_below(_checked(root)))
     return SeriesSearch(
         tuple(_grouped(headers, [header for header in headers if not header.problem])),
         tuple((header.path, header.problem) for header in headers if header.problem),
     )
 
 
-def one_series(folder: str | os.PathLike[str], force: bool = False) -> Series:
-    """The one CT series whose files lie in a folder itself, not in the folders below it.
+def one_series(place: str | os.PathLike[str], force: bool = False) -> Series:
+    """The one CT series whose files lie in a folder itself, not in the folders below it, or that of a file there.
 
     Parameters
     ----------
-    folder
-        Localizers, secondary captures, segmentations and the like in it do no harm.
+    place
+        A folder; localizers, secondary captures, segmentations and the like in it do no harm. Or a slice: its series
+        is made of those files in its folder that have its SeriesInstanceUID.
     force
         Take a series of another modality as well.
 
     Raises
     ------
     SeveralSeries
-        If there are several.
+        If a folder holds several.
     InputError
-        If there is no such series, or a file that may belong to it cannot be read.
+        If there is no such series, or a file in the folder that may belong to it cannot be read.
     """
-    folder = _checked(folder)
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(messages.NO_FILE.format(path=folder)) from error
-    headers = list(_headers(path for path in paths if _is_wanted(path)))
-    unreadable = [header.path for header in headers if header.is_unreadable]
-    if unreadable:
-        raise InputError(messages.UNREADABLE_SLICE.format(path=_and_more(unreadable)))
-    found = _grouped(headers, [one for one in headers if not one.problem or (force and one.is_other_image)])
+    if os.path.isfile(place):
+        return _series_of_file(Path(place), force)
+    folder = _checked(place)
+    headers = _headers_in(folder)
+    damaged = [header.path for header in headers if header.is_unreadable]
+    if damaged:
+        raise InputError(messages.UNREADABLE_SLICE.format(path=_and_more(str(damaged[0]), len(damaged) - 1)))
+    found = _grouped(headers, [header for header in headers if _is_taken(header, force)])
     if len(found) == 1:
         return found[0]
     raise SeveralSeries(_several(folder, found)) if found else InputError(_none(folder, headers))
+
+
+def _series_of_file(path: Path, force: bool) -> Series:
+    headers = _headers_in(path.parent)
+    own = next((header for header in headers if header.path == path), None) or read_header(path) or unreadable(path)
+    if own.is_unreadable:
+        raise InputError(messages.UNREADABLE_SLICE.format(path=path))
+    if not _is_taken(own, force):
+        raise InputError(messages.NO_SLICE.format(path=path, reason=own.problem))
+    taken = [header for header in headers if _is_taken(header, force) and header.series_uid == own.series_uid]
+    return _grouped(headers, taken)[0]
+
+
+def _is_taken(header: Header, force: bool) -> bool:
+    return not header.problem or (force and header.is_other_image)
 
 
 def _checked(folder: str | os.PathLike[str]) -> Path:
@@ -98,19 +116,37 @@ def _checked(folder: str | os.PathLike[str]) -> Path:
     return Path(folder)
 
 
+# ---- files and their headers -----------------------------------------------------------------------------------------
+
+
 def _files_below(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders.sort()
         yield from (path for path in (Path(folder, name) for name in sorted(names)) if _is_wanted(path))
 
 
+def _headers_in(folder: Path) -> list[Header]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(messages.NO_FILE.format(path=folder)) from error
+    return _headers(path for path in paths if _is_wanted(path))
+
+
 def _is_wanted(path: Path) -> bool:
     # macOS puts a "._slice.dcm" beside each slice.dcm on foreign disks.
-    return not path.name.startswith(".") and os.path.isfile(path)
+    return not path.name.startswith(".") and not os.path.isdir(path)
 
 
-def _headers(paths: Iterable[Path]) -> Iterator[Header]:
-    return (header for header in map(read_header, paths) if header is not None)
+def _headers(paths: Iterable[Path]) -> list[Header]:
+    """Those of DICOM files, and of files that by their names or places should be slices."""
+    read = [(path, read_header(path)) for path in paths]
+    slices = NamesOfSlices(header.path for _, header in read if header is not None and not header.problem)
+    found = [unreadable(path) if header is None and slices.lack(path) else header for path, header in read]
+    return [header for header in found if header is not None]
+
+
+# ---- headers by series -----------------------------------------------------------------------------------------------
 
 
 def _grouped(headers: list[Header], taken: list[Header]) -> list[Series]:
@@ -133,18 +169,20 @@ def _series(uid: str, headers: list[Header], others: list[Header]) -> Series:
 
 def _missing(uid: str, folders: set[Path], others: list[Header]) -> Iterator[str]:
     """What may be missing from a series: files that carry its UID, and those in its folders that tell no UID."""
+    nameless = [header for header in others if not header.series_uid and header.path.parent in folders]
     reasons = Counter(header.problem for header in others if header.series_uid == uid)
+    reasons += Counter(header.problem for header in nameless if header.problem == messages.NO_SERIES_UID)
     if reasons:
         yield messages.LEFT_OUT_OF_SERIES.format(reasons=_counted(reasons))
-    unreadable = sum(header.is_unreadable and header.path.parent in folders for header in others)
-    if unreadable:
-        yield messages.UNREADABLE_BESIDE_SERIES.format(count=unreadable)
+    if count := sum(header.is_unreadable for header in nameless):
+        yield messages.UNREADABLE_BESIDE_SERIES.format(count=count)
 
 
 def _several(folder: Path, found: list[Series]) -> str:
     patients = len({series.patient_key for series in found})
     text = messages.SEVERAL_PATIENTS if patients > 1 else messages.SEVERAL_SERIES
-    listed = "; ".join(_described(series) for series in found)
+    listed = "; ".join(_described(series) for series in found[:MOST_LISTED])
+    listed = _and_more(listed, len(found) - MOST_LISTED)
     return text.format(folder=folder, count=len(found), patients=patients, found=listed)
 
 
@@ -169,6 +207,5 @@ def _counted(reasons: Counter[str]) -> str:
     return ", ".join(f"{count} × {why}" for why, count in reasons.items())
 
 
-def _and_more(paths: list[Path]) -> str:
-    first = str(paths[0])
-    return first if len(paths) == 1 else messages.AND_MORE.format(first=first, count=len(paths) - 1)
+def _and_more(first: str, count: int) -> str:
+    return messages.AND_MORE.format(first=first, count=count) if count > 0 else first

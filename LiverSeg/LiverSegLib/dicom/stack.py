@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import messages
+from ..data.volume import LPS_TO_RAS
 from ..errors import InputError
-from ..itk import LPS_TO_RAS
 from .frames import Frame
 
 # Rounding in the headers stays below this share of the distance between slices, a missing slice does not.
 UNEVEN_SHARE = 0.1
 # Two slices nearer than this lie in the same place; no scanner makes slices so thin.
 SAME_PLACE_MM = 0.01
-# Of direction cosines and pixel spacings (mm), which headers give with four digits at least.
+# Of directions and pixel spacings (mm) from slice to slice.
 ROUNDING = 1e-3
 # Of one slice whose thickness is not known.
 DEFAULT_THICKNESS_MM = 1.0
@@ -36,12 +36,16 @@ class Stack:
         4×4 matrix, voxel indices (i, j, k) to RAS millimetres. It is sheared where the gantry was tilted.
     tilt_degrees
         Angle between the direction in which slice follows slice and the slices' normal.
+    told_apart
+        Distance of neighbouring slices in mm as the headers give it beside the positions, where it is another one
+        than theirs; else 0.
     """
 
     frames: tuple[Frame, ...]
     copies: tuple[tuple[int, Frame], ...]
     affine: np.ndarray
     tilt_degrees: float
+    told_apart: float
 
 
 def to_stack(frames: Sequence[Frame], name: str) -> Stack:
@@ -50,23 +54,33 @@ def to_stack(frames: Sequence[Frame], name: str) -> Stack:
     Raises
     ------
     InputError
-        If they differ in size, spacing or direction, or are missing or unevenly spaced; ``name`` is that of the series.
+        If they differ in size, spacing, direction or rescaling, or are missing or unevenly spaced; ``name`` is that of
+        the series.
     """
     _check_alike(frames, name)
     normal = np.cross(*frames[0].directions)
-    order = sorted(frames, key=lambda frame: (float(frame.position @ normal), str(frame.path), frame.number))
+    kept, copies = _ordered(frames, normal)
+    _check_copies(kept, copies, name)
+    step = _step(kept, normal, name)
+    tilt = _angle_degrees(step, normal)
+    return Stack(tuple(kept), tuple(copies), _affine(kept[0], step), tilt, _told_apart(kept, step, normal))
+
+
+def _ordered(frames: Sequence[Frame], normal: np.ndarray) -> tuple[list[Frame], list[tuple[int, Frame]]]:
+    """One frame for each place, along the normal, and those that lie where another does, with the index of that one."""
     kept: list[Frame] = []
     copies: list[tuple[int, Frame]] = []
-    for frame in order:
+    for frame in sorted(frames, key=lambda one: (float(one.position @ normal), str(one.path), one.number)):
         if kept and (frame.position - kept[-1].position) @ normal < SAME_PLACE_MM:
             copies.append((len(kept) - 1, frame))
         else:
             kept.append(frame)
-    _check_copies(kept, copies, name)
-    step = _step(kept, normal, name)
+    return kept, copies
+
+
+def _angle_degrees(step: np.ndarray, normal: np.ndarray) -> float:
     cosine = float(step @ normal) / float(np.linalg.norm(step))
-    tilt = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
-    return Stack(tuple(kept), tuple(copies), _affine(kept[0], step), tilt)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
 def _check_alike(frames: Sequence[Frame], name: str) -> None:
@@ -75,6 +89,7 @@ def _check_alike(frames: Sequence[Frame], name: str) -> None:
         frame.size != first.size
         or not np.allclose(frame.spacing, first.spacing, rtol=0, atol=ROUNDING)
         or not np.allclose(frame.directions, first.directions, rtol=0, atol=ROUNDING)
+        or frame.is_rescaled != first.is_rescaled
         for frame in frames
     ):
         raise InputError(messages.UNLIKE_SLICES.format(series=name))
@@ -101,6 +116,13 @@ def _step(kept: list[Frame], normal: np.ndarray, name: str) -> np.ndarray:
             messages.UNEVEN_SERIES.format(series=name, widest=gaps.max(), usual=np.median(gaps), narrowest=gaps.min())
         )
     return step
+
+
+def _told_apart(kept: list[Frame], step: np.ndarray, normal: np.ndarray) -> float:
+    """Spacing Between Slices, which may be meant along the table or along the slices' normal, unless it fits."""
+    told = kept[0].apart
+    fitting = [abs(told - distance) <= UNEVEN_SHARE * distance for distance in (np.linalg.norm(step), step @ normal)]
+    return 0.0 if len(kept) == 1 or any(fitting) else told
 
 
 def _affine(first: Frame, step: np.ndarray) -> np.ndarray:

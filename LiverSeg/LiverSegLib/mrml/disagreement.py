@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 
 from .. import messages
-from ..boxes import Box, box_of
+from ..data.bounding_box import Box, box_of
 from .images import affine_of, cropped_image
 from .scene import nodes_of_class, unique_name
 from .segmentation import BINARY_LABELMAP, check_same_grid, put_into_study_of

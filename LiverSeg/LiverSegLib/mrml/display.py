@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 import vtk
 
-from ..segments import LIVER
+from ..data.structures import LIVER
 from .images import image_affine
 from .scene import nodes_of_class
 from .segmentation import CLOSED_SURFACE, SEGMENT_IDS

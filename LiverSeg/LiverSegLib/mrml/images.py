@@ -8,7 +8,7 @@ import slicer.util
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ..boxes import box_of
+from ..data.bounding_box import box_of
 
 
 def voxels_of(image: vtk.vtkImageData) -> np.ndarray:

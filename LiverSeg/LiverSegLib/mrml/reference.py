@@ -11,12 +11,12 @@ import slicer.util
 import vtk
 
 from .. import messages
-from .. import reference as references
-from ..boxes import Box, box_of
+from ..data import reference as references
+from ..data.bounding_box import Box, box_of
+from ..data.reference import NamedSegment
+from ..data.resample import reference_on_grid
+from ..data.structures import LIVER, TUMOUR
 from ..errors import InputError
-from ..reference import NamedSegment
-from ..resample import reference_on_grid
-from ..segments import LIVER, TUMOUR
 from .images import affine_of, geometry_of, image_affine, shape_of, to_image, voxels_of
 from .segmentation import BINARY_LABELMAP, GEOMETRY_PARAMETER, SEGMENT_IDS
 from .transforms import matrix_between, warp_between

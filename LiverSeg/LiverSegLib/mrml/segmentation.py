@@ -7,9 +7,9 @@ import slicer
 import vtk
 
 from .. import messages
-from ..boxes import box_of
+from ..data.bounding_box import box_of
+from ..data.structures import LIVER, TUMOUR, Structure
 from ..errors import InputError
-from ..segments import LIVER, TUMOUR, Structure
 from .images import affine_of, cropped_image, shape_of
 from .scene import nodes_of_class, unique_name
 from .transforms import matrix_between

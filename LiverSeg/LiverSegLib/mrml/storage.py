@@ -7,8 +7,8 @@ import os
 import slicer
 
 from .. import messages
-from ..atomic import replacing
 from ..errors import OutputError
+from ..io.atomic import replacing
 
 
 def save_node(node: slicer.vtkMRMLStorableNode, path: str | os.PathLike[str]) -> None:

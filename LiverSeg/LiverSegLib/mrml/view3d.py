@@ -13,8 +13,8 @@ from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from .. import messages
+from ..data.structures import LIVER, TUMOUR
 from ..errors import OutputError
-from ..segments import LIVER, TUMOUR
 from .images import affine_of, to_matrix, voxels_of
 from .segmentation import SEGMENT_IDS
 

@@ -10,8 +10,8 @@ import slicer.util
 import vtk
 
 from .. import messages
+from ..data.volume import CTVolume, check_form, check_position, check_variety, to_whole_hu
 from ..errors import InputError
-from ..volume import CTVolume, check_form, check_position, check_variety, to_whole_hu
 from .images import affine_of, voxels_of
 
 # Memory that is touched for the first time can cost 2 ms a megabyte, and a pause should come every 50 ms.
@@ -95,7 +95,7 @@ def _image_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkImageData:
     return image
 
 
-def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+def _state(volume_node: slicer.vtkMRMLScalarVolumeNode) -> tuple[bool, tuple[int, int] | None, bytes]:
     """What changes when the node leaves its scene, or when its image or its place change."""
     image, scene = volume_node.GetImageData(), volume_node.GetScene()
     modified = None if image is None else (image.GetMTime(), image.GetPointData().GetScalars().GetMTime())

@@ -9,7 +9,7 @@ from .. import messages, mrml
 from . import texts
 
 if TYPE_CHECKING:
-    from ..steps import Comparison
+    from ..mrml.scene_run import Comparison
 
 
 class ReferenceSection:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import qt
 
 if TYPE_CHECKING:
-    from ..steps import Steps
+    from ..mrml.scene_run import Steps
 
 
 class Runner:
-    """Advances one generator of steps at a time (see :mod:`LiverSegLib.steps`).
+    """Advances one generator of steps at a time (see :mod:`LiverSegLib.mrml.scene_run`).
 
     ``on_progress`` is called with the share done, the stage in words and the seconds since the start.
     """
 
-    # Short: in Slicer the worker computes only while a step waits for it (see LiverSegLib.steps).
+    # Short: in Slicer the worker computes only while a step waits for it (see LiverSegLib.mrml.scene_run).
     INTERVAL_MS = 1
 
     def __init__(self, on_progress: Callable[[float, str, float], None]) -> None:

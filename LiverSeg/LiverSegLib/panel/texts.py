@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import messages
 
 if TYPE_CHECKING:
-    from ..steps import Outcome
+    from ..mrml.scene_run import Outcome
 
 NOTHING = "–"
 # Before that, too little is done to tell how long the rest takes.
@@ -52,7 +52,7 @@ class ResultTexts:
 
 
 def results(report: Mapping[str, Any] | None) -> ResultTexts:
-    """The lines for a report as :meth:`LiverSegLib.report.SegmentationReport.to_dict` gives it, or for none.
+    """The lines for a report as :meth:`LiverSegLib.evaluation.report.SegmentationReport.to_dict` gives it, or for none.
 
     A report that a scene was saved with may be of another version: what it does not tell is a dash.
     """
@@ -104,7 +104,7 @@ class MeasureTexts:
 
 
 def measures(values: Mapping[str, float | None] | None) -> MeasureTexts:
-    """The lines for what :func:`LiverSegLib.metrics.compare` gives, or for none."""
+    """The lines for what :func:`LiverSegLib.data.metrics.compare` gives, or for none."""
     if values is None:
         return MeasureTexts()
     return MeasureTexts(

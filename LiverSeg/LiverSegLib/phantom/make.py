@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from .. import messages
+from ..data.volume import CTVolume
 from ..errors import InputError
-from ..volume import CTVolume
 from .anatomy import draw_anatomy
 from .paint import FAT, paint
 from .shapes import Anatomy

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from LiverSegLib.grid import pad_to_multiple
-from LiverSegLib.model import LiverModel
-from LiverSegLib.segmenter import fold_batch_norm
+from LiverSegLib.inference.preprocess import pad_to_multiple
+from LiverSegLib.model.liver_model import LiverModel
+from LiverSegLib.model.unet import fold_batch_norm
 from Testing.benchmark.rivals import ours
 from Testing.benchmark.rivals.measurement import Measurement
 

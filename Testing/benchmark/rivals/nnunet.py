@@ -21,8 +21,8 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from scipy import ndimage
 
-from LiverSegLib.files import read_ct
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io.files import read_ct
 from Testing.benchmark.memory import whole_process_gb
 from Testing.benchmark.rivals.configurations import NnUNet
 from Testing.benchmark.rivals.measurement import ASSEMBLE, BACK, NETWORK, PREPARE, READ, Measurement, Stopwatch

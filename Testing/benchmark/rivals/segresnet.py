@@ -21,7 +21,7 @@ from monai.transforms import (
     Spacingd,
 )
 
-from LiverSegLib.files import read_ct
+from LiverSegLib.io.files import read_ct
 from Testing.benchmark.memory import whole_process_gb
 from Testing.benchmark.rivals.configurations import SegResNet
 from Testing.benchmark.rivals.measurement import ASSEMBLE, BACK, NETWORK, PREPARE, READ, Measurement, Stopwatch

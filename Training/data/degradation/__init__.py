@@ -1,8 +1,8 @@
 """What other scanners, protocols and patients do to a CT, as functions of a scan and its reference.
 
-Each degradation takes an axial stack (a canonical :class:`~LiverSegLib.volume.CTVolume`), its labels, uint8 (k, j, i)
-on the same grid, and a random generator; it returns a new scan and the labels that are exact for it. The input is
-never changed, and the same generator's seed gives the same result.
+Each degradation takes an axial stack (a canonical :class:`~LiverSegLib.data.volume.CTVolume`), its labels, uint8
+(k, j, i) on the same grid, and a random generator; it returns a new scan and the labels that are exact for it. The
+input is never changed, and the same generator's seed gives the same result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from .calibration import shift_minus_30, shift_plus_30
 from .contrast import fatty_liver, fatty_no_contrast, no_contrast

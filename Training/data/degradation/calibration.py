@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from .painting import whole
 from .types import Degraded

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from LiverSegLib.boxes import box_of
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.bounding_box import box_of
+from LiverSegLib.data.volume import CTVolume
 
 from .types import Degraded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from ..fluid import FAT_HU, bowel_contents, find_air, find_lungs, grow, low_part, rim
 from .contrast import no_contrast

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from .painting import filled, parenchyma_hu
 from .types import Degraded

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 # Grain of the added noise: about what a soft-tissue reconstruction kernel leaves of white noise.
 GRAIN_MM = 0.6

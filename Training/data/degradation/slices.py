@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 from .painting import whole
 from .types import Degraded

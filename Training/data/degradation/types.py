@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from LiverSegLib.volume import CTVolume
+from LiverSegLib.data.volume import CTVolume
 
 Degraded = tuple[CTVolume, np.ndarray]
 Degradation = Callable[[CTVolume, np.ndarray, np.random.Generator], Degraded]

@@ -1,0 +1,1 @@
+"""What is told of a result: the report and the picture."""

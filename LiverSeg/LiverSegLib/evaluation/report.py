@@ -1,0 +1,183 @@
+"""SegmentationReport: what was found, how well it agrees with a reference, how long it took, what to be wary of."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import messages
+from ..data.metrics import compare
+from ..io.atomic import replacing
+
+if TYPE_CHECKING:
+    from ..inference.segmenter import Segmentation
+
+_STAGES = ("load", "preprocess", "network", "postprocess", "write")
+_COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
+_DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
+_DEFAULT_DECIMALS = 2
+
+
+@dataclass(frozen=True)
+class SegmentationReport:
+    """The numbers of one segmentation; written with these keys, and rounded, as JSON and CSV.
+
+    ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
+    ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
+    ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
+    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
+    last five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
+    """
+
+    input: str
+    output: str
+    model: dict[str, str]
+    device: str
+    seconds: dict[str, float]
+    liver_volume_ml: float
+    tumour_volume_ml: float | None
+    warnings: tuple[str, ...]
+    quality: float | None = None
+    dice: float | None = None
+    iou: float | None = None
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
+    volume_difference_percent: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        segmentation: Segmentation,
+        spacing: tuple[float, float, float],
+        *,
+        input: str,
+        output: str,
+        reference: np.ndarray | None = None,
+        tumour: bool = False,
+        extra_warnings: tuple[str, ...] | list[str] = (),
+        write_seconds: float = 0.0,
+        total_seconds: float | None = None,
+    ) -> SegmentationReport:
+        """Measure a segmentation.
+
+        Parameters
+        ----------
+        segmentation
+            What the segmenter returned.
+        spacing
+            Distance between voxel centres in mm along (k, j, i).
+        input, output
+            Names or paths of the image and the result.
+        reference
+            Labels on the segmentation's grid, (k, j, i), liver where not 0.
+        tumour
+            Whether tumours were asked for: if none were found, their volume is 0 instead of None.
+        extra_warnings
+            Sentences of steps outside the segmenter; they come first.
+        write_seconds, total_seconds
+            Time for writing, and for everything; without the latter, the sum of the stages.
+
+        Raises
+        ------
+        ValueError
+            If the reference has another shape.
+        """
+        labels = segmentation.labels
+        voxel_ml = abs(float(np.linalg.det(segmentation.affine[:3, :3]))) / 1000.0
+        tumour_voxels = int(np.count_nonzero(labels == 2))
+        seconds = {**segmentation.seconds, "write": write_seconds}
+        seconds = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
+        seconds["total"] = sum(seconds.values()) if total_seconds is None else float(total_seconds)
+        model = segmentation.model
+        return cls(
+            input=str(input),
+            output=str(output),
+            model={"name": model.name, "version": model.version, "sha256": model.sha256},
+            device=segmentation.device,
+            seconds=seconds,
+            liver_volume_ml=int(np.count_nonzero(labels)) * voxel_ml,
+            tumour_volume_ml=tumour_voxels * voxel_ml if tumour or tumour_voxels else None,
+            warnings=(*extra_warnings, *segmentation.warnings),
+            quality=segmentation.quality,
+            **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: rounded, infinite numbers as None.
+
+        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known.
+        """
+        unknown = (*(_COMPARISON if self.dice is None else ()), *(("quality",) if self.quality is None else ()))
+        return {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
+
+    def write_json(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_dict`.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; an old one stays as it was.
+        """
+        with replacing(path) as temporary:
+            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def write_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a header and one row, always with the same columns (``model_name``, ``seconds_total``, ...).
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; an old one stays as it was.
+        """
+        row = self.to_row()
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+            writer.writerow(row)
+
+    def comparison(self) -> dict[str, float | None]:
+        """The measures against the reference alone, with the keys of :func:`LiverSegLib.data.metrics.compare`."""
+        return {key: getattr(self, key) for key in _COMPARISON}
+
+    def to_row(self) -> dict[str, Any]:
+        """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
+        content = self.to_dict()
+        row: dict[str, Any] = {}
+        for key in (field.name for field in fields(self)):
+            value = content.get(key)
+            if isinstance(value, dict):
+                row.update({f"{key}_{inner}": entry for inner, entry in value.items()})
+            else:
+                row[key] = " ".join(value) if isinstance(value, list) else value
+        return row
+
+    def summary(self) -> str:
+        """The main lines for people."""
+        lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
+        if self.tumour_volume_ml is not None:
+            lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
+        if self.quality is not None:
+            lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
+        if self.dice is not None:
+            lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
+        stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
+        time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
+        warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
+        return "\n".join([*lines, time, *warnings, messages.RESEARCH_USE])
+
+
+def _rounded(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return {inner: _rounded(entry, key) for inner, entry in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, float):
+        return round(value, _DECIMALS.get(key, _DEFAULT_DECIMALS)) if math.isfinite(value) else None
+    return value

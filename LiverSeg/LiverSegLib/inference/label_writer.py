@@ -1,0 +1,71 @@
+"""What the network found, written on the input's own grid: nothing is turned round or copied at the end."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from ..data.volume import CTVolume
+from .confidence import SelfAgreement
+from .logits import labels_from_margins, probabilities_from_margins
+from .postprocess import clean
+from .preprocess import Rectangle
+
+
+class Answer:
+    """Labels and, if wanted, class probabilities; background where nothing is written.
+
+    Parameters
+    ----------
+    ct
+        The input.
+    tumour_above
+        What belongs to the liver becomes label 2 where it is tumour with more than this probability; nowhere if None.
+    classes
+        How many class probabilities are wanted, 0 for none.
+
+    Attributes
+    ----------
+    own_labels, own_classes
+        uint8 (k, j, i) on the input's own grid, and float16 (class, k, j, i) or None.
+    canonical, labels
+        The input and its labels along the canonical axes; views.
+    slices
+        Those of ``labels`` that were written.
+    agreement
+        How sure the network is of them.
+    """
+
+    def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
+        self.canonical = ct.canonical_view()
+        # The system gives pages of zeros only where something is written: labels of a whole body cost little.
+        self.own_labels = np.zeros(ct.hu.shape, dtype=np.uint8)
+        self.labels = ct.to_canonical(self.own_labels)
+        self.own_classes = np.zeros((classes, *ct.hu.shape), dtype=np.float16) if classes else None
+        self._classes: list[np.ndarray] = []
+        if self.own_classes is not None:
+            self.own_classes[0] = 1
+            self._classes = [ct.to_canonical(probability) for probability in self.own_classes]
+        self.agreement = SelfAgreement()
+        self._tumour_above = tumour_above
+        self._first, self._last = len(self.labels), 0
+
+    @property
+    def slices(self) -> slice:
+        return slice(min(self._first, self._last), self._last)
+
+    def write(self, positions: range, margins: Tensor, part: Rectangle) -> None:
+        """Decide on some slices: log-odds (n, odds, rows, columns) of the pixels ``part`` of the canonical stack."""
+        self._first, self._last = min(self._first, positions.start), max(self._last, positions.stop)
+        where = (slice(positions.start, positions.stop), *part)
+        above = self._tumour_above
+        labels = labels_from_margins(margins[:, :1]) if above is None else labels_from_margins(margins, above)
+        self.labels[where] = labels.cpu().numpy()
+        if self._classes:
+            probabilities = probabilities_from_margins(margins).half().cpu().numpy()
+            for classes, probability in zip(self._classes, probabilities, strict=True):
+                classes[where] = probability
+
+    def clean_up(self) -> None:
+        """Leave the large pieces of the liver, without holes."""
+        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing)

@@ -1,0 +1,208 @@
+"""Can these voxels be a CT in Hounsfield units, and is the liver that was found a plausible one?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel import orientations
+from scipy import ndimage
+
+from .. import messages
+from ..data.bounding_box import Box, box_of
+from ..data.resample import corners
+from ..data.volume import CTVolume
+from ..errors import InputError
+
+# What scanners add to HU when they store unsigned numbers.
+STORED_OFFSET_HU = 1024
+
+# Voxels looked at when values are judged: enough for shares of a percent, and quick.
+_SAMPLED_VOXELS = 1_000_000
+_SMALLEST_SPAN_HU = 50
+_THICKEST_SLICE_MM = 10.0
+_FEWEST_PIXELS = 64
+_FIELD_OF_VIEW_MM = (100.0, 1000.0)
+# Beyond these, a header lies: slices would be resampled to gigabytes, or to nothing. No scanner's bore is so wide, no
+# patient so tall, and no voxel of a clinical CT so small.
+_WIDEST_MM, _TALLEST_MM, _SMALLEST_VOXEL_MM = 2000.0, 3000.0, 1e-3
+# Resected livers and the largest of the reference data (3.2 l, with tumours) lie inside.
+_LIVER_VOLUME_ML = (500.0, 4000.0)
+# Smaller pieces beside the largest one are nothing that a user need look at.
+_PIECE_SHARE = 0.05
+
+
+def check_input(ct: CTVolume, force: bool = False) -> list[str]:
+    """Judge whether a volume can be segmented.
+
+    Parameters
+    ----------
+    ct
+        The volume. What part of the body it shows is not judged; :func:`check_result` tells if there is no liver.
+    force
+        Return what would be an error as a warning.
+
+    Returns
+    -------
+    Warnings, each a sentence for the user: an 8-bit picture, a single slice, thick slices, few or odd pixels.
+
+    Raises
+    ------
+    InputError
+        If the values cannot be HU, for example those of an MR image or of a CT stored without its offset; with
+        ``force`` as well, if the image is larger than any patient or its voxels are too small for any scanner.
+    """
+    _check_size(ct)
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    error = _why_not_hu(ct, lowest, highest)
+    if error and not force:
+        raise InputError(error)
+    return [error] * bool(error) + _warn_of_picture(ct, lowest, highest) + _warn_of_geometry(ct)
+
+
+def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
+    """Judge whether the liver that was found is whole and plausible.
+
+    Parameters
+    ----------
+    ct
+        The volume that was segmented.
+    labels
+        uint8 on its grid, (k, j, i); liver where not 0.
+
+    Returns
+    -------
+    Warnings, each a sentence for the user.
+    """
+    # On the box of the liver: a whole-body scan is a hundred times as large.
+    box = box_of(labels)
+    liver = labels[box] > 0
+    if not liver.size:
+        return [messages.NO_LIVER]
+    cut = _warn_of_cut_liver(ct, box)
+    return cut + _warn_of_volume(ct, liver, bool(cut)) + _warn_of_pieces(liver)
+
+
+def _check_size(ct: CTVolume) -> None:
+    outline = (ct.affine @ corners(ct.hu.shape, margin=0.5))[:3]
+    size = outline.max(axis=1) - outline.min(axis=1)
+    if np.any(size > (_WIDEST_MM, _WIDEST_MM, _TALLEST_MM)) or min(ct.spacing) < _SMALLEST_VOXEL_MM:
+        raise InputError(
+            messages.NO_PATIENTS_SIZE.format(
+                name=ct.name,
+                size=" × ".join(f"{mm:.3g}" for mm in size),
+                spacing=" × ".join(f"{mm:.3g}" for mm in ct.spacing[::-1]),
+            )
+        )
+
+
+def _why_not_hu(ct: CTVolume, lowest: int, highest: int) -> str:
+    """One sentence if the values cannot be HU, else an empty one."""
+    values = {"name": ct.name, "lowest": lowest, "highest": highest}
+    if highest - lowest < _SMALLEST_SPAN_HU:
+        return messages.SPAN_TOO_SMALL.format(**values)
+    sample = _sample(ct.hu)
+    if _can_be_hu(sample) or _is_8_bit(lowest, highest):
+        return ""
+    if _can_be_hu_stored_with_offset(sample):
+        return messages.STORED_WITH_OFFSET.format(**values, offset=STORED_OFFSET_HU)
+    return messages.NOT_HU.format(**values)
+
+
+def _can_be_hu(sample: np.ndarray) -> bool:
+    """Whether there is something between air and water (fat, and edges of the body), and soft tissue above water.
+
+    Windows that are clipped to as little as [-20, 140] HU still pass. Images that start at zero, as MR does, have
+    nothing below water; where filtering gave them some, their tissues spread over more than those of CT.
+    """
+    below_water = np.mean((sample > -300) & (sample < -10))
+    tissue = np.mean((sample >= 0) & (sample < 300))
+    above_water = np.mean(sample >= 0)
+    return bool(below_water > 0.01 and tissue > 0.01 and tissue > 0.5 * above_water)
+
+
+def _can_be_hu_stored_with_offset(sample: np.ndarray) -> bool:
+    """Whether less the offset it is HU, with hardly anything between lung and fat, where an MR has its tissues."""
+    hu = sample - STORED_OFFSET_HU
+    tissue = np.mean((hu >= 0) & (hu < 300))
+    between_lung_and_fat = np.mean((hu > -750) & (hu < -200))
+    return _can_be_hu(hu) and bool(tissue > between_lung_and_fat)
+
+
+def _is_8_bit(lowest: int, highest: int) -> bool:
+    return lowest >= 0 and highest <= 255
+
+
+def _sample(hu: np.ndarray) -> np.ndarray:
+    """About a million voxels, evenly spread; int32, so that offsets do not overflow."""
+    step = max(1, int(np.cbrt(hu.size / _SAMPLED_VOXELS)))
+    # Thin stacks keep all their slices.
+    return hu[tuple(slice(None, None, min(step, max(1, n // 8))) for n in hu.shape)].astype(np.int32)
+
+
+def _warn_of_picture(ct: CTVolume, lowest: int, highest: int) -> list[str]:
+    if not _is_8_bit(lowest, highest) or highest - lowest < _SMALLEST_SPAN_HU:
+        return []
+    return [messages.EIGHT_BIT.format(name=ct.name)]
+
+
+@dataclass(frozen=True)
+class _AxialStack:
+    """Size of a volume as an axial stack, and which axis of its (k, j, i) array runs along the patient."""
+
+    axis: int
+    slices: int
+    slice_spacing: float
+    pixels: tuple[int, int]
+    field_of_view: tuple[float, float]
+
+    @classmethod
+    def of(cls, ct: CTVolume) -> _AxialStack:
+        patient_axes = orientations.io_orientation(ct.affine)[::-1, 0]
+        axis = int(np.flatnonzero(patient_axes == 2)[0])
+        first, second = (n for n in range(3) if n != axis)
+        pixels = (ct.hu.shape[first], ct.hu.shape[second])
+        field_of_view = (pixels[0] * ct.spacing[first], pixels[1] * ct.spacing[second])
+        return cls(axis, ct.hu.shape[axis], ct.spacing[axis], pixels, field_of_view)
+
+
+def _warn_of_geometry(ct: CTVolume) -> list[str]:
+    stack = _AxialStack.of(ct)
+    warnings = []
+    if stack.slices == 1:
+        warnings.append(messages.SINGLE_SLICE.format(name=ct.name))
+    elif stack.slice_spacing > _THICKEST_SLICE_MM:
+        warnings.append(messages.THICK_SLICES.format(spacing=stack.slice_spacing, largest=_THICKEST_SLICE_MM))
+    if min(stack.pixels) < _FEWEST_PIXELS:
+        warnings.append(messages.FEW_PIXELS.format(rows=stack.pixels[0], columns=stack.pixels[1]))
+    smallest, largest = _FIELD_OF_VIEW_MM
+    if min(stack.field_of_view) < smallest or max(stack.field_of_view) > largest:
+        rows, columns = stack.field_of_view
+        warnings.append(messages.UNUSUAL_FIELD_OF_VIEW.format(rows=rows, columns=columns, name=ct.name))
+    return warnings
+
+
+def _warn_of_cut_liver(ct: CTVolume, box: Box) -> list[str]:
+    stack = _AxialStack.of(ct)
+    touching = [edges.start == 0 or edges.stop == size for edges, size in zip(box, ct.hu.shape, strict=True)]
+    at_ends = stack.slices > 1 and touching[stack.axis]
+    at_side = any(touches for axis, touches in enumerate(touching) if axis != stack.axis)
+    if at_ends and at_side:
+        return [messages.LIVER_CUT_AT_ENDS_AND_SIDE]
+    return [messages.LIVER_CUT_AT_ENDS] * at_ends + [messages.LIVER_CUT_AT_SIDE] * at_side
+
+
+def _warn_of_volume(ct: CTVolume, liver: np.ndarray, cut: bool) -> list[str]:
+    volume = np.count_nonzero(liver) * ct.voxel_volume_ml
+    smallest, largest = _LIVER_VOLUME_ML
+    incomplete = cut or _AxialStack.of(ct).slices == 1
+    if volume > largest or (volume < smallest and not incomplete):
+        return [messages.UNUSUAL_VOLUME.format(volume=volume, smallest=smallest, largest=largest)]
+    return []
+
+
+def _warn_of_pieces(liver: np.ndarray) -> list[str]:
+    pieces, _ = ndimage.label(liver)
+    sizes = np.bincount(pieces[liver])
+    count = np.count_nonzero(sizes >= _PIECE_SHARE * sizes.max())
+    return [messages.SEPARATE_PIECES.format(count=count)] if count > 1 else []

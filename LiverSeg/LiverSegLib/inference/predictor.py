@@ -1,0 +1,93 @@
+"""The network on a device: windowed slices in, logits out; to the CPU when a GPU fails."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .. import messages
+from ..errors import DeviceError, is_out_of_memory
+from ..model.devices import choose_device, fast_dtype, keep_freed_memory
+from ..model.liver_model import LiverModel, ModelCard
+from ..model.unet import UNet, fold_batch_norm
+from .preprocess import pad_to_multiple
+
+# Square, of what the network runs on before the first volume comes.
+WARM_UP_PIXELS = 96
+
+
+class Predictor:
+    """Keeps one network resident on one device.
+
+    Parameters
+    ----------
+    model
+        The network and its card.
+    device
+        "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
+
+    Attributes
+    ----------
+    device, network
+        Where it runs, and the network there, made for speed.
+    warnings
+        What the user should know of the device, such as that another one failed.
+
+    Raises
+    ------
+    DeviceError
+        If the device does not exist, or the CPU has too little memory.
+    """
+
+    def __init__(self, model: LiverModel, device: str = "auto") -> None:
+        self.model = model
+        self.device, self.warnings = choose_device(device)
+        try:
+            keep_freed_memory()
+            self.network = self._network_on(self.device)
+        except (RuntimeError, MemoryError) as error:
+            if self.device.type != "cpu":
+                self.move_to_cpu(error)
+            elif is_out_of_memory(error):
+                raise DeviceError(messages.OUT_OF_MEMORY) from error
+            else:
+                raise
+
+    @property
+    def card(self) -> ModelCard:
+        return self.model.card
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the network answers to windowed images of any size; float32 (n, class, rows, columns)."""
+        rows, columns = images.shape[2:]
+        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
+        return self.network(images)[..., :rows, :columns].float()
+
+    def warm_up(self) -> None:
+        """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
+
+        Where that fails the network moves to the CPU, or the first volume tells what is wrong.
+        """
+        images = torch.full((1, len(self.card.offsets_mm), WARM_UP_PIXELS, WARM_UP_PIXELS), -1.0)
+        try:
+            with torch.inference_mode():
+                self.logits(images.to(self.device)).cpu()  # waits for a GPU
+        except RuntimeError as error:
+            if self.device.type != "cpu":
+                self.move_to_cpu(error)
+
+    def move_to_cpu(self, error: Exception) -> None:
+        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
+        if is_out_of_memory(error):
+            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
+        else:
+            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
+        self.warnings.append(warning)
+        self.device = torch.device("cpu")
+        self.network = self._network_on(self.device)
+
+    def _network_on(self, device: torch.device) -> UNet:
+        """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
+        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Weights of half precision once and for all: autocast would make them anew for each batch.
+        return network.to(fast_dtype(device)).to(device)

@@ -1,0 +1,299 @@
+"""Segmenter: a CT volume in, labels on its own grid out; slices in batches, with progress and cancel."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import messages
+from ..data.volume import CTVolume
+from ..errors import DeviceError, is_out_of_memory
+from ..model.liver_model import LiverModel, ModelCard
+from .confidence import expected_dice
+from .label_writer import Answer
+from .logits import LARGEST_MARGIN
+from .oblique_logits import UprightMargins
+from .oblique_views import is_oblique, to_upright
+from .plausibility import check_input, check_result
+from .predictor import Predictor
+from .progress import Course, Progress
+from .slice_search import batches, joined
+from .stack import FoundMargins, StackInference
+
+# Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
+BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
+
+# Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
+OWN_VIEW_WEIGHT = 0.4
+
+# The Dice to expect of a mirror image, and by how much more than of the image itself, before its answer is taken;
+# chosen on ten mirrored scans (Training/EXPERIMENTS.md).
+MIRRORED_DICE, MIRRORED_GAIN = 0.85, 0.05
+# What that Dice is measured on first: slices that far apart.
+MIRRORED_LOOK_MM = 5.0
+
+# Pixel sizes for test-time augmentation, relative to the one that the network was trained with. Mirror images are no
+# choice: the network never saw any, and takes a full stomach on the right for a liver.
+AUGMENTED_PIXEL_SIZES = (1.0, 5 / 6, 6 / 5)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the segmenter found.
+
+    ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
+    ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
+    ``seconds`` holds the stages load, preprocess, network and postprocess. ``self_agreement`` is what
+    :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1,
+    None if the model is not calibrated or no liver was found.
+    """
+
+    labels: np.ndarray
+    affine: np.ndarray
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    device: str
+    model: ModelCard
+    probabilities: np.ndarray | None = None
+    self_agreement: float = 0.0
+    quality: float | None = None
+
+
+class Segmenter:
+    """Keeps one network resident on one device and segments any number of volumes with it.
+
+    Parameters
+    ----------
+    model
+        The network; the bundled one by default.
+    device
+        "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
+    everywhere
+        Run the network over all slices and all of each, instead of looking first where the body and the liver are:
+        several times the work for nearly the same result, to measure against.
+
+    Raises
+    ------
+    ModelError
+        If the bundled model is damaged.
+    DeviceError
+        If the device does not exist, or the CPU has too little memory.
+    """
+
+    def __init__(self, model: LiverModel | None = None, device: str = "auto", everywhere: bool = False) -> None:
+        started = perf_counter()
+        self.everywhere = everywhere
+        self.predictor = Predictor(model or LiverModel.load(), device)
+        self._load_seconds = perf_counter() - started
+
+    @property
+    def model(self) -> LiverModel:
+        return self.predictor.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs; the CPU after a GPU failed."""
+        return self.predictor.device
+
+    def warm_up(self) -> None:
+        """Let the network run once, so that the first volume need not wait for what PyTorch prepares then."""
+        self.predictor.warm_up()
+
+    def segment(
+        self,
+        ct: CTVolume,
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+        tumour: bool = False,
+        force: bool = False,
+        probabilities: bool = False,
+        test_time_augmentation: bool = False,
+    ) -> Segmentation:
+        """Segment the liver.
+
+        Parameters
+        ----------
+        ct
+            Any orientation and spacing.
+        progress
+            Called with the share done, 0 to 1, and the stage in words.
+        cancel
+            Set it to stop within a batch.
+        tumour
+            Label tumours as 2; otherwise they are part of the liver, 1.
+        force
+            Segment although the values do not look like CT.
+        probabilities
+            Also return the class probabilities.
+        test_time_augmentation
+            Average what the network finds at three pixel sizes: three times the work for a steadier outline.
+
+        Raises
+        ------
+        InputError
+            If the values cannot be HU and ``force`` is not set.
+        Cancelled
+            If ``cancel`` was set.
+        DeviceError
+            If even the CPU has too little memory.
+        """
+        pixel_sizes = AUGMENTED_PIXEL_SIZES if test_time_augmentation else (1.0,)
+        return _Run(self, Course(progress, cancel), tumour, probabilities, pixel_sizes).segment(ct, force)
+
+    def take_load_seconds(self) -> float:
+        """Seconds that loading the model took, told once: later segmentations find it resident."""
+        seconds, self._load_seconds = self._load_seconds, 0.0
+        return seconds
+
+
+@dataclass
+class _Run:
+    """One segmentation: what is wanted, its course, its warnings."""
+
+    segmenter: Segmenter
+    course: Course
+    tumour: bool
+    probabilities: bool
+    pixel_sizes: tuple[float, ...]
+    warnings: list[str] = field(default_factory=list)
+
+    def segment(self, ct: CTVolume, force: bool) -> Segmentation:
+        self.course.seconds["load"] = self.segmenter.take_load_seconds()
+        self.course.report(0.0, messages.PREPARING)
+        self.warnings += [*ct.warnings, *check_input(ct, force)]
+        answer = self._answer_or_mirror(ct)
+        self.warnings[:0] = self.segmenter.predictor.warnings
+        self.course.report(0.92, messages.CLEANING_UP)
+        answer.clean_up()
+        quality = self._quality(answer)
+        if quality is not None and self._is_unsure(quality):
+            self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
+        self.warnings += check_result(answer.canonical, answer.labels)
+        self.course.lap("postprocess")
+        self.course.report(1.0, messages.DONE)
+        return Segmentation(
+            answer.own_labels,
+            ct.affine,
+            tuple(self.warnings),
+            self.course.seconds,
+            str(self.segmenter.device),
+            self.card,
+            answer.own_classes,
+            answer.agreement.value,
+            quality,
+        )
+
+    def _quality(self, answer: Answer) -> float | None:
+        """Dice to be expected; None if the model is not calibrated or nothing was found."""
+        calibration = self.card.calibration
+        if calibration is None or not answer.labels[answer.slices].any():
+            return None
+        return expected_dice(answer.agreement.value, calibration["intercept"], calibration["slope"])
+
+    def _is_unsure(self, quality: float | None) -> bool:
+        """Whether so low a Dice, or no liver at all, is worth another look; never if the model is not calibrated."""
+        calibration = self.card.calibration
+        return calibration is not None and (quality or 0.0) < calibration["check_below"]
+
+    @property
+    def card(self) -> ModelCard:
+        return self.segmenter.model.card
+
+    @property
+    def odds(self) -> int:
+        """How many log-odds a voxel has: of liver, and of tumour where it matters."""
+        return 2 if self.tumour or self.probabilities else 1
+
+    def _answer_or_mirror(self, ct: CTVolume) -> Answer:
+        """The network's answer; where it is unsure, but sure of the mirror image, the answer to that."""
+        answer = self._answer(ct)
+        quality = self._quality(answer)
+        if not self._is_unsure(quality):
+            return answer
+        mirrored = ct.mirrored()
+        look = self._answer(mirrored.every_few_slices(MIRRORED_LOOK_MM))
+        if (self._quality(look) or 0.0) < max(MIRRORED_DICE, (quality or 0.0) + MIRRORED_GAIN):
+            return answer
+        self.warnings.append(messages.MIRRORED.format(name=ct.name))
+        return self._answer(mirrored)
+
+    def _answer(self, ct: CTVolume) -> Answer:
+        """The network's answer; with smaller batches when memory runs out, on the CPU if the GPU fails."""
+        batch_size = BATCH_SIZE[self.segmenter.device.type]
+        while True:
+            try:
+                return self._answer_in_batches(ct, batch_size)
+            except (RuntimeError, MemoryError) as error:
+                batch_size = self._batch_size_after(error, batch_size)
+
+    def _batch_size_after(self, error: Exception, batch_size: int) -> int:
+        out_of_memory = is_out_of_memory(error)
+        if out_of_memory and batch_size > 1:
+            return batch_size // 2
+        if self.segmenter.device.type != "cpu":
+            # Unplugged, reset, asleep, or without an operation that the network needs: the CPU can go on.
+            self.segmenter.predictor.move_to_cpu(error)
+            return BATCH_SIZE["cpu"]
+        if out_of_memory:
+            raise DeviceError(messages.OUT_OF_MEMORY) from error
+        raise error
+
+    @torch.inference_mode()
+    def _answer_in_batches(self, ct: CTVolume, batch_size: int) -> Answer:
+        tumour_above = self.card.tumour_above if self.tumour else None
+        answer = Answer(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
+        if is_oblique(answer.canonical):
+            self._from_two_views(answer, batch_size)
+            return answer
+        found = self._found(answer.canonical, batch_size, (0.05, 0.9))
+        for positions in found.batches(batch_size):
+            smooth = self._smooth(found, positions, answer)
+            # Only the box of the liver, unless somebody wants to know how sure the rest is background.
+            part = found.on_input(smooth) if self.probabilities else found.liver_on_input(smooth)
+            answer.write(positions, *part)
+        self.course.lap("postprocess")
+        return answer
+
+    def _from_two_views(self, answer: Answer, batch_size: int) -> None:
+        """Mean log-odds of an oblique volume's own slices and of slices resampled axial to the patient.
+
+        The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
+        the upright view in the first case, the own in the second, and their mean serves both.
+        """
+        canonical = answer.canonical
+        upright = to_upright(canonical, self.card.spacing_mm)
+        own = self._found(canonical, batch_size, (0.05, 0.45))
+        other = self._found(upright, batch_size, (0.45, 0.9))
+        smooth_of_other = [
+            (positions, self._smooth(other, positions, answer)) for positions in other.batches(batch_size)
+        ]
+        straightened = UprightMargins(other, smooth_of_other, self.odds, upright, canonical)
+        rows, columns = canonical.hu.shape[1:]
+        for positions in batches(joined([*own.ranges, *straightened.slices]), batch_size):
+            margins = torch.full((len(positions), self.odds, rows, columns), -LARGEST_MARGIN)
+            for both in own.overlap(positions):
+                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both, answer))
+                first = both.start - positions.start
+                margins[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
+            margins.lerp_(straightened.on(positions), 1 - OWN_VIEW_WEIGHT)
+            answer.write(positions, margins, (slice(0, rows), slice(0, columns)))
+        self.course.lap("postprocess")
+
+    def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> FoundMargins:
+        """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
+        predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
+        return StackInference(
+            predictor, stack, self.odds, self.pixel_sizes, batch_size, self.course, span, everywhere
+        ).find()
+
+    def _smooth(self, found: FoundMargins, positions: range, answer: Answer) -> Tensor:
+        """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
+        self.course.report(0.0, messages.BACK_TO_SCAN)
+        smooth = found.smooth(positions)
+        answer.agreement.add(smooth[:, 0])
+        return smooth

@@ -1,0 +1,244 @@
+"""The network on one axial stack: first on a few slices, then on each where the liver may be, and only on the body."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import messages
+from ..data.volume import CTVolume
+from .body_crop import WHOLE, Body
+from .logits import LARGEST_MARGIN, class_margins, smooth_through_slices, smoothing_reach
+from .predictor import Predictor
+from .preprocess import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
+from .progress import Course
+from .slice_cache import PreparedSlices, size_of
+from .slice_search import Search, batches, even_batches
+
+# From these log-odds on, a pixel may be liver when it is first looked at; a liver that the network doubts is found.
+LOWEST_MARGIN = -1.0
+
+
+@dataclass(frozen=True)
+class FoundMargins:
+    """Log-odds where the liver may be; everywhere else is background.
+
+    Parameters
+    ----------
+    ranges
+        The slices looked at, in order.
+    part
+        The pixels looked at, of slices with ``size`` square pixels.
+    size, input_size
+        Rows and columns of a slice as the network sees it, and as it is.
+    slice_spacing
+        Distance in mm between slices.
+    views
+        For each pixel size, log-odds float16 (odds, rows, columns) of ``part`` by slice.
+    """
+
+    ranges: list[range]
+    part: Rectangle
+    size: tuple[int, int]
+    input_size: tuple[int, int]
+    slice_spacing: float
+    views: list[dict[int, Tensor]]
+
+    def batches(self, batch_size: int) -> Iterator[range]:
+        """All slices of the ranges, in parts that follow each other."""
+        return batches(self.ranges, batch_size)
+
+    def overlap(self, positions: range) -> list[range]:
+        """What of some slices lies in the ranges."""
+        both = (range(max(found.start, positions.start), min(found.stop, positions.stop)) for found in self.ranges)
+        return [slices for slices in both if slices]
+
+    def smooth(self, positions: range) -> Tensor:
+        """Mean over the views and neighbouring slices; float32 (n, odds, rows, columns) of ``part``."""
+        [within] = [found for found in self.ranges if positions.start in found]
+        reach = smoothing_reach(self.slice_spacing)
+        around = range(max(within.start, positions.start - reach), min(within.stop, positions.stop + reach))
+        views = [torch.stack([view[position] for position in around]).float() for view in self.views]
+        wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=views[0].device)
+        return smooth_through_slices(torch.stack(views).mean(dim=0), wanted, self.slice_spacing)
+
+    @property
+    def part_of_input(self) -> Rectangle:
+        """The input's pixels looked at."""
+        return pixels_within(self.part, self.size, self.input_size)
+
+    def on_input(self, margins: Tensor) -> tuple[Tensor, Rectangle]:
+        """Log-odds of ``part`` on the input's pixels, and which those are."""
+        wanted = self.part_of_input
+        return part_to_other_size(margins, self.part, self.size, wanted, self.input_size), wanted
+
+    def liver_on_input(self, margins: Tensor) -> tuple[Tensor, Rectangle]:
+        """The same for a box only that holds all pixels with liver; of no size if there is none."""
+        liver = (margins[:, 0] > 0).any(dim=0)
+        # One more: between a pixel with liver and one without, the former may win.
+        box = _extent(liver.any(dim=1), self.part[0]), _extent(liver.any(dim=0), self.part[1])
+        wanted = pixels_within(box, self.size, self.input_size)
+        rows, columns = relative_to(box, self.part)
+        return part_to_other_size(margins[:, :, rows, columns], box, self.size, wanted, self.input_size), wanted
+
+
+class StackInference:
+    """Runs the network over an axial stack.
+
+    Parameters
+    ----------
+    predictor
+        The network on its device.
+    stack
+        An axial stack.
+    odds
+        How many log-odds are wanted: 1 of liver, 2 of tumour as well.
+    pixel_sizes
+        What the network is to see, relative to the pixels that it was trained with; the mean of all is the result,
+        and with the first one the liver is looked for.
+    batch_size
+        Slices at a time.
+    course, span
+        Whom to tell, and the part of the progress that this takes.
+    everywhere
+        Run it on all slices and all of each.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        stack: CTVolume,
+        odds: int,
+        pixel_sizes: Sequence[float],
+        batch_size: int,
+        course: Course,
+        span: tuple[float, float],
+        everywhere: bool = False,
+    ) -> None:
+        self._predictor, self._stack, self._odds, self._batch_size = predictor, stack, odds, batch_size
+        self._course, (self._share, self._end) = course, span
+        self._pixels_mm = [predictor.card.spacing_mm * size for size in pixel_sizes]
+        self._views: list[dict[int, Tensor]] = [{} for _ in pixel_sizes]
+        self._areas: dict[int, float] = {}
+        self._search = Search(len(stack.hu), stack.spacing[0])
+        self._body = None if everywhere else Body(stack, predictor.card.window_hu)
+        self._size = size_of(stack, self._pixels_mm[0])
+        # All log-odds are kept on this part, whatever part of it was looked at.
+        self._part = self._part_with_body([range(len(stack.hu))], self._size)
+        course.lap("preprocess")
+
+    def find(self) -> FoundMargins:
+        """Look for the liver, then look at it."""
+        ranges = self._look_at_ranges(self._first_ranges())
+        for view in range(1, len(self._views)):
+            positions = [position for found in ranges for position in found]
+            self._look_at(positions, view, ranges, 1 / (len(self._views) - view))
+        part = overlap(self._part_with_body(ranges, self._size), self._part)
+        rows, columns = relative_to(part, self._part)
+        views = [
+            {position: view[position][:, rows, columns] for found in ranges for position in found}
+            for view in self._views
+        ]
+        return FoundMargins(ranges, part, self._size, self._input_size, self._stack.spacing[0], views)
+
+    def _first_ranges(self) -> list[range]:
+        """All slices, or those near to where the liver is on some that are looked at first."""
+        if self._body is None or not self._search.pays:
+            return [range(self._search.count)]
+        first_look = self._search.first_look
+        left = len(first_look) + self._search.usual_count * len(self._views)
+        for batch in even_batches(first_look, self._batch_size):
+            # Each with the body that is there: legs and neck are narrow.
+            self._look_at(batch, 0, [range(batch[0], batch[-1] + 1)], len(batch) / left)
+            left -= len(batch)
+        return self._search.ranges(self._areas)
+
+    def _look_at_ranges(self, ranges: list[range]) -> list[range]:
+        """Look at each slice of the ranges, and beyond them until no liver is near their ends."""
+        share = 1 / len(self._views)
+        while True:
+            missing = [position for found in ranges for position in found if position not in self._views[0]]
+            self._look_at(missing, 0, ranges, share)
+            longer = self._search.extended(ranges, self._areas)
+            if longer == ranges:
+                return ranges
+            ranges, share = longer, 0.1
+
+    def _look_at(self, positions: Sequence[int], view: int, ranges: list[range], share: float) -> None:
+        """Run the network on some slices, as a share of the progress that is left, where the ranges hold the body."""
+        begin, length = self._share, (self._end - self._share) * share
+        size = size_of(self._stack, self._pixels_mm[view])
+        part = self._part_with_body(ranges, size)
+        card = self._predictor.card
+        prepared = PreparedSlices(
+            self._stack, self._pixels_mm[view], part, card.window_hu, card.offsets_mm, self._predictor.device
+        )
+        for batch, margins in _one_ahead(self._answers(prepared, positions, begin, length)):
+            if view == 0:
+                self._measure(batch, margins)
+            self._store(batch, view, margins, part, size)
+            self._course.lap("network")
+        self._share = begin + length
+
+    def _answers(
+        self, prepared: PreparedSlices, positions: Sequence[int], begin: float, length: float
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Some slices and the network's log-odds of them, batch by batch."""
+        done = 0
+        for batch in even_batches(positions, self._batch_size):
+            self._course.report(begin + length * done / len(positions), messages.FINDING_LIVER)
+            done += len(batch)
+            images = prepared.stacks(batch)
+            self._course.lap("preprocess")
+            margins = class_margins(self._predictor.logits(images))[:, : self._odds]
+            self._course.lap("network")
+            yield batch, margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
+
+    def _measure(self, batch: Sequence[int], margins: Tensor) -> None:
+        """Note the area in mm² of what may be liver."""
+        pixels = (margins[:, 0] > LOWEST_MARGIN).sum(dim=(1, 2)).tolist()
+        field_of_view = math.prod(self._input_size) * math.prod(self._stack.spacing[1:])
+        pixel_mm2 = field_of_view / math.prod(self._size)
+        self._areas.update((position, count * pixel_mm2) for position, count in zip(batch, pixels, strict=True))
+
+    def _store(self, batch: Sequence[int], view: int, margins: Tensor, part: Rectangle, size: tuple[int, int]) -> None:
+        """Keep log-odds of a part of slices with ``size`` pixels on the first view's pixels."""
+        wanted = overlap(pixels_within(part, size, self._size), self._part)
+        rows, columns = relative_to(wanted, self._part)
+        height, width = (edges.stop - edges.start for edges in self._part)
+        # Half precision, as there may be a thousand slices. What was not looked at is background.
+        stored = margins.new_full((len(batch), self._odds, height, width), -LARGEST_MARGIN, dtype=torch.float16)
+        stored[:, :, rows, columns] = part_to_other_size(margins, part, size, wanted, self._size).half()
+        self._views[view].update(zip(batch, stored.unbind(), strict=True))
+
+    def _part_with_body(self, ranges: list[range], size: tuple[int, int]) -> Rectangle:
+        return aligned(WHOLE if self._body is None else self._body.outline(ranges), size)
+
+    @property
+    def _input_size(self) -> tuple[int, int]:
+        rows, columns = self._stack.hu.shape[1:]
+        return rows, columns
+
+
+def _one_ahead(batches: Iterator[tuple[Sequence[int], Tensor]]) -> Iterator[tuple[Sequence[int], Tensor]]:
+    """Each, when the next one is under way: a GPU works while the CPU prepares, and is waited for only then."""
+    waiting: deque[tuple[Sequence[int], Tensor]] = deque()
+    for batch in batches:
+        if waiting:
+            yield waiting.popleft()
+        waiting.append(batch)
+    yield from waiting
+
+
+def _extent(occupied: Tensor, edges: slice) -> slice:
+    """From one before the first to one after the last that is occupied, of those between the edges."""
+    indices = occupied.nonzero()
+    if not len(indices):
+        return slice(edges.start, edges.start)
+    first, last = int(indices[0]) + edges.start, int(indices[-1]) + edges.start
+    return slice(max(edges.start, first - 1), min(edges.stop, last + 2))

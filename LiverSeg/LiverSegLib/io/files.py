@@ -1,0 +1,197 @@
+"""Images and labels from and to files outside Slicer: the ending of the name chooses the format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import messages
+from ..data import structures
+from ..data.reference import label_values
+from ..data.volume import CTVolume, check_position
+from ..errors import InputError, OutputError
+from . import headers, metaimage, nifti, nrrd
+from .atomic import replacing
+from .paths import objection_to
+from .voxels import StoredImage
+
+T = TypeVar("T")
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+READABLE_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".mha")
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", SEGMENTATION_SUFFIX)
+
+# What a file is, its first bytes tell better than its name; only where they tell nothing, the name counts.
+START_BYTES = 16
+READERS = {
+    **dict.fromkeys((n.to_bytes(4, order) for n in nifti.KINDS for order in ("little", "big")), nifti.read),
+    b"NRRD": nrrd.read,
+    b"ObjectType": metaimage.read,
+}
+READERS_BY_SUFFIX = {
+    **dict.fromkeys(NIFTI_SUFFIXES, nifti.read),
+    **dict.fromkeys((".nrrd", ".nhdr"), nrrd.read),
+    **dict.fromkeys((".mha", ".mhd"), metaimage.read),
+}
+GZIP = "gzip"
+ARCHIVES = {
+    b"\x1f\x8b": GZIP,
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x1f\x9d": "compress",
+}
+
+
+def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
+    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
+
+    ``force`` reads a DICOM series of another modality as well.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
+    """
+    path = _checked(path)
+    if not _suffix(path, READABLE_SUFFIXES) or os.path.isdir(path):
+        from .. import dicom
+
+        if dicom.is_dicom(path):
+            return dicom.read_series(path, force)
+    image = _read(path)
+    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    return replace(ct, header=image.place)
+
+
+def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a labelmap from .nii, .nii.gz, .nrrd, .mha or Slicer's .seg.nrrd.
+
+    Returns
+    -------
+    labels
+        uint8, shape (k, j, i): 0 background, 1 liver, 2 tumour. A mask of one other value, say 255, is the liver;
+        the segments of a .seg.nrrd file are told by their names.
+    affine
+        4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cannot be read, is not 3D, or holds labels other than these.
+    """
+    path = _checked(path)
+    if os.path.isdir(path):
+        raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
+    image = _read(path)
+    values, affine, fields = image.values, image.affine, image.fields
+    check_position(affine, str(path))
+    if not values.size:
+        raise InputError(messages.NO_VOXELS.format(name=path, shape=values.shape))
+    if "Segment0_LabelValue" in fields:
+        layers = values if values.ndim == 4 else values[..., np.newaxis]
+        try:
+            return structures.to_labels(layers, fields, str(path)), affine
+        except (ValueError, IndexError) as error:
+            raise headers.unreadable(path) from error
+    if values.ndim != 3:
+        raise InputError(messages.SEVERAL_VALUES.format(path=path, count=values.shape[3]))
+    if not np.isfinite(values).all():
+        raise InputError(messages.LABELS_NOT_FINITE.format(path=path))
+    return label_values(values, str(path)), affine
+
+
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: np.ndarray,
+    affine: np.ndarray,
+    header: Mapping[str, Any] | None = None,
+) -> None:
+    """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
+
+    With the ``header`` of the :class:`CTVolume` that they belong to, a NIfTI file lies on that CT's in every reader. A
+    crash leaves the file that was there before whole.
+
+    Raises
+    ------
+    OutputError
+        If the format is not one of these or the file cannot be written.
+    """
+    suffix = check_output_suffix(path)
+    with replacing(path) as temporary:
+        if suffix in NIFTI_SUFFIXES:
+            nifti.write(temporary, labels, affine, header)
+        else:
+            as_segments = suffix == SEGMENTATION_SUFFIX
+            values, fields = structures.to_layers(labels) if as_segments else (labels, {})
+            nrrd.write(temporary, values, affine, fields)
+
+
+def write_ct(path: str | os.PathLike[str], ct: CTVolume) -> None:
+    """Write a CT as .nii.gz or .nii, int16 HU; OutputError if it cannot be written."""
+    with replacing(path) as temporary:
+        nifti.write(temporary, ct.hu, ct.affine, ct.header)
+
+
+def check_output_suffix(path: str | os.PathLike[str]) -> str:
+    """The format's ending, in lower case, of a file to be written; OutputError where it is not one of ours."""
+    suffix = _suffix(path, WRITABLE_SUFFIXES)
+    if not suffix:
+        raise OutputError(messages.FORMAT_NOT_WRITABLE.format(path=path, formats=_one_of(WRITABLE_SUFFIXES)))
+    return suffix
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    objection = objection_to(path)
+    if objection:
+        raise InputError(objection)
+    return Path(path)
+
+
+def _read(path: Path) -> StoredImage:
+    # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
+    if not os.path.isfile(path):
+        raise InputError(messages.NO_FILE.format(path=path))
+    try:
+        return _reader_of(path)(path)
+    except OSError as error:
+        raise InputError(messages.NOT_READ_BECAUSE.format(path=path, reason=error.strerror)) from error
+
+
+def _reader_of(path: Path) -> Callable[[Path], StoredImage]:
+    with path.open("rb") as file:
+        start = file.read(START_BYTES)
+    if not start:
+        raise InputError(messages.EMPTY_FILE.format(path=path))
+    suffix = _suffix(path, tuple(READERS_BY_SUFFIX))
+    kind = _told_by(start, ARCHIVES)
+    if kind and not (kind == GZIP and suffix in NIFTI_SUFFIXES):
+        raise InputError(messages.ARCHIVE.format(path=path, kind=kind))
+    read = _told_by(start, READERS) or READERS_BY_SUFFIX.get(suffix)
+    if read is None:
+        raise InputError(messages.UNKNOWN_FORMAT.format(path=path, formats=_one_of(READABLE_SUFFIXES)))
+    return read
+
+
+def _told_by(start: bytes, known: Mapping[bytes, T]) -> T | None:
+    """What begins with these bytes."""
+    return next((thing for magic, thing in known.items() if start.startswith(magic)), None)
+
+
+def _suffix(path: str | os.PathLike[str], known: tuple[str, ...]) -> str:
+    """The longest known ending of the name, whatever its case; empty if it has none."""
+    name = Path(path).name.lower()
+    return max((suffix for suffix in known if name.endswith(suffix)), key=len, default="")
+
+
+def _one_of(suffixes: tuple[str, ...]) -> str:
+    return messages.ONE_OF.format(others=", ".join(suffixes[:-1]), last=suffixes[-1])
