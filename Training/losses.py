@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .data.classes import Classes
-from .data.dilate import dilate
 
 BOUNDARY_PIXELS = 3
 SMOOTH = 1.0
@@ -45,43 +45,49 @@ class RegionLoss(torch.nn.Module):
 
         ``labelled`` (n, region), bool, says which regions each sample shows.
         """
-        asked = labelled.any(dim=0)
-        members, labelled = self.members[asked], labelled[:, asked].float()
+        region = labelled.nonzero()[:, 1]
         probabilities = logits.float().softmax(dim=1)
-        inside = torch.einsum("nchw,rc->nrhw", probabilities, members)
+        inside = torch.einsum("nchw,rc->nrhw", probabilities, self.members)[labelled]
         # A sum of its own keeps its gradient where the other is near 1.
-        outside = torch.einsum("nchw,rc->nrhw", probabilities, 1 - members)
-        truth = members[:, labels.long()].transpose(0, 1)
-        losses = self.of_regions(inside, outside, truth, labelled, asked)
-        return (self.weights[asked] * losses).sum()
+        outside = torch.einsum("nchw,rc->nrhw", probabilities, 1 - self.members)[labelled]
+        truth = self.members[:, labels.long()].transpose(0, 1)[labelled]
+        return (self.weights * self.of_regions(inside, outside, truth, region)).sum()
 
-    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, asked: Tensor) -> Tensor:
-        """One loss for each region that is asked about.
+    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, region: Tensor) -> Tensor:
+        """One loss for each region, shape (region,), 0 for one that no sample labels.
 
-        Probabilities of the regions and of all else, and masks of 0 and 1, are (n, region, rows, columns); ``labelled``
-        is (n, region) of 0 and 1, ``asked`` which of all regions these are.
+        Parameters
+        ----------
+        inside, outside, truth
+            For each sample and each region that it labels, probabilities of the region and of all else, and its mask
+            of 0 and 1: (pair, rows, columns).
+        region
+            Which region each pair is of, shape (pair,).
         """
         weights = torch.ones_like(truth)
         if self.outline_weight != 1:
             weights = 1 + (self.outline_weight - 1) * boundary_band(truth)
-        return self.cross_entropy(inside, outside, truth, labelled, weights) + soft_dice_loss(inside, truth, labelled)
+        return self.cross_entropy(inside, outside, truth, region, weights) + self.dice(inside, truth, region)
 
-    @staticmethod
-    def cross_entropy(inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, weights: Tensor) -> Tensor:
+    def cross_entropy(self, inside: Tensor, outside: Tensor, truth: Tensor, region: Tensor, weights: Tensor) -> Tensor:
         """Weighted mean over the pixels of the samples that label each region."""
         right = torch.where(truth > 0, inside, outside).clamp(min=LEAST_PROBABILITY)
-        weights = weights * labelled[:, :, None, None]
-        return (-right.log() * weights).sum((0, 2, 3)) / weights.sum((0, 2, 3))
+        return self.sum_by(region, -right.log() * weights) / self.sum_by(region, weights).clamp(min=1)
+
+    def dice(self, inside: Tensor, truth: Tensor, region: Tensor) -> Tensor:
+        """One minus soft Dice of each region."""
+        common, total = self.sum_by(region, inside * truth), self.sum_by(region, inside + truth)
+        return 1 - (2 * common + SMOOTH) / (total + SMOOTH)
+
+    def sum_by(self, region: Tensor, values: Tensor) -> Tensor:
+        """Sums of values (pair, rows, columns) over each region's pairs, shape (region,)."""
+        return values.new_zeros(len(self.weights)).index_add(0, region, values.sum((1, 2)))
 
 
-def soft_dice_loss(inside: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
-    """One minus Dice of each region, shape (region,), over the samples that label it."""
-    common = ((inside * truth).sum((2, 3)) * labelled).sum(0)
-    total = ((inside + truth).sum((2, 3)) * labelled).sum(0)
-    return 1 - (2 * common + SMOOTH) / (total + SMOOTH)
-
-
-def boundary_band(mask: Tensor, pixels: int = BOUNDARY_PIXELS) -> Tensor:
-    """1 where masks (n, region, rows, columns) of 0 and 1 change within ``pixels`` to each side, else 0."""
-    flat = mask.flatten(0, 1)[:, None]
-    return (dilate(flat, pixels) - 1 + dilate(1 - flat, pixels)).view_as(mask)
+def boundary_band(masks: Tensor, pixels: int = BOUNDARY_PIXELS) -> Tensor:
+    """1 where masks (n, rows, columns) of 0 and 1 change within a square of ``pixels`` to each side, else 0."""
+    share = masks[:, None]
+    # The mean over a square is that over columns of the one over rows, in far fewer steps.
+    for kernel, padding in (((2 * pixels + 1, 1), (pixels, 0)), ((1, 2 * pixels + 1), (0, pixels))):
+        share = functional.avg_pool2d(share, kernel, stride=1, padding=padding, count_include_pad=False)
+    return ((share > 1e-4) & (share < 1 - 1e-4))[:, 0].to(masks.dtype)

@@ -108,9 +108,9 @@ def test_a_weighted_miss_costs_more_than_a_weighted_false_alarm(labels: Tensor) 
 
 
 def test_the_band_of_a_boundary_reaches_three_pixels_to_both_sides() -> None:
-    mask = torch.zeros(1, 1, 20, 20)
+    mask = torch.zeros(1, 20, 20)
     mask[..., :10] = 1
-    assert boundary_band(mask)[0, 0, 5].tolist() == [0.0] * 7 + [1.0] * 6 + [0.0] * 7
+    assert boundary_band(mask)[0, 5].tolist() == [0.0] * 7 + [1.0] * 6 + [0.0] * 7
 
 
 @pytest.mark.parametrize("content", ['{"classes": ["background"], "part_of": {"cyst": "liver"}, "regions": []}', None])

@@ -23,10 +23,10 @@ class WeightedCrossEntropy(RegionLoss):
             "pixel_weights", torch.tensor([PIXEL_WEIGHTS[region.classes[0]] for region in classes.regions])
         )
 
-    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, asked: Tensor) -> Tensor:
+    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, region: Tensor) -> Tensor:
         """One loss for each region."""
-        weights = 1 + (self.pixel_weights[asked].view(1, -1, 1, 1) - 1) * truth
-        return self.cross_entropy(inside, outside, truth, labelled, weights)
+        weights = 1 + (self.pixel_weights[region].view(-1, 1, 1) - 1) * truth
+        return self.cross_entropy(inside, outside, truth, region, weights)
 
 
 class WeightedDice(RegionLoss):
@@ -37,10 +37,12 @@ class WeightedDice(RegionLoss):
 
     def __init__(self, classes: Classes) -> None:
         super().__init__(classes)
-        self.dice = GeneralizedDiceLoss(batch=True)
+        self.generalised = GeneralizedDiceLoss(batch=True)
 
-    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, labelled: Tensor, asked: Tensor) -> Tensor:
+    def of_regions(self, inside: Tensor, outside: Tensor, truth: Tensor, region: Tensor) -> Tensor:
         """One loss for each region."""
-        both, wanted = torch.stack((outside, inside), dim=2), torch.stack((1 - truth, truth), dim=2)
-        members = [labelled[:, region] > 0 for region in range(labelled.shape[1])]
-        return torch.stack([self.dice(both[some, n], wanted[some, n]) for n, some in enumerate(members)])
+        both, wanted = torch.stack((outside, inside), dim=1), torch.stack((1 - truth, truth), dim=1)
+        losses = inside.new_zeros(len(self.weights))
+        for number in region.unique():
+            losses[number] = self.generalised(both[region == number], wanted[region == number])
+        return losses
