@@ -71,7 +71,7 @@ class LiverSeg(ScriptedLoadableModule):
 
 def registerSampleData() -> None:
     """Offer CTLiver and a synthetic CT that needs no network in the Sample Data module."""
-    from LiverSegLib.mrml import sample_data
+    from LiverSegLib import sample_data
 
     sample_data.register(os.path.join(os.path.dirname(__file__), "Resources", "Icons"))
 
@@ -140,14 +140,16 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LiverSegLib.panel.reference import ReferenceSection
         from LiverSegLib.panel.results import ResultsSection
         from LiverSegLib.panel.runner import Runner
+        from LiverSegLib.panel.texts import Progress
         from LiverSegLib.panel.warm_up import WarmUp
 
         super().setup()
         self.logic = LiverSegLogic()
         self._parameterNode = self._guiTag = self._shownInput = self._shownReference = None
         self._lastingChoices: dict[str, Any] = {}
-        self._message = ""
+        self._message, self._messageSubject = "", None
         self._updating = False
+        self._progress = Progress()
 
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiverSeg.ui"))
         self.layout.addWidget(uiWidget)
@@ -207,11 +209,14 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called just before the scene is closed."""
         from LiverSegLib import messages
 
+        self._message = ""
         self._stopRun(messages.SCENE_CLOSED)
         self._reference.forget()
         parameterNode = self.logic.getParameterNode()
         self._lastingChoices = {name: getattr(parameterNode, name) for name in LASTING_CHOICES}
         self.setParameterNode(None)
+        # What is said of the closing holds in the empty scene.
+        self._messageSubject = None
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed: the choices that are no nodes stay."""
@@ -223,6 +228,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndImport(self, caller, event) -> None:
         """Called after a scene was loaded: the panel takes over what was saved with it."""
+        self._message = ""
         if self._parameterNode:
             # Also where the selectors looked for nodes that were not loaded yet.
             self.initializeParameterNode()
@@ -241,14 +247,21 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node) -> None:
         """A run that needs this node ends; the scene is as it was before the run."""
+        import qt
+
         text = self._runner.text_without(node)
         if text is not None:
-            self._stopRun(text)
+            self._runner.stop()
         self._reference.forget_result(node)
         # The selectors would go on to the node above: a result would come into somebody's own segmentation.
         for name in NODE_CHOICES:
             if self._parameterNode and getattr(self._parameterNode, name) is node:
                 setattr(self._parameterNode, name, None)
+        if text is not None:
+            self._onFinished(text)
+            # What the same event still brings, such as the sequence's next volume, does not take it back.
+            self._messageSubject = None
+            qt.QTimer.singleShot(0, self._bindMessage)
 
     def onNodeActivated(self, name: str, node: slicer.vtkMRMLNode | None) -> None:
         """Called when the user has chosen a node: of one with the same name the binding hears nothing."""
@@ -278,9 +291,11 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for section in (self._results, self._reference, self._advanced):
             section.parameters = parameterNode
         if self._parameterNode:
+            self._reference.take_over()
             self._shownInput, self._shownReference = self._parameterNode.inputVolume, self._parameterNode.reference
             self._guiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+            self._bindMessage()
             self._update()
 
     def _onParametersModified(self, caller=None, event=None) -> None:
@@ -298,6 +313,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self._shownInput = self._parameterNode.inputVolume
         self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
+        if self._shownInput:
+            mrml.show_results_of(self._shownInput, self._parameterNode.reference)
 
     def _onReferenceSwitched(self) -> None:
         """Another reference: the segment of the former one means nothing in it, though ids are often the same."""
@@ -337,22 +354,24 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             needed = self._needed(volumeNode, segmentationNode)
             self._startRun(steps, lambda outcomes: self._onFramesSegmented(volumeNode, outcomes), needed)
         else:
-            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, **choices)
+            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, **choices, referenceMustFit=False)
             needed = self._needed(volumeNode, segmentationNode, parameters.reference)
             self._startRun(steps, lambda outcome: self._onSegmented(volumeNode, reference, outcome), needed)
 
-    def _startComparison(self, segmentationNode, volumeNode, reference) -> None:
+    def _startComparison(self, segmentationNode, volumeNode, reference, isNew: bool) -> None:
         # Nobody clicked: what is missing is installed when somebody does.
         if self.logic.missingPackages():
             return
         nodes = (segmentationNode, volumeNode, self._parameterNode.reference)
         steps = self.logic.compareSteps(segmentationNode, volumeNode, reference)
-        self._startRun(steps, self._onCompared, [(node, self._message) for node in nodes])
+        # A box is for who has just chosen the reference; one that is left from before is no reason to interrupt.
+        onError = self._showError if isNew else partial(self._showError, quietly=True)
+        self._startRun(steps, self._onCompared, [(node, self._message) for node in nodes], onError)
 
-    def _startRun(self, steps: Steps[Any], onDone: Callable[[Any], None], needed: list[tuple[Any, str]]) -> None:
+    def _startRun(self, steps: Steps[Any], onDone: Callable[[Any], None], needed, onError=None) -> None:
         from LiverSegLib import messages
 
-        self._runner.start(steps, onDone, self._showError, needed)
+        self._runner.start(steps, onDone, onError or self._showError, needed)
         self._showProgress(0.0, messages.STARTING, 0.0)
         self._update()
 
@@ -378,24 +397,29 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
         from LiverSegLib.mrml.scene_run import Comparison
 
+        problem = outcome.reference_problem if self._reference.reference == reference else ""
         with slicer.util.NodeModify(self._parameterNode):
             self._showResult(volumeNode, outcome.segmentation_node)
-            if outcome.reference_labels is not None and self._reference.reference == reference:
+            if problem:
+                self._reference.give_up()
+            elif outcome.reference_labels is not None and self._reference.reference == reference:
                 measures = outcome.report.comparison()
                 self._onCompared(Comparison(measures, [], outcome.labels, outcome.reference_labels))
-        self._onFinished("")
+        self._onFinished(problem)
 
     def _onFramesSegmented(self, volumeNode, outcomes: list[Outcome]) -> None:
         from LiverSegLib.panel import texts
 
-        self._message = texts.frames(outcomes)
         with slicer.util.NodeModify(self._parameterNode):
             self._showResult(volumeNode, outcomes[0].segmentation_node)
-        self._update()
+        self._onFinished(texts.frames(outcomes))
 
     def _showResult(self, volumeNode, segmentationNode) -> None:
         """What came of the run is shown, also if a script has chosen another CT meanwhile."""
+        from LiverSegLib import mrml
+
         self._shownInput = volumeNode
+        mrml.show_results_of(volumeNode, self._parameterNode.reference)
         self._parameterNode.inputVolume, self._parameterNode.outputSegmentation = volumeNode, segmentationNode
         self._results.show_new()
         # PyTorch may have been installed for this run.
@@ -407,7 +431,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._update()
 
     def _onFinished(self, text: str) -> None:
-        self._message = text
+        self._message, self._messageSubject = text, None
+        self._bindMessage()
         self._update()
 
     def _findDevices(self, onDone: Callable[[list[str]], None]) -> None:
@@ -421,12 +446,10 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._startRun(self.logic.deviceSteps(), done, [])
 
     def _showProgress(self, share: float, stage: str, elapsed: float) -> None:
-        from LiverSegLib.panel import texts
-
         self.ui.progressBar.value = round(100 * share)
-        self.ui.statusLabel.text = texts.progress(share, stage, elapsed)
+        self.ui.statusLabel.text = self._progress.text(share, stage, elapsed)
 
-    def _showError(self, error: Exception) -> None:
+    def _showError(self, error: Exception, quietly: bool = False) -> None:
         from LiverSegLib import messages
         from LiverSegLib.errors import Cancelled, InstallDeclined, LiverSegError
 
@@ -435,8 +458,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         text = str(error) if known else messages.UNEXPECTED_ERROR.format(error=reason)
         self._onFinished(text)
-        # What the user decided needs no box to click away.
-        if not isinstance(error, Cancelled | InstallDeclined):
+        # What the user decided, or did not ask for now, needs no box to click away.
+        if not isinstance(error, Cancelled | InstallDeclined) and not (quietly and known):
             logging.error(text, exc_info=None if known else error)
             slicer.util.errorDisplay(text, windowTitle=_("Liver Segmentation"))
 
@@ -447,13 +470,26 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._updating = True
         try:
-            self._updateButton()
             for section in (self._results, self._reference, self._advanced):
                 section.update(self._runner.running)
+            if self._messageSubject is not None and self._messageSubject != self._subject():
+                self._message = ""
+            self._updateButton()
         finally:
             self._updating = False
         if not self._runner.running:
             self._reference.compare_if_needed(self._startComparison)
+
+    def _bindMessage(self) -> None:
+        """What was said of a run holds for what is chosen and shown now, if not for something before."""
+        if self._parameterNode and self._messageSubject is None:
+            self._messageSubject = self._subject()
+
+    def _subject(self) -> tuple[Any, ...]:
+        """What can be said something of: the nodes that are chosen, and what is in the result."""
+        parameters = self._parameterNode
+        nodes = (parameters.inputVolume, parameters.reference, parameters.outputSegmentation)
+        return *(node and node.GetID() for node in nodes), parameters.referenceSegment, self._results.report
 
     def _updateButton(self) -> None:
         from LiverSegLib import messages
@@ -537,7 +573,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         LiverSegLib.errors.LiverSegError
             InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         if self._makeSegmenter is _bundledSegmenter:
             install.check_packages()
@@ -547,11 +583,21 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
-        self, volumeNode, segmentationNode=None, reference=None, device="auto", tumour=False, testTimeAugmentation=False
+        self,
+        volumeNode,
+        segmentationNode=None,
+        reference=None,
+        device="auto",
+        tumour=False,
+        testTimeAugmentation=False,
+        referenceMustFit=True,
     ) -> Steps[Outcome]:
-        """:meth:`segment` as a generator of (share done, stage)."""
+        """:meth:`segment` as a generator of (share done, stage).
+
+        A reference that need not fit is left out if it does not; the outcome says why.
+        """
         return self._sceneSegmenter().segment(
-            volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation
+            volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation, referenceMustFit
         )
 
     def segmentFramesSteps(
@@ -594,13 +640,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
     def missingPackages(self) -> list[str]:
         """Names of the Python packages that have to be installed first."""
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         return install.missing_packages()
 
     def installPackages(self) -> None:
         """Ask, and install what is missing; InstallError says why not, in one sentence."""
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         install.ensure_packages()
 
@@ -618,7 +664,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
 
 def _bundledSegmenter(device: str) -> Segmenter:
-    from LiverSegLib.mrml import install
+    from LiverSegLib import install
 
     install.check_pytorch()
     from LiverSegLib.inference.segmenter import Segmenter

@@ -106,7 +106,7 @@ def show(views: Views, volume_node, segmentation_node) -> None:
     volume_node.GetDisplayNode().AutoWindowLevelOff()
     volume_node.GetDisplayNode().SetWindowLevel(WINDOW_HU, LEVEL_HU)
     views.show(volume_node)
-    mrml.frame_slices(segmentation_node, volume_node)
+    mrml.frame_slices(segmentation_node)
     mrml.set_surface(segmentation_node, shown=True, smoothing=0.5)
     segmentation_node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
     for name in SLICE_VIEWS:

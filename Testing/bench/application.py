@@ -25,6 +25,7 @@ from .packaging import Installer, packaging_module, pip_install_of, pytorch_modu
 from .slicer_app import SlicerApp, qSlicerScriptedLoadableModuleWidget
 from .slicer_source import use_slicers_files
 from .ui import QUiLoader
+from .views import Views
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +46,7 @@ class Application:
         self.installer, self.sample_data_sources = installer, []
         # What was raised in slots and observers: Slicer prints it and goes on, a test should not.
         self.errors = errors
-        self.panel = None
+        self.panel = self.views = None
         self._loop, self._dialogs, self._loaded, self._name = loop, dialogs, loaded, ""
         app._selector.moduleSelected.connect(self._on_module_selected)
 
@@ -227,6 +228,7 @@ def slicer_application(
     packaging: str | None = "5.12",
     torch_extension: bool = True,
     hold_gil: bool = True,
+    views: bool = False,
 ) -> Iterator[Application]:
     """Slicer as far as a scripted module needs it; afterwards slicer-core is as bare as before.
 
@@ -242,6 +244,10 @@ def slicer_application(
         Whether the PyTorch extension (PyTorchUtils) is installed.
     hold_gil
         Turn the event loop as Slicer does, see event_loop.py.
+    views
+        Slice and 3D views with Slicer's displayable managers (views.py), as ``application.views``: with them the bench
+        crashes where Slicer would, so that such a test belongs into a process of its own. OutputError where nothing
+        can render off-screen.
     """
     with ExitStack() as stack:
         loaded = stack.enter_context(_everything_put_back())
@@ -259,11 +265,15 @@ def slicer_application(
         sys.excepthook = lambda _kind, error, _traceback: errors.append(error)
         application = Application(app, loop, dialogs, installer, errors, loaded)
         _install_slicer(application, packaging, torch_extension)
+        if views:
+            application.views = Views(app.mrmlScene())
         try:
             yield application
         finally:
             loop.stop()
             application.unload_module()
+            if application.views is not None:
+                application.views.close()
             slicer.mrmlScene.Clear(1)
             app.close()
             loop.process_events()

@@ -216,17 +216,29 @@ class SlicerApp(QtCore.QObject):
 
     def _follow_subject_hierarchy(self) -> None:
         """Give every node that users see an item, which Slicer's plug-ins do."""
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self._scene)
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def on_added(scene, _event, node) -> None:
             seen = isinstance(node, slicer.vtkMRMLDisplayableNode | slicer.vtkMRMLTableNode)
             if seen and not node.GetHideFromEditors() and not scene.IsImporting():
-                present = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) or hierarchy
+                present = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
                 if present.GetItemByDataNode(node) == present.GetInvalidItemID():
                     present.CreateItem(present.GetSceneItemID(), node)
 
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def on_about_to_be_removed(scene, _event, node) -> None:
+            if scene.IsClosing() or scene.IsImporting() or node.IsA("vtkMRMLSubjectHierarchyNode"):
+                return
+            present = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+            if not (item := present.GetItemByDataNode(node)):
+                return
+            # What Slicer's plug-ins do with an item that goes marks its segmentation as modified.
+            if node.IsA("vtkMRMLSegmentationNode"):
+                node.Modified()
+            present.RemoveItem(item, False, False)
+
         self._scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, on_added)
+        self._scene.AddObserver(slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent, on_about_to_be_removed)
 
     # -- parts
 

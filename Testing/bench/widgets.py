@@ -126,6 +126,13 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             thing.RemoveObserver(tag)
         self._observed = []
 
+    def _let_go(self, node) -> None:
+        """A node that is gone must be freed, as it is in Slicer: who still uses it has to crash here, too."""
+        for thing, tag in self._observed:
+            if thing is node:
+                node.RemoveObserver(tag)
+        self._observed = [(thing, tag) for thing, tag in self._observed if thing is not node]
+
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_added(self, scene, _event, node) -> None:
         if not scene.IsImporting():
@@ -134,6 +141,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _on_node_about_to_be_removed(self, scene, _event, node) -> None:
+        self._let_go(node)
         if not scene.IsClosing():
             self._remove(node)
 

@@ -88,7 +88,7 @@ def a_jpeg(ct, folder):
 
 
 def a_zip(ct, folder):
-    return written(folder / "ct.zip", b"PK")
+    return written(folder / "ct.zip", b"PK\x03\x04")
 
 
 def two_dimensional(ct, folder):
@@ -181,7 +181,7 @@ def with_one_voxel(values, value):
         (nrrd_without_space, "no valid position in the patient"),
         (folder_without_dicom, "no DICOM series"),
         (a_jpeg, "no known format"),
-        (a_zip, "an archive"),
+        (a_zip, "packed (zip)"),
         (two_dimensional, "2 dimensions"),
         (four_dimensional, "4 dimensions"),
         (rgb, "colour picture"),

@@ -64,7 +64,7 @@ def test_every_slice_view_shows_the_whole_liver_where_it_is_in_the_world(
 ):
     a_volume_node.SetAndObserveTransformNodeID(add_transform(a_scene, transform))
     mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
+    mrml.frame_slices(a_segmentation_node)
     points = liver_in_world(a_volume_node, labels > 0)
     for orientation, node in slice_nodes.items():
         to_slice = np.linalg.inv(slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS()))
@@ -84,7 +84,7 @@ def test_views_keep_their_direction_and_the_shape_of_their_windows(
     directions = {
         name: slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, :3] for name, node in slice_nodes.items()
     }
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
+    mrml.frame_slices(a_segmentation_node)
     for name, node in slice_nodes.items():
         width, height, _ = DIMENSIONS[name]
         across, down, thickness = node.GetFieldOfView()
@@ -94,7 +94,7 @@ def test_views_keep_their_direction_and_the_shape_of_their_windows(
 
 def test_only_the_liver_is_framed(a_volume_node, a_segmentation_node, labels, affine, slice_nodes):
     mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
+    mrml.frame_slices(a_segmentation_node)
     framed = slice_nodes["Axial"].GetFieldOfView()
     far_away = affine.copy()
     far_away[:3, 3] += 300
@@ -102,7 +102,7 @@ def test_only_the_liver_is_framed(a_volume_node, a_segmentation_node, labels, af
     segment.SetName("Bladder")
     segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.to_image((labels > 0).astype(np.uint8), far_away))
     a_segmentation_node.GetSegmentation().AddSegment(segment)
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
+    mrml.frame_slices(a_segmentation_node)
     assert slice_nodes["Axial"].GetFieldOfView() == framed
 
 
@@ -110,34 +110,41 @@ def test_without_a_liver_the_views_stay(a_scene, a_volume_node, a_segmentation_n
     for fill in (lambda: None, lambda: mrml.write_segmentation(a_segmentation_node, 0 * labels, a_volume_node)):
         fill()
         before = snapshot(a_scene)
-        mrml.frame_slices(a_segmentation_node, a_volume_node)
+        mrml.frame_slices(a_segmentation_node)
         assert snapshot(a_scene) == before
 
 
 def test_without_views_nothing_happens(a_scene, a_volume_node, a_segmentation_node, labels):
     mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
     before = snapshot(a_scene)
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
+    mrml.frame_slices(a_segmentation_node)
     mrml.centre_3d_views()
     assert snapshot(a_scene) == before
 
 
-def test_a_view_that_shows_nothing_shows_the_ct(a_volume_node, a_segmentation_node, a_composite_node):
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
-    assert a_composite_node.GetBackgroundVolumeID() == a_volume_node.GetID()
-
-
-def test_a_view_of_a_deleted_volume_shows_the_ct(a_volume_node, a_segmentation_node, a_composite_node):
-    a_composite_node.SetBackgroundVolumeID("vtkMRMLScalarVolumeNode77")
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
-    assert a_composite_node.GetBackgroundVolumeID() == a_volume_node.GetID()
-
-
-def test_a_view_of_another_volume_keeps_it(a_volume_node, a_segmentation_node, a_composite_node, hu, affine):
+@pytest.mark.parametrize(
+    "layers, seen",
+    [
+        ("nothing", False),
+        ("deleted", False),
+        ("below", True),
+        ("other below", False),
+        ("above", True),
+        ("clear", False),
+    ],
+)
+def test_a_volume_is_seen_as_background_or_through_its_opacity(
+    a_volume_node, a_composite_node, hu, affine, layers, seen
+):
     other = mrml.volume_from_ct(CTVolume(hu, affine, "Other CT"))
-    a_composite_node.SetBackgroundVolumeID(other.GetID())
-    mrml.frame_slices(a_segmentation_node, a_volume_node)
-    assert a_composite_node.GetBackgroundVolumeID() == other.GetID()
+    background = {"deleted": "vtkMRMLScalarVolumeNode77", "below": a_volume_node.GetID(), "nothing": None}
+    a_composite_node.SetBackgroundVolumeID(background.get(layers, other.GetID()))
+    if layers in ("above", "clear"):
+        a_composite_node.SetForegroundVolumeID(a_volume_node.GetID())
+        a_composite_node.SetForegroundOpacity(0.5 if layers == "above" else 0.0)
+    assert mrml.is_in_slices(a_volume_node) == seen
+    mrml.show_in_slices(a_volume_node)
+    assert mrml.is_in_slices(a_volume_node)
 
 
 def surface_of(node):
@@ -188,9 +195,10 @@ def test_smoothing_is_kept_for_the_next_run(a_volume_node, a_segmentation_node, 
     assert surface_of(a_segmentation_node).GetNumberOfPoints() == stepped
 
 
-def test_an_empty_liver_has_an_empty_surface(a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, 0 * labels, a_volume_node)
+def test_an_empty_liver_has_an_empty_surface_and_logs_no_error(a_volume_node, a_segmentation_node, labels, capfd):
+    mrml.write_segmentation(a_segmentation_node, 0 * labels, a_volume_node, tumour=True)
     mrml.set_surface(a_segmentation_node, True, 0.5)
+    assert "ERR|" not in capfd.readouterr().err
     surface = surface_of(a_segmentation_node)
     assert surface is None or surface.GetNumberOfPoints() == 0
     mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)

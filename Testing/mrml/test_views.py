@@ -146,7 +146,7 @@ def test_the_result_covers_what_it_was_found_in(views, a_cube, a_result, axes, t
 @pytest.mark.parametrize("transform", ["none", "linear", "bspline"])
 def test_after_framing_the_whole_result_is_in_the_picture_and_fills_it(views, a_cube, a_result, transform):
     volume_node, mask = a_cube("oblique", transform)
-    mrml.frame_slices(a_result(volume_node, mask), volume_node)
+    mrml.frame_slices(a_result(volume_node, mask))
     for name in SLICE_VIEWS:
         shown = liver_coloured(views.slice(name))
         assert not shown[0].any() and not shown[-1].any() and not shown[:, 0].any() and not shown[:, -1].any()

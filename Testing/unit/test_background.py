@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
+import sys
 import threading
 import traceback
 import weakref
@@ -10,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from LiverSegLib.inference.worker import Progress, Task, Worker
+from LiverSegLib.inference.worker import NICE_VARIABLE, Progress, Task, Worker
 
 LONG = 30.0  # seconds after which a test that hangs has failed
 
@@ -172,3 +175,29 @@ def test_a_finished_task_that_nobody_holds_leaves_the_memory(worker: Worker) -> 
     del task, volume
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Slicer lowers its priority on Linux only")
+@pytest.mark.parametrize(
+    "lowered, wanted, allowed, expected",
+    [(19, "", True, 0), (19, "", False, 19), (5, "", True, 5), (19, "19", True, 19)],
+)
+def test_the_worker_has_a_normal_priority_where_slicers_own_is_the_lowest(
+    monkeypatch, lowered: int, wanted: str, allowed: bool, expected: int
+) -> None:
+    nice = {}  # of the threads that were given another
+    monkeypatch.setattr(os, "getpriority", lambda which, thread: nice.get(thread, lowered))
+
+    def set_priority(which: int, thread: int, value: int) -> None:
+        if not allowed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        nice[thread] = value
+
+    monkeypatch.setattr(os, "setpriority", set_priority)
+    monkeypatch.delenv(NICE_VARIABLE, raising=False)
+    if wanted:
+        monkeypatch.setenv(NICE_VARIABLE, wanted)
+    worker = Worker()
+    task = finished(worker.start(lambda progress, cancel: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    worker.close()
+    assert task.result() == expected

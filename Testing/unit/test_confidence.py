@@ -29,6 +29,13 @@ def test_nothing_found_is_no_agreement() -> None:
     assert SelfAgreement().value == 0.0
 
 
+def test_it_is_sure_of_what_is_liver_with_98_percent() -> None:
+    agreement = SelfAgreement()
+    assert agreement.sure_share == 0.0
+    agreement.add(torch.tensor((-9.0, 0.5, 3.0, 4.5, 9.0)))
+    assert agreement.sure_share == 0.5
+
+
 def test_it_is_the_dice_that_random_truths_have_on_average() -> None:
     generator = torch.Generator().manual_seed(0)
     margins = 4 * torch.randn(20, 30, 30, generator=generator)

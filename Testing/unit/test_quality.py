@@ -116,6 +116,32 @@ def test_normalised_images_and_label_maps_are_refused(values: np.ndarray) -> Non
     assert "span too little" in refused(volume(values))
 
 
+ORGANS = np.select([body() > 300, body() > 0, body() > -300], [90, 30, 5], 0)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [ORGANS, (ORGANS > 5) * 255, ORGANS * 22, np.arange(20)[:, None, None] * (body() > -300) * 10],
+    ids=["organs", "a mask of 0 and 255", "large numbers", "many labels"],
+)
+def test_label_maps_are_refused_and_called_so(labels: np.ndarray) -> None:
+    assert "label map" in refused(volume(labels))
+
+
+@pytest.mark.parametrize("window", [(0, 255), (0, 100), (-128, 127), (20, 1020)])
+def test_an_mr_is_refused_whatever_its_values_were_scaled_to(window: tuple[int, int]) -> None:
+    signal = mr_of_the_body() + np.abs(np.random.default_rng(1).normal(0, 15, SHAPE))
+    scaled = np.interp(signal, (0, signal.max()), window)
+    assert "MR" in refused(volume(np.rint(scaled)))
+
+
+def test_an_infant_in_a_wide_view_passes_without_a_word() -> None:
+    infant = np.full((20, 384, 384), -1000.0)
+    infant[:, 160:208, 160:208] = body()[:, ::2, ::2]
+    infant += np.random.default_rng(0).normal(0, 10, infant.shape)
+    assert check_input(volume(infant, np.diag((-1.8, -1.8, 5.0, 1.0)))) == []
+
+
 def test_a_picture_from_0_to_255_is_warned_about() -> None:
     picture = np.rint((np.clip(body(), -160, 240) + 160) / 400 * 255)
     warnings = check_input(volume(picture))
@@ -229,6 +255,16 @@ def test_real_scans_pass_without_a_word(shared_data: Path, case: str) -> None:
     image = nibabel.load(shared_data / "train" / f"{case}_ct.nii.gz")
     ct = CTVolume.from_array(image.get_fdata(dtype=np.float32).T, image.affine, case)
     assert check_input(ct) == []
+
+
+def test_most_real_mr_is_refused(shared_data: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    files = sorted((shared_data / "mr").glob("*_mr.nii.gz"))
+    images = [nibabel.load(file) for file in files]
+    cts = [CTVolume.from_array(np.asarray(image.dataobj).T, image.affine) for image in images]
+    said = [check_input(ct, force=True)[0] for ct in cts]
+    assert sum("MR" in sentence for sentence in said) >= 11
+    assert all("MR" in sentence or "picture" in sentence for sentence in said)
 
 
 def test_a_real_scan_at_full_resolution_and_its_liver_pass_without_a_word(shared_data: Path) -> None:

@@ -10,11 +10,12 @@ from Testing.widget.stand_in import StandIn, small_ct
 
 
 @pytest.fixture
-def application():
-    """Slicer as far as the module needs it; what a slot or observer raised unseen fails the test at its end."""
+def application(capfd):
+    """Slicer as far as the module needs it; what was raised or logged unseen fails the test at its end."""
     with slicer_application() as application:
         yield application
         assert application.errors == [], "raised in a slot or an observer, where Slicer prints it and goes on"
+        assert "ERR|" not in (logged := capfd.readouterr().err), logged
 
 
 @pytest.fixture

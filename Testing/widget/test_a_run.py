@@ -9,6 +9,7 @@ import slicer.util
 
 from LiverSegLib import messages, mrml
 from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.panel.texts import Progress
 from Testing.mrml.snapshot import segments
 from Testing.mrml.transforms import TRANSFORMS, add_transform
 from Testing.widget.actions import (
@@ -60,6 +61,14 @@ def test_the_remaining_time_is_told_once_it_can_be_known(application, quick_pane
     start(application, quick_panel, stand_in)
     application.wait_until(lambda: "left" in quick_panel.ui.statusLabel.text)
     assert quick_panel.ui.statusLabel.text.startswith("Finding the liver, about ")
+
+
+def test_the_remaining_time_counts_down_between_two_reports():
+    progress = Progress()
+    told = [progress.text(0.25, "Finding", seconds) for seconds in (2.0, 5.0, 7.6, 30.0)]
+    assert told == [f"Finding, about {left} s left" for left in (6, 3, 1, 1)]
+    assert progress.text(0.5, "Finding", 31.0) == "Finding, about 31 s left"
+    assert progress.text(0.5, "Finding", 0.5) == progress.text(0.0, "Finding", 1.5) == "Finding"
 
 
 def test_a_chosen_output_is_filled_and_its_other_segments_stay(application, quick_panel, ct_node):

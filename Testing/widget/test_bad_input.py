@@ -17,6 +17,7 @@ from LiverSegLib import messages, mrml
 from LiverSegLib.errors import InputError
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.transforms import add_warp
+from Testing.widget.actions import add_reference, segment, wait_for_the_end
 from Testing.widget.computers import BrokenTorch, Lost, a_full_disk, segmenter_on_a_gpu
 from Testing.widget.stand_in import small_ct
 
@@ -192,14 +193,45 @@ BAD_REFERENCES = [
 
 
 @pytest.mark.parametrize("make, next_step", BAD_REFERENCES)
-def test_a_reference_that_does_not_fit_is_refused_before_the_network_runs(
+def test_a_reference_that_does_not_fit_holds_up_no_run_and_the_panel_says_so(
     application, quick_panel, stand_in, ct_node, make, next_step
 ):
     application.choose(quick_panel.ui.referenceSelector, make(application.scene))
-    with one_sentence(application, quick_panel) as sentences:
-        application.click(quick_panel.ui.segmentButton)
-    assert next_step in sentences[0]
-    assert stand_in.calls == []
+    application.click(quick_panel.ui.segmentButton)
+    application.wait_until(lambda: not quick_panel._runner.running)
+    assert mrml.stored_report(quick_panel._parameterNode.outputSegmentation)["liver_volume_ml"] > 0
+    assert next_step in quick_panel.ui.statusLabel.text and quick_panel.ui.diceLabel.text == "–"
+    assert application.dialogs == [] and len(stand_in.calls) == 1
+
+
+def test_a_bad_reference_that_comes_with_a_file_opens_no_box(application, quick_panel, ct_node, tmp_path):
+    output = segment(application, quick_panel)
+    application.choose(quick_panel.ui.referenceSelector, output)
+    wait_for_the_end(application, quick_panel)
+    application.dialogs.clear()
+    application.load_scene(application.save_scene(tmp_path / "scene.mrb"))
+    wait_for_the_end(application, quick_panel)
+    assert quick_panel.ui.statusLabel.text == messages.REFERENCE_IS_THE_RESULT.format(name="CT liver segmentation")
+    assert application.dialogs == []
+
+
+def test_a_reference_that_is_left_when_another_ct_is_chosen_interrupts_nobody(application, quick_panel, ct_node):
+    reference = add_reference(application.scene, Liver=small_ct()[1])
+    application.choose(quick_panel.ui.referenceSelector, reference)
+    far = small_ct("Far")[0]
+    far.affine[:3, 3] += 900
+    far_node = mrml.volume_from_ct(far)
+    for node in (ct_node, far_node, ct_node, far_node):
+        application.choose(quick_panel.ui.inputSelector, node)
+        segment(application, quick_panel)
+        fits = node is ct_node
+        assert (quick_panel.ui.diceLabel.text != "–") == fits
+        assert quick_panel.ui.statusLabel.text == ("" if fits else messages.NO_OVERLAP)
+    application.choose(quick_panel.ui.inputSelector, ct_node)
+    wait_for_the_end(application, quick_panel)
+    application.choose(quick_panel.ui.inputSelector, far_node)
+    wait_for_the_end(application, quick_panel)
+    assert quick_panel.ui.statusLabel.text == messages.NO_OVERLAP and application.dialogs == []
 
 
 @pytest.mark.parametrize("make, next_step", BAD_REFERENCES)

@@ -93,7 +93,8 @@ def test_a_result_that_cannot_be_written_leaves_the_chosen_output_as_it_was(
 
 
 def test_a_result_that_cannot_be_written_leaves_no_new_output(application, quick_panel, ct_node, monkeypatch):
-    def broken(*arguments):
+    def broken(node, *arguments):
+        node.CreateDefaultDisplayNodes()
         raise MemoryError("no room")
 
     before = snapshot(application.scene)
@@ -102,13 +103,57 @@ def test_a_result_that_cannot_be_written_leaves_no_new_output(application, quick
     assert snapshot(application.scene) == before
 
 
-def test_a_message_stays_until_the_next_run(application, quick_panel, stand_in, ct_node):
+def another_input(application, panel):
+    application.choose(panel.ui.inputSelector, mrml.volume_from_ct(small_ct("Another")[0]))
+
+
+def another_output(application, panel):
+    application.choose(panel.ui.outputSelector, application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
+
+
+def no_reference(application, panel):
+    application.choose(panel.ui.referenceSelector, None)
+
+
+def undone(application, panel):
+    application.click(panel.ui.undoButton)
+
+
+def imported(application, panel):
+    application.scene.StartState(application.scene.ImportState)
+    application.scene.EndState(application.scene.ImportState)
+
+
+@pytest.mark.parametrize("change", [another_input, another_output, no_reference, undone, imported])
+def test_a_sentence_about_a_run_goes_when_something_else_is_chosen_or_shown(
+    application, quick_panel, stand_in, ct_node, change
+):
+    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct()[1]))
+    for _ in range(2):
+        segment(application, quick_panel)
     stand_in.error = DeviceError("The GPU is gone; use the CPU.")
     segment(application, quick_panel)
-    another = mrml.volume_from_ct(small_ct("Another")[0])
-    application.choose(quick_panel.ui.inputSelector, another)
     application.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Anything")
     assert quick_panel.ui.statusLabel.text == "The GPU is gone; use the CPU."
-    stand_in.error = None
-    segment(application, quick_panel)
+    change(application, quick_panel)
+    application.process_events()
+    assert quick_panel.ui.statusLabel.text == ""
+
+
+def test_what_is_said_of_a_closed_scene_stays_until_the_next_ct(application, quick_panel, stand_in, ct_node):
+    start(application, quick_panel, stand_in)
+    application.close_scene()
+    assert quick_panel.ui.statusLabel.text == messages.SCENE_CLOSED
+    mrml.volume_from_ct(small_ct("Next")[0])
+    assert quick_panel.ui.statusLabel.text == ""
+
+
+def test_a_sentence_about_what_changed_while_the_module_was_left_goes(application, quick_panel, stand_in, ct_node):
+    start(application, quick_panel, stand_in)
+    application.click(quick_panel.ui.segmentButton)
+    assert quick_panel.ui.statusLabel.text == messages.CANCELLED
+    application.leave_panel()
+    application.scene.RemoveNode(ct_node)
+    mrml.volume_from_ct(small_ct("Next")[0])
+    application.open_panel()
     assert quick_panel.ui.statusLabel.text == ""

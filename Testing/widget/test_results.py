@@ -8,7 +8,7 @@ import slicer
 
 from LiverSegLib import messages, mrml
 from Testing.mrml.snapshot import segments
-from Testing.widget.actions import add_reference, compare, liver_in, nodes, open_advanced, segment, table_rows
+from Testing.widget.actions import LIVER_ID, add_reference, compare, liver_in, nodes, open_advanced, segment, table_rows
 from Testing.widget.stand_in import small_ct
 
 
@@ -202,11 +202,21 @@ def test_outline_and_fill_follow_their_boxes(application, advanced, ct_node, nam
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_views_are_centred_if_wanted(application, advanced, ct_node, wanted):
     layout = application.app.layoutManager()
+    mrml.show_in_slices(ct_node)
     if not wanted:
         application.click(advanced.ui.frameLiverCheckBox)
     before, resets = slices(layout), layout.reset_3d_views
     segment(application, advanced)
     assert (slices(layout) != before) == wanted and (layout.reset_3d_views > resets) == wanted
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_the_slices_show_the_ct_that_was_segmented_and_not_another(application, advanced, ct_node, centred):
+    mrml.show_in_slices(mrml.volume_from_ct(small_ct("Another")[0]))
+    if not centred:
+        application.click(advanced.ui.frameLiverCheckBox)
+    segment(application, advanced)
+    assert mrml.is_in_slices(ct_node)
 
 
 def slices(layout):
@@ -222,3 +232,42 @@ def test_a_result_that_is_merely_chosen_keeps_the_surface_that_it_has(applicatio
     application.wait_until(lambda: not surface(second))
     application.choose(advanced.ui.inputSelector, ct_node)
     assert surface(first) and not advanced._results._timer.active
+
+
+# ---- two CT ----------------------------------------------------------------------------------------------------------
+
+
+def seen(output):
+    display = output.GetDisplayNode()
+    ids = output.GetSegmentation().GetSegmentIDs()
+    return [segment_id for segment_id in ids if display.GetVisibility() and display.GetSegmentVisibility(segment_id)]
+
+
+def test_the_liver_of_another_ct_is_hidden_and_comes_back_with_its_ct(application, quick_panel, ct_node):
+    first = add_reference(application.scene, Spleen=small_ct()[1])
+    [spleen] = first.GetSegmentation().GetSegmentIDs()
+    application.choose(quick_panel.ui.outputSelector, first)
+    segment(application, quick_panel)
+    another = mrml.volume_from_ct(small_ct("Another")[0])
+    application.choose(quick_panel.ui.inputSelector, another)
+    assert seen(first) == [spleen]
+    second = segment(application, quick_panel)
+    assert seen(first) == [spleen] and seen(second) == [LIVER_ID]
+    application.choose(quick_panel.ui.inputSelector, ct_node)
+    assert seen(first) == [spleen, LIVER_ID] and seen(second) == []
+
+
+def test_a_liver_that_the_user_has_hidden_stays_hidden(application, quick_panel, ct_node):
+    first = segment(application, quick_panel)
+    first.GetDisplayNode().SetSegmentVisibility(LIVER_ID, False)
+    for node in (mrml.volume_from_ct(small_ct("Another")[0]), ct_node):
+        application.choose(quick_panel.ui.inputSelector, node)
+        assert seen(first) == []
+
+
+def test_the_liver_of_another_ct_that_is_the_reference_stays_seen(application, quick_panel, ct_node):
+    first = segment(application, quick_panel)
+    application.choose(quick_panel.ui.referenceSelector, first)
+    application.choose(quick_panel.ui.inputSelector, mrml.volume_from_ct(small_ct("Another")[0]))
+    segment(application, quick_panel)
+    assert seen(first) == [LIVER_ID] and quick_panel.ui.diceLabel.text == "1.000"

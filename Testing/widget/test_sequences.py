@@ -65,6 +65,20 @@ def expected(frame):
     return labels
 
 
+def test_volumes_of_all_frames_are_those_in_the_patient(application, quick_panel, browser, moving_ct, all_frames):
+    scaling = application.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    slicer.util.updateTransformMatrixFromArray(scaling, np.diag([2.0, 3.0, 1.0, 1.0]))
+    moving_ct.SetAndObserveTransformNodeID(scaling.GetID())
+    output = segment(application, quick_panel)
+    told = [frame["liver_volume_ml"] for frame in mrml.stored_report(output)["frames"]]
+    true = [6 * expected(n).sum() * small_ct()[0].voxel_volume_ml for n in range(3)]
+    assert told == pytest.approx(true, abs=0.01)
+    assert f"{min(true):.0f} to {max(true):.0f} ml" in quick_panel.ui.liverVolumeLabel.text
+    assert [float(value) for name, value in table_rows().items() if name.startswith(messages.MEASURE_LIVER_VOLUME)] == (
+        pytest.approx(true, abs=0.06)
+    )
+
+
 def test_by_default_the_current_frame_is_segmented(application, quick_panel, browser, moving_ct):
     go_to(browser, 1)
     output = segment(application, quick_panel)

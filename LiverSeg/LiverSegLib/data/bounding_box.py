@@ -20,6 +20,16 @@ def box_of(labels: np.ndarray) -> Box:
     return _range(labels[:, rows, columns].max(axis=(1, 2))), rows, columns
 
 
+def box_round(*masks: np.ndarray) -> Box:
+    """The smallest box round all that is not 0 in any of some (k, j, i) arrays of one shape."""
+    boxes = [box for box in map(box_of, masks) if box[0].stop]
+    k, j, i = (
+        slice(min((box[axis].start for box in boxes), default=0), max((box[axis].stop for box in boxes), default=0))
+        for axis in range(3)
+    )
+    return k, j, i
+
+
 def _range(occupied: np.ndarray) -> slice:
     """From the first to the last entry that is not 0."""
     indices = np.flatnonzero(occupied)

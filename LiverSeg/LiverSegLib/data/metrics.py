@@ -7,6 +7,8 @@ voxel centres.
 
 Empty masks: two empty masks agree perfectly (overlap 1, distances and volume difference 0). Where one of them is empty,
 overlap is 0 and the distances are infinite; a volume difference from an empty reference is infinite, too.
+Distances and volume difference are those in the patient where a PatientSpace takes the place of the spacing; overlap is
+that of voxels in any case.
 Reports write infinite numbers as null.
 """
 
@@ -19,8 +21,10 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from .bounding_box import box_of
+from .patient_space import PatientSpace
 
 Spacing = tuple[float, float, float]
+Space = Spacing | PatientSpace
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
@@ -48,16 +52,17 @@ def average_symmetric_surface_distance(prediction: np.ndarray, reference: np.nda
     return _surface_distances(prediction, reference, spacing).assd_mm
 
 
-def volume_difference_percent(prediction: np.ndarray, reference: np.ndarray) -> float:
+def volume_difference_percent(prediction: np.ndarray, reference: np.ndarray, spacing: Space = (1.0, 1.0, 1.0)) -> float:
     """Relative volume difference 100 (|A| - |B|) / |B|: positive where the prediction A is larger than reference B."""
     prediction, reference = _masks(prediction, reference)
-    predicted, expected = _voxels(prediction), _voxels(reference)
+    measure = spacing.volume_ml if isinstance(spacing, PatientSpace) else _voxels
+    predicted, expected = measure(prediction), measure(reference)
     if expected == 0:
         return float("inf") if predicted else 0.0
     return 100.0 * (predicted - expected) / expected
 
 
-def compare(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> dict[str, float]:
+def compare(prediction: np.ndarray, reference: np.ndarray, spacing: Space) -> dict[str, float]:
     """All measures at once, under the report's keys.
 
     Parameters
@@ -65,7 +70,7 @@ def compare(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> 
     prediction, reference
         Masks (k, j, i) of one shape.
     spacing
-        Distance between voxel centres in mm along (k, j, i).
+        Distance between voxel centres in mm along (k, j, i), or where the voxels lie in the patient.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def compare(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> 
         "iou": iou(prediction, reference),
         "hd95_mm": distances.hd95_mm,
         "assd_mm": distances.assd_mm,
-        "volume_difference_percent": volume_difference_percent(prediction, reference),
+        "volume_difference_percent": volume_difference_percent(prediction, reference, spacing),
     }
 
 
@@ -91,7 +96,7 @@ class _SurfaceDistances(NamedTuple):
     assd_mm: float
 
 
-def _surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> _SurfaceDistances:
+def _surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing: Space) -> _SurfaceDistances:
     prediction, reference = _masks(prediction, reference)
     if not prediction.any() or not reference.any():
         distance = 0.0 if prediction.any() == reference.any() else float("inf")
@@ -104,12 +109,13 @@ def _surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing: S
     )
 
 
-def _surface_points(mask: np.ndarray, spacing: Spacing) -> np.ndarray:
-    """Centres of the surface voxels of a mask that is not empty, in mm along (k, j, i), shape (n, 3)."""
+def _surface_points(mask: np.ndarray, spacing: Space) -> np.ndarray:
+    """Centres of the surface voxels of a mask that is not empty, in mm along (k, j, i) or in the patient, (n, 3)."""
     box = box_of(mask)
     inner = mask[box]
     surface = inner & ~ndimage.binary_erosion(inner)
-    return (np.argwhere(surface) + [side.start for side in box]) * np.asarray(spacing)
+    voxels = np.argwhere(surface) + [side.start for side in box]
+    return spacing.points(voxels) if isinstance(spacing, PatientSpace) else voxels * np.asarray(spacing)
 
 
 def _nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:

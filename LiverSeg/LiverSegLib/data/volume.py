@@ -92,8 +92,12 @@ class CTVolume:
     def every_few_slices(self, spacing_mm: float) -> CTVolume:
         """An axial stack of its slices that lie about ``spacing_mm`` apart; all if they are no closer. Views only."""
         stack = self.canonical_view()
-        step = max(1, round(spacing_mm / stack.spacing[0]))
+        step = stack.slices_within(spacing_mm)
         return CTVolume(stack.hu[::step], stack.affine @ np.diag((1.0, 1.0, step, 1.0)), self.name)
+
+    def slices_within(self, length_mm: float) -> int:
+        """About how many slices (k) lie within a length, at least one."""
+        return max(1, round(length_mm / self.spacing[0]))
 
     def canonical(self) -> CTVolume:
         """The same voxels as an axial stack whose axes run to left, posterior, superior: reordered, not resampled."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +11,10 @@ import numpy as np
 
 from .. import messages
 from ..data.metrics import compare
-from ..io.atomic import replacing
+from ..data.patient_space import PatientSpace
+from ..io.json_file import write_json
+from ..io.spreadsheet import write_table
+from ..io.terminal import printable
 
 if TYPE_CHECKING:
     from ..inference.segmenter import Segmentation
@@ -54,7 +55,7 @@ class SegmentationReport:
     def of(
         cls,
         segmentation: Segmentation,
-        spacing: tuple[float, float, float],
+        spacing: tuple[float, float, float] | PatientSpace,
         *,
         input: str,
         output: str,
@@ -71,7 +72,7 @@ class SegmentationReport:
         segmentation
             What the segmenter returned.
         spacing
-            Distance between voxel centres in mm along (k, j, i).
+            Distance between voxel centres in mm along (k, j, i), or where the voxels lie in the patient.
         input, output
             Names or paths of the image and the result.
         reference
@@ -90,7 +91,13 @@ class SegmentationReport:
         """
         labels = segmentation.labels
         voxel_ml = abs(float(np.linalg.det(segmentation.affine[:3, :3]))) / 1000.0
-        tumour_voxels = int(np.count_nonzero(labels == 2))
+        tumours = labels == 2
+
+        def volume_ml(mask: np.ndarray) -> float:
+            if isinstance(spacing, PatientSpace):
+                return spacing.volume_ml(mask)
+            return int(np.count_nonzero(mask)) * voxel_ml
+
         seconds = {**segmentation.seconds, "write": write_seconds}
         seconds = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
         seconds["total"] = sum(seconds.values()) if total_seconds is None else float(total_seconds)
@@ -101,8 +108,8 @@ class SegmentationReport:
             model={"name": model.name, "version": model.version, "sha256": model.sha256},
             device=segmentation.device,
             seconds=seconds,
-            liver_volume_ml=int(np.count_nonzero(labels)) * voxel_ml,
-            tumour_volume_ml=tumour_voxels * voxel_ml if tumour or tumour_voxels else None,
+            liver_volume_ml=volume_ml(labels),
+            tumour_volume_ml=volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
             **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
@@ -124,9 +131,7 @@ class SegmentationReport:
         OutputError
             If the file cannot be written; an old one stays as it was.
         """
-        with replacing(path) as temporary:
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a header and one row, always with the same columns (``model_name``, ``seconds_total``, ...).
@@ -137,10 +142,7 @@ class SegmentationReport:
             If the file cannot be written; an old one stays as it was.
         """
         row = self.to_row()
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-            writer.writerow(row)
+        write_table(path, list(row), [row])
 
     def comparison(self) -> dict[str, float | None]:
         """The measures against the reference alone, with the keys of :func:`LiverSegLib.data.metrics.compare`."""
@@ -170,7 +172,7 @@ class SegmentationReport:
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
-        return "\n".join([*lines, time, *warnings, messages.RESEARCH_USE])
+        return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
 
 
 def _rounded(value: Any, key: str) -> Any:

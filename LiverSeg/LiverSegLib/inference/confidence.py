@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+# Log-odds from which on the network is sure of a voxel: it calls it liver with 98 %.
+_SURE = 4.0
 # Dice of exactly 0 or 1 has no log-odds.
 _NEAREST_TO_CERTAIN = 1e-4
 
@@ -20,7 +22,7 @@ class SelfAgreement:
     """
 
     def __init__(self) -> None:
-        self._found = self._expected = self._common = 0.0
+        self._found = self._expected = self._common = self._sure = 0.0
 
     def add(self, margins: Tensor) -> None:
         """Count slices in, by their log-odds of liver ∪ tumour against background, any shape."""
@@ -29,11 +31,17 @@ class SelfAgreement:
         self._found += float(found.sum())
         self._expected += float(probability.sum())
         self._common += float((probability * found).sum())
+        self._sure += float((margins > _SURE).sum())
 
     @property
     def value(self) -> float:
         """0 to 1; 0 if nothing was found."""
         return 2 * self._common / (self._found + self._expected) if self._found else 0.0
+
+    @property
+    def sure_share(self) -> float:
+        """Share of the voxels found that the network is sure of, 0 to 1; 0 if nothing was found."""
+        return self._sure / self._found if self._found else 0.0
 
 
 def expected_dice(self_agreement: float, intercept: float, slope: float) -> float:

@@ -54,6 +54,11 @@ class Answer:
     def slices(self) -> slice:
         return slice(min(self._first, self._last), self._last)
 
+    @property
+    def volume_ml(self) -> float:
+        """Of the liver that is written, tumours included."""
+        return np.count_nonzero(self.labels[self.slices]) * self.canonical.voxel_volume_ml
+
     def write(self, positions: range, margins: Tensor, part: Rectangle) -> None:
         """Decide on some slices: log-odds (n, odds, rows, columns) of the pixels ``part`` of the canonical stack."""
         self._first, self._last = min(self._first, positions.start), max(self._last, positions.stop)
@@ -69,3 +74,8 @@ class Answer:
     def clean_up(self) -> None:
         """Leave the large pieces of the liver, without holes."""
         self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing)
+
+    def clear(self) -> None:
+        """Take back what was found; the probabilities stay."""
+        self.labels[self.slices] = 0
+        self.agreement = SelfAgreement()

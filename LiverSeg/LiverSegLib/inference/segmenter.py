@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from .. import messages
+from ..data.metrics import dice
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
 from ..model.liver_model import LiverModel, ModelCard
 from .confidence import expected_dice
+from .filling import without_filling
 from .label_writer import Answer
 from .logits import LARGEST_MARGIN
 from .oblique_logits import UprightMargins
 from .oblique_views import is_oblique, to_upright
-from .plausibility import check_input, check_result
+from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Course, Progress
 from .slice_search import batches, joined
@@ -31,11 +33,19 @@ BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
 # Of two views of an oblique volume; chosen on validation scans turned by 20 degrees, in the header or by resampling.
 OWN_VIEW_WEIGHT = 0.4
 
-# The Dice to expect of a mirror image, and by how much more than of the image itself, before its answer is taken;
-# chosen on ten mirrored scans (Training/EXPERIMENTS.md).
-MIRRORED_DICE, MIRRORED_GAIN = 0.85, 0.05
+# The Dice to expect of a mirror image, how much more than of the image itself, and the volume of its liver, before its
+# answer is taken (Training/EXPERIMENTS.md).
+MIRRORED_DICE, MIRRORED_GAIN, MIRRORED_ML = 0.85, 0.05, 400.0
 # What that Dice is measured on first: slices that far apart.
 MIRRORED_LOOK_MM = 5.0
+
+# A liver lies on one side. What the network finds about as surely in the mirror image, in the same place or reflected,
+# is a brain, a leg or a bottle of water; less than that volume may be the dome of a liver (Training/EXPERIMENTS.md).
+SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
+# Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
+LEAST_DICE, LEAST_SURE = 0.5, 0.3
+# A picture with a large liver that the network is unsure of is none of a CT.
+PICTURE_DICE, PICTURE_ML = 0.78, 300.0
 
 # Pixel sizes for test-time augmentation, relative to the one that the network was trained with. Mirror images are no
 # choice: the network never saw any, and takes a full stomach on the right for a liver.
@@ -165,12 +175,15 @@ class _Run:
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
         self.course.seconds["load"] = self.segmenter.take_load_seconds()
         self.course.report(0.0, messages.PREPARING)
-        self.warnings += [*ct.warnings, *check_input(ct, force)]
+        ct, filling = without_filling(ct, self.card.window_hu[0])
+        self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
         answer = self._answer_or_mirror(ct)
         self.warnings[:0] = self.segmenter.predictor.warnings
         self.course.report(0.92, messages.CLEANING_UP)
         answer.clean_up()
         quality = self._quality(answer)
+        if quality is not None and quality < PICTURE_DICE and answer.volume_ml >= PICTURE_ML and not force:
+            check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(answer.canonical, answer.labels)
@@ -210,17 +223,35 @@ class _Run:
         return 2 if self.tumour or self.probabilities else 1
 
     def _answer_or_mirror(self, ct: CTVolume) -> Answer:
-        """The network's answer; where it is unsure, but sure of the mirror image, the answer to that."""
+        """The network's answer; where it is unsure, that to the mirror image if it is surer there, or none."""
         answer = self._answer(ct)
         quality = self._quality(answer)
         if not self._is_unsure(quality):
             return answer
-        mirrored = ct.mirrored()
-        look = self._answer(mirrored.every_few_slices(MIRRORED_LOOK_MM))
-        if (self._quality(look) or 0.0) < max(MIRRORED_DICE, (quality or 0.0) + MIRRORED_GAIN):
-            return answer
-        self.warnings.append(messages.MIRRORED.format(name=ct.name))
-        return self._answer(mirrored)
+        look = self._answer(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
+        if self._is_mirrored(look, quality or 0.0):
+            self.warnings.append(messages.MIRRORED.format(name=ct.name))
+            return self._answer(ct.mirrored())
+        if self._is_doubtful_everywhere(answer) or self._is_symmetric(answer, look):
+            answer.clear()
+        return answer
+
+    def _is_mirrored(self, look: Answer, quality: float) -> bool:
+        """Whether a look at the mirror image shows a liver of some size, and of far more than this quality."""
+        promised = self._quality(look) or 0.0
+        return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
+
+    def _is_symmetric(self, answer: Answer, look: Answer) -> bool:
+        """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
+        promised = self._quality(look) or 0.0
+        if promised < (self._quality(answer) or 0.0) - SYMMETRIC_LOSS or answer.volume_ml < MIRRORED_ML:
+            return False
+        found = answer.labels[:: answer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
+        return max(dice(found, look.own_labels > 0), dice(found, look.labels > 0)) >= SYMMETRIC_OVERLAP
+
+    def _is_doubtful_everywhere(self, answer: Answer) -> bool:
+        quality = self._quality(answer)
+        return quality is not None and quality < LEAST_DICE and answer.agreement.sure_share < LEAST_SURE
 
     def _answer(self, ct: CTVolume) -> Answer:
         """The network's answer; with smaller batches when memory runs out, on the CPU if the GPU fails."""

@@ -6,15 +6,21 @@ So whoever watches a task calls :meth:`Task.wait` with a few milliseconds each t
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 Progress = Callable[[float, str], None]
 Function = Callable[[Progress, threading.Event], T]
+
+# Slicer on Linux gives its main thread this nice value unless the variable says another; threads inherit it.
+SLICERS_NICE, NICE_VARIABLE = 19, "SLICER_BACKGROUND_THREAD_PRIORITY"
 
 
 class Task(Generic[T]):
@@ -125,6 +131,18 @@ class Worker:
 
 
 def _run_all(queue: SimpleQueue[Task[Any] | None]) -> None:
+    _take_normal_priority()
     while (task := queue.get()) is not None:
         task._run()
         del task  # a finished task and its result belong to whoever started it
+
+
+def _take_normal_priority() -> None:
+    """Let this thread, and those that PyTorch starts from it, not wait for all else on the computer, where it may."""
+    if sys.platform != "linux" or NICE_VARIABLE in os.environ:
+        return
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) == SLICERS_NICE:
+        # Linux allows it to root and where RLIMIT_NICE does; else the work takes longer, as the manual says.
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, thread, 0)

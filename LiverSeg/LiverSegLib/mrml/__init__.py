@@ -6,7 +6,7 @@ the application call :func:`ensure_scene` first. Nodes are touched on the main t
 
 from .changes import content_state
 from .disagreement import remove_disagreement, show_disagreement
-from .display import centre_3d_views, frame_slices, set_surface, show_in_slices
+from .display import centre_3d_views, frame_slices, is_in_slices, set_surface, show_in_slices, show_results_of
 from .history import History
 from .images import affine_of, cropped_image, shape_of, to_image, to_matrix, voxels_of
 from .reference import (
@@ -17,7 +17,7 @@ from .reference import (
     segmentation_to_labels,
     segments_for_reference,
 )
-from .scene import ensure_scene, nodes_of_class
+from .scene import ensure_scene, nodes_of_class, remove_whole
 from .segmentation import (
     BINARY_LABELMAP,
     CLOSED_SURFACE,
@@ -30,7 +30,7 @@ from .segmentation import (
 from .sequences import frame_nodes, sequence_browser_of, write_frames
 from .storage import save_node
 from .tables import store_report, stored_report, write_report_table
-from .transforms import check_transform
+from .transforms import check_transform, patient_space
 from .view3d import check_rendering, render_3d
 from .volumes import copy_volume_in_pieces, labelmap_from_array, volume_from_ct, volume_to_ct
 
@@ -51,13 +51,16 @@ __all__ = [
     "ensure_scene",
     "frame_nodes",
     "frame_slices",
+    "is_in_slices",
     "labelmap_from_array",
     "new_segmentation_name",
     "nodes_of_class",
+    "patient_space",
     "read_reference",
     "read_result",
     "reference_to_labels",
     "remove_disagreement",
+    "remove_whole",
     "render_3d",
     "save_node",
     "segmentation_of",
@@ -68,6 +71,7 @@ __all__ = [
     "shape_of",
     "show_disagreement",
     "show_in_slices",
+    "show_results_of",
     "store_report",
     "stored_report",
     "to_image",

@@ -6,9 +6,9 @@ import numpy as np
 import slicer
 
 from .. import messages
-from ..data.bounding_box import Box, box_of
+from ..data.bounding_box import Box, box_round
 from .images import affine_of, cropped_image
-from .scene import nodes_of_class, unique_name
+from .scene import nodes_of_class, remove_whole, unique_name
 from .segmentation import BINARY_LABELMAP, check_same_grid, put_into_study_of
 
 # From the disagreement's node to that of the result, so that it is found again after the scene was saved and loaded.
@@ -53,7 +53,7 @@ def show_disagreement(
     node.SetSourceRepresentationToBinaryLabelmap()
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     # Only the box round both livers is looked at: five times faster than the whole grid.
-    box = _box_round(labels, reference_labels)
+    box = box_round(labels, reference_labels)
     found, wanted = labels[box] > 0, reference_labels[box] > 0
     _add(node, MISSED, messages.MISSED, wanted & ~found, affine_of(volume_node), box)
     _add(node, EXTRA, messages.EXTRA, found & ~wanted, affine_of(volume_node), box)
@@ -65,19 +65,7 @@ def remove_disagreement(segmentation_node: slicer.vtkMRMLSegmentationNode) -> No
     """Take the result's disagreement out of the scene, with its display; nothing happens if there is none."""
     node = _disagreement_of(segmentation_node)
     if node is not None:
-        scene = node.GetScene()
-        scene.RemoveNode(node.GetDisplayNode())
-        scene.RemoveNode(node)
-
-
-def _box_round(*masks: np.ndarray) -> Box:
-    """The smallest box round all that is not 0 in any of them."""
-    boxes = [box for box in map(box_of, masks) if box[0].stop]
-    k, j, i = (
-        slice(min((box[axis].start for box in boxes), default=0), max((box[axis].stop for box in boxes), default=0))
-        for axis in range(3)
-    )
-    return k, j, i
+        remove_whole(node)
 
 
 def _disagreement_of(segmentation_node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode | None:

@@ -12,11 +12,13 @@ import vtk
 from ..data.structures import LIVER
 from .images import image_affine
 from .scene import nodes_of_class
-from .segmentation import CLOSED_SURFACE, SEGMENT_IDS
+from .segmentation import CLOSED_SURFACE, SEGMENT_IDS, VOLUME_ROLE, holds_liver
 from .sequences import frame_nodes
 from .transforms import transformed, warp_between
 
 SMOOTHING_PARAMETER = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule.GetSmoothingFactorParameterName()
+# On a result whose segments were hidden for that of another CT: the ids of these.
+HIDDEN_ATTRIBUTE = "LiverSeg.Hidden"
 # Room left on each side of the liver, as a part of its size.
 MARGIN = 0.15
 # Under a non-linear transform the liver's box is no box any more: it is followed in so many places along each edge.
@@ -61,24 +63,57 @@ def show_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> None:
     slicer.util.setSliceViewerLayers(background=volume_node, fit=hasattr(slicer, "app"))
 
 
+def show_results_of(volume_node: slicer.vtkMRMLVolumeNode, *kept: slicer.vtkMRMLNode | None) -> None:
+    """Hide the livers of all other CT, which lie in the same 3D view, and show again what was hidden so of this one.
+
+    What a user has hidden stays hidden, segments of others and the nodes that are kept stay as they are.
+    """
+    for node in nodes_of_class(volume_node.GetScene(), "vtkMRMLSegmentationNode"):
+        of = node.GetNodeReference(VOLUME_ROLE)
+        if of is volume_node:
+            _show_hidden(node)
+        elif of is not None and holds_liver(node) and node not in kept:
+            _hide_ours(node)
+
+
+def _hide_ours(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    display, segmentation = segmentation_node.GetDisplayNode(), segmentation_node.GetSegmentation()
+    ours = [segment_id for segment_id in SEGMENT_IDS.values() if segmentation.GetSegment(segment_id) is not None]
+    seen = [segment_id for segment_id in ours if display is not None and display.GetSegmentVisibility(segment_id)]
+    if seen:
+        segmentation_node.SetAttribute(HIDDEN_ATTRIBUTE, " ".join(seen))
+        for segment_id in seen:
+            display.SetSegmentVisibility(segment_id, False)
+
+
+def _show_hidden(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    for segment_id in (segmentation_node.GetAttribute(HIDDEN_ATTRIBUTE) or "").split():
+        if segmentation_node.GetSegmentation().GetSegment(segment_id) is not None:
+            segmentation_node.GetDisplayNode().SetSegmentVisibility(segment_id, True)
+    segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)
+
+
+def is_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether all slice views show a volume, as what lies below or, not wholly transparent, above another one."""
+    volume_id = volume_node.GetID()
+    return all(
+        composite.GetBackgroundVolumeID() == volume_id
+        or (composite.GetForegroundVolumeID() == volume_id and composite.GetForegroundOpacity() > 0)
+        for composite in nodes_of_class(volume_node.GetScene(), "vtkMRMLSliceCompositeNode")
+    )
+
+
 def centre_3d_views() -> None:
     """Centre the 3D views on what they show; Slicer has none without its main window, and slicer-core has none."""
     if hasattr(slicer, "app") and slicer.app.layoutManager() is not None:
         slicer.util.resetThreeDViews()
 
 
-def frame_slices(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
-    """Centre all slice views on the liver, with a field of view that shows it whole; without a liver they stay.
-
-    A slice view without a background volume gets this one.
-    """
-    scene = segmentation_node.GetScene()
-    for composite in nodes_of_class(scene, "vtkMRMLSliceCompositeNode"):
-        if scene.GetNodeByID(composite.GetBackgroundVolumeID() or "") is None:
-            composite.SetBackgroundVolumeID(volume_node.GetID())
+def frame_slices(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Centre all slice views on the liver, with a field of view that shows it whole; without a liver they stay."""
     points = _liver_in_world(segmentation_node)
     if points is not None:
-        for slice_node in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        for slice_node in nodes_of_class(segmentation_node.GetScene(), "vtkMRMLSliceNode"):
             _frame(slice_node, points)
 
 

@@ -55,15 +55,19 @@ def to_image(
 ) -> slicer.vtkOrientedImageData:
     """A copy of uint8 (k, j, i) voxels, the first of which has the indices `first` (k, j, i) on the affine's grid.
 
-    Without voxels the image holds no scalars at all, by which Slicer knows an empty segment.
+    Without voxels it is what an empty segment has in Slicer: no extent, and scalars without a value.
     """
     image = slicer.vtkOrientedImageData()
+    image.SetImageToWorldMatrix(to_matrix(affine))
+    if not values.size:
+        image.SetExtent(0, -1, 0, -1, 0, -1)
+        # Without the usual name, by which DICOM export would take the segment to be filled.
+        image.GetPointData().SetScalars(vtk.vtkUnsignedCharArray())
+        return image
     ranges = [(start, start + count - 1) for start, count in zip(first, values.shape, strict=True)]
     image.SetExtent(*(bound for pair in reversed(ranges) for bound in pair))
-    image.SetImageToWorldMatrix(to_matrix(affine))
-    if values.size:
-        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-        voxels_of(image)[:] = values
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    voxels_of(image)[:] = values
     return image
 
 

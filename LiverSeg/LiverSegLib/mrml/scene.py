@@ -26,6 +26,22 @@ def nodes_of_class(scene: slicer.vtkMRMLScene | None, kind: str) -> list[slicer.
     return [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
 
 
+def remove_whole(node: slicer.vtkMRMLDisplayableNode) -> None:
+    """Take a node out of its scene, and then what shows and stores it alone.
+
+    In this order: Slicer's 3D views use the display nodes of a node until it is gone, and crash where they went first.
+    Nothing happens to a node without scene, nor in a scene that is being closed, of which the views take no notice.
+    """
+    scene = node.GetScene()
+    if scene is None or scene.IsClosing():
+        return
+    belongings = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    belongings += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    scene.RemoveNode(node)
+    for belonging in filter(None, belongings):
+        scene.RemoveNode(belonging)
+
+
 def unique_name(scene: slicer.vtkMRMLScene, name: str) -> str:
     """The name if no node has it, else with a number behind it.
 

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import messages, mrml
+from .. import install, messages, mrml
+from ..data.bounding_box import Box, box_round
 from ..data.metrics import compare
 from ..errors import Cancelled, InputError
 from ..evaluation.report import SegmentationReport
 from ..inference.worker import Function, Progress, Task, Worker
-from . import install
 
 if TYPE_CHECKING:
     import slicer
 
+    from ..data.patient_space import PatientSpace
     from ..data.volume import CTVolume
     from ..inference.segmenter import Segmenter
 
@@ -37,21 +38,23 @@ Span = tuple[float, float]
 
 # In Slicer the worker computes only while the main thread waits here; the window is redrawn between two waits.
 WAIT_SECONDS = 0.02
-# How the progress bar is shared out: copying the voxels, everything in the worker, writing the nodes.
-COPY_SPAN, WORK_SPAN, WRITE_SHARE = (0.0, 0.04), (0.04, 0.95), 0.95
+# How the progress bar is shared out: copying the voxels, the network, measuring, writing the nodes.
+COPY_SPAN, WORK_SPAN, MEASURE_SPAN, WRITE_SHARE = (0.0, 0.04), (0.04, 0.93), (0.93, 0.95), 0.95
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a run wrote and how good it is.
 
-    ``labels`` and ``reference_labels`` are uint8 (k, j, i) on the CT's grid; the latter is None without a reference.
+    ``labels`` and ``reference_labels`` are uint8 (k, j, i) on the CT's grid; the latter is None without a reference,
+    and where it does not fit, of which ``reference_problem`` tells in a sentence.
     """
 
     report: SegmentationReport
     segmentation_node: slicer.vtkMRMLSegmentationNode
     labels: np.ndarray
     reference_labels: np.ndarray | None = None
+    reference_problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,31 +111,31 @@ class SceneSegmenter:
         device: str = "auto",
         tumour: bool = False,
         test_time_augmentation: bool = False,
+        reference_must_fit: bool = True,
     ) -> Steps[Outcome]:
-        """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``."""
+        """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``.
+
+        A reference that does not fit is refused before the network runs, or left out if it need not fit.
+        """
         started = perf_counter()
         ct = yield from self._copied(volume_node, COPY_SPAN)
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        truth = None if reference is None else mrml.read_reference(reference, volume_node, segmentation_node)
+        truth = _Tried(reference_must_fit)
+        if reference is not None:
+            truth.take(lambda: mrml.read_reference(reference, volume_node, segmentation_node))
 
-        def work(progress: Progress, cancel: threading.Event) -> tuple[SegmentationReport, np.ndarray, Any]:
+        def work(progress: Progress, cancel: threading.Event) -> _Found:
             # The reference comes first: one that does not fit is refused before the network runs.
-            reference_labels, warnings = (None, []) if truth is None else truth.labels()
+            if truth.value is not None:
+                truth.take(truth.value.labels)
             segmentation = self._find(ct, progress, cancel, device, tumour, test_time_augmentation)
-            report = SegmentationReport.of(
-                segmentation,
-                ct.spacing,
-                input=ct.name,
-                output="",
-                reference=reference_labels,
-                tumour=tumour,
-                extra_warnings=warnings,
-            )
-            return report, segmentation.labels, reference_labels
+            return _Found.of(segmentation, *(truth.value or ()))
 
-        report, labels, reference_labels = yield from self._in_worker(work, WORK_SPAN)
+        found = yield from self._in_worker(work, WORK_SPAN)
+        report = yield from self._measured(ct, found, volume_node, volume_node, tumour)
+        labels = found.segmentation.labels
         yield WRITE_SHARE, messages.WRITING_RESULT
         write_started = perf_counter()
         node = self._write(volume_node, segmentation_node, labels, tumour)
@@ -140,7 +143,7 @@ class SceneSegmenter:
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
         mrml.store_report(node, report.to_dict())
-        return Outcome(report, node, labels, reference_labels)
+        return Outcome(report, node, labels, found.reference_labels, truth.problem)
 
     def segment_frames(
         self,
@@ -164,7 +167,7 @@ class SceneSegmenter:
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):
-            steps = self._one_frame(frame_node, device, tumour, test_time_augmentation)
+            steps = self._one_frame(frame_node, volume_node, device, tumour, test_time_augmentation)
             part = (WRITE_SHARE * number / len(nodes), WRITE_SHARE * (number + 1) / len(nodes))
             stage = messages.FRAME_PROGRESS.format(number=number + 1, count=len(nodes), stage="{stage}")
             report, labels = yield from _scaled(steps, part, stage)
@@ -189,15 +192,21 @@ class SceneSegmenter:
         """Compare the liver that a former run wrote with a reference, on the grid of the CT; changes nothing."""
         found = mrml.read_result(segmentation_node, volume_node)
         truth = mrml.read_reference(reference, volume_node, segmentation_node)
-        spacing = volume_node.GetSpacing()[::-1]
 
-        def work(progress: Progress, cancel: threading.Event) -> Comparison:
-            progress(0.0, messages.COMPARING)
+        def read(progress: Progress, cancel: threading.Event) -> tuple[np.ndarray, np.ndarray, list[str], Box]:
             labels, _ = found.labels()
             reference_labels, warnings = truth.labels()
-            return Comparison(compare(labels > 0, reference_labels > 0, spacing), warnings, labels, reference_labels)
+            return labels, reference_labels, warnings, box_round(labels, reference_labels)
 
-        return (yield from self._in_worker(work, (0.0, 1.0)))
+        labels, reference_labels, warnings, box = yield from self._in_worker(read, (0.0, 0.5), messages.COMPARING)
+        space = yield from _space(volume_node, volume_node, box, (0.5, messages.COMPARING))
+        spacing = volume_node.GetSpacing()[::-1]
+
+        def measure(progress: Progress, cancel: threading.Event) -> dict[str, float]:
+            return compare(labels > 0, reference_labels > 0, space or spacing)
+
+        measures = yield from self._in_worker(measure, (0.5, 1.0), messages.COMPARING)
+        return Comparison(measures, warnings, labels, reference_labels)
 
     def devices(self) -> Steps[list[str]]:
         """Names of the devices that run a kernel now."""
@@ -246,16 +255,45 @@ class SceneSegmenter:
             pieces.close()
 
     def _one_frame(
-        self, frame_node: slicer.vtkMRMLScalarVolumeNode, device: str, tumour: bool, test_time_augmentation: bool
+        self,
+        frame_node: slicer.vtkMRMLScalarVolumeNode,
+        volume_node: slicer.vtkMRMLScalarVolumeNode,
+        device: str,
+        tumour: bool,
+        test_time_augmentation: bool,
     ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
         ct = yield from self._copied(frame_node, COPY_SPAN)
 
-        def work(progress: Progress, cancel: threading.Event) -> tuple[SegmentationReport, np.ndarray]:
-            segmentation = self._find(ct, progress, cancel, device, tumour, test_time_augmentation)
-            report = SegmentationReport.of(segmentation, ct.spacing, input=ct.name, output="", tumour=tumour)
-            return report, segmentation.labels
+        def work(progress: Progress, cancel: threading.Event) -> _Found:
+            return _Found.of(self._find(ct, progress, cancel, device, tumour, test_time_augmentation))
 
-        return (yield from self._in_worker(work, (COPY_SPAN[1], 1.0)))
+        found = yield from self._in_worker(work, WORK_SPAN)
+        report = yield from self._measured(ct, found, volume_node, frame_node, tumour)
+        return report, found.segmentation.labels
+
+    def _measured(
+        self,
+        ct: CTVolume,
+        found: _Found,
+        volume_node: slicer.vtkMRMLScalarVolumeNode,
+        image_node: slicer.vtkMRMLScalarVolumeNode,
+        tumour: bool,
+    ) -> Steps[SegmentationReport]:
+        """The report, with the volumes and distances in the patient."""
+        space = yield from _space(volume_node, image_node, found.box, (MEASURE_SPAN[0], messages.MEASURING))
+
+        def measure(progress: Progress, cancel: threading.Event) -> SegmentationReport:
+            return SegmentationReport.of(
+                found.segmentation,
+                space or ct.spacing,
+                input=ct.name,
+                output="",
+                reference=found.reference_labels,
+                tumour=tumour,
+                extra_warnings=found.warnings,
+            )
+
+        return (yield from self._in_worker(measure, MEASURE_SPAN, messages.MEASURING))
 
     def _find(
         self,
@@ -278,12 +316,12 @@ class SceneSegmenter:
             self._segmenters[device] = self.make_segmenter(device)
         return self._segmenters[device]
 
-    def _in_worker(self, function: Function[T], span: Span) -> Steps[T]:
+    def _in_worker(self, function: Function[T], span: Span, stage: str = messages.STARTING) -> Steps[T]:
         """Wait for a function in the worker thread, a few milliseconds a step; closing the generator cancels it."""
         if self._warm_up is not None:
             self._warm_up.cancel.set()
         task = self._worker.start(function)
-        latest = _within(span, 0.0), messages.STARTING
+        latest = _within(span, 0.0), stage
         try:
             while not task.wait(WAIT_SECONDS):
                 for share, stage in task.take_progress():
@@ -349,7 +387,7 @@ class SceneSegmenter:
         try:
             yield node
         except BaseException:
-            scene.RemoveNode(node)
+            mrml.remove_whole(node)
             raise
 
     @staticmethod
@@ -360,6 +398,53 @@ class SceneSegmenter:
             raise InputError(messages.INPUT_DELETED)
         if segmentation_node is not None and segmentation_node.GetScene() is None:
             raise InputError(messages.OUTPUT_DELETED)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What came of the network and of the reference; ``box`` holds the labels of both."""
+
+    segmentation: Any
+    box: Box
+    reference_labels: np.ndarray | None = None
+    warnings: list[str] | tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, segmentation: Any, reference_labels: np.ndarray | None = None, warnings: list[str] | tuple[str, ...] = ()
+    ) -> _Found:
+        labelled = [labels for labels in (segmentation.labels, reference_labels) if labels is not None]
+        return cls(segmentation, box_round(*labelled), reference_labels, warnings)
+
+
+@dataclass
+class _Tried:
+    """A value that is got step by step, or None and the problem in words if it need not be there."""
+
+    must_succeed: bool
+    value: Any = None
+    problem: str = ""
+
+    def take(self, get: Callable[[], Any]) -> None:
+        try:
+            self.value = get()
+        except InputError as error:
+            if self.must_succeed:
+                raise
+            self.value, self.problem = None, str(error)
+
+
+def _space(
+    volume_node: slicer.vtkMRMLScalarVolumeNode, image_node: slicer.vtkMRMLScalarVolumeNode, box: Box, step: Step
+) -> Steps[PatientSpace | None]:
+    """:func:`LiverSegLib.mrml.patient_space` in steps."""
+    placing = mrml.patient_space(volume_node, image_node, box)
+    while True:
+        try:
+            next(placing)
+        except StopIteration as end:
+            return end.value
+        yield step
 
 
 def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:

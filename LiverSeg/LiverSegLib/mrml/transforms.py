@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import slicer
 import slicer.util
@@ -9,6 +11,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from .. import messages
+from ..data.bounding_box import Box
+from ..data.patient_space import PatientSpace, cell_edges
 from ..errors import InputError
 from .images import affine_of, shape_of
 
@@ -17,6 +21,8 @@ SAMPLES_PER_AXIS = 20
 # The volume of a voxel may not shrink below this part of what it is in most places.
 SMALLEST_SHARE_OF_VOLUME = 1e-4
 SMALLEST_DETERMINANT = 1e-9
+# By less than this part no length changes under a transform that counts as rigid.
+RIGID_TOLERANCE = 1e-4
 
 
 def matrix_between(
@@ -88,3 +94,44 @@ def _determinants(
     # Where a transform leads nowhere there is no determinant either.
     moved[~np.isfinite(moved)] = 0.0
     return np.linalg.det(moved[:, 0] - moved[:, 1]) / np.linalg.det(affine[:3, :3])
+
+
+def patient_space(
+    volume_node: slicer.vtkMRMLVolumeNode, image_node: slicer.vtkMRMLVolumeNode, box: Box
+) -> Generator[None, None, PatientSpace | None]:
+    """Where the voxels in a box of a grid lie in the world, with pauses in which an application can live on.
+
+    Parameters
+    ----------
+    volume_node
+        Under the parent transform that counts.
+    image_node
+        Of the grid: the same node, or a frame of the sequence that it shows.
+    box
+        Slices along (k, j, i).
+
+    Returns
+    -------
+    None where lengths are what the grid's spacing says, as under a rigid transform or none, or where the box is empty.
+    """
+    to_world, linear_part = warp_between(volume_node, None), vtk.vtkTransform()
+    affine, spacing = affine_of(image_node), image_node.GetSpacing()[::-1]
+    linear = slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(to_world, linear_part)
+    if not box[0].stop or (
+        linear and _keeps_lengths(slicer.util.arrayFromVTKMatrix(linear_part.GetMatrix()) @ affine, spacing)
+    ):
+        return None
+    edges = cell_edges(box, spacing, linear)
+    planes = []
+    for k in edges[0]:
+        j, i = np.meshgrid(edges[1], edges[2], indexing="ij")
+        places = np.stack([i, j, np.full_like(i, k)], axis=-1).reshape(-1, 3) @ affine[:3, :3].T + affine[:3, 3]
+        planes.append(transformed(places, to_world).reshape(*i.shape, 3))
+        yield
+    return PatientSpace(edges, np.stack(planes))
+
+
+def _keeps_lengths(matrix: np.ndarray, spacing: tuple[float, float, float]) -> bool:
+    """Whether a matrix from indices (i, j, k) to mm has columns of a spacing (k, j, i), at right angles."""
+    axes = matrix[:3, :3] / spacing[::-1]
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() < 2 * RIGID_TOLERANCE)

@@ -22,6 +22,8 @@ class ReferenceSection:
         self.parameters: Any = None
         self._comparison: Comparison | None = None
         self._compared: tuple[Any, ...] | None = None
+        # Reference and segment that were looked at last, with success or without.
+        self._looked_at: tuple[Any, ...] | None = None
         # The result whose disagreement is on the slices.
         self._shown_of: Any = None
         self._ui = ui
@@ -57,18 +59,31 @@ class ReferenceSection:
         if comparison is not None and self.parameters.showDisagreement != (self._shown_of is not None):
             self._show_disagreement()
 
-    def compare_if_needed(self, start: Callable[[Any, Any, Any], None]) -> None:
-        """Start a comparison of (output, CT, reference) if all are there and were not compared yet."""
+    def compare_if_needed(self, start: Callable[[Any, Any, Any, bool], None]) -> None:
+        """Start a comparison of (output, CT, reference) if all are there and were not compared yet.
+
+        The last value tells whether somebody has just chosen the reference; else it is left from before.
+        """
         wanted = self._wanted()
         if wanted is None or wanted == self._compared:
             return
+        is_new = self._chosen() != self._looked_at
         # Also when it fails: the same question is not asked twice.
-        self._compared = wanted
-        start(self.parameters.outputSegmentation, self.parameters.inputVolume, self.reference)
+        self.give_up()
+        start(self.parameters.outputSegmentation, self.parameters.inputVolume, self.reference, is_new)
+
+    def take_over(self) -> None:
+        """What is chosen when the parameters come, as from a file, is not new: nobody chose it just now."""
+        self._looked_at = self._chosen()
+
+    def give_up(self) -> None:
+        """What is chosen now is not compared, and nobody asks for it again."""
+        self.forget()
+        self._compared, self._looked_at = self._wanted(), self._chosen()
 
     def show(self, comparison: Comparison) -> None:
         """Take over a comparison of what is chosen now."""
-        self._comparison, self._compared = comparison, self._wanted()
+        self._comparison, self._compared, self._looked_at = comparison, self._wanted(), self._chosen()
         self._show_disagreement()
 
     def forget(self) -> None:
@@ -82,6 +97,10 @@ class ReferenceSection:
         if node is self._shown_of:
             self.forget()
 
+    def _chosen(self) -> tuple[Any, ...]:
+        node = self.parameters.reference
+        return node and node.GetID(), self.parameters.referenceSegment
+
     def _wanted(self) -> tuple[Any, ...] | None:
         """What would be compared now; None if something is missing. Voxels that changed count as something new."""
         output, volume = self.parameters.outputSegmentation, self.parameters.inputVolume
@@ -89,7 +108,7 @@ class ReferenceSection:
         if None in (output, volume, reference) or mrml.stored_report(output) is None:
             return None
         state = mrml.content_state(output), mrml.content_state(reference)
-        return output.GetID(), volume.GetID(), reference.GetID(), self.parameters.referenceSegment, state
+        return output.GetID(), volume.GetID(), *self._chosen(), state
 
     def _show_disagreement(self) -> None:
         """Fill on the slices what result and reference do not share, or take that away again."""

@@ -36,10 +36,16 @@ class ResultsSection:
         node = self.parameters.outputSegmentation if self.parameters else None
         return node if node is not None and mrml.stored_report(node) is not None else None
 
+    @property
+    def report(self) -> dict[str, Any] | None:
+        """What the output's report tells, if it has one."""
+        output = self.output
+        return mrml.stored_report(output) if output is not None else None
+
     def update(self, running: bool) -> None:
         """Show the report of the output, and follow the choices of how to draw it."""
         output = self.output
-        shown = texts.results(mrml.stored_report(output) if output else None)
+        shown = texts.results(self.report)
         self._ui.liverVolumeLabel.text = shown.liver_volume
         self._ui.tumourVolumeLabel.text = shown.tumour_volume
         self._ui.qualityLabel.text = shown.quality
@@ -52,10 +58,12 @@ class ResultsSection:
             self._follow_choices(output)
 
     def show_new(self) -> None:
-        """After a run: draw the result, centre the views on it, and write its table."""
+        """After a run: draw the result on its CT, centre the views on it, and write its table."""
         self.draw()
+        if not mrml.is_in_slices(self.parameters.inputVolume):
+            mrml.show_in_slices(self.parameters.inputVolume)
         if self.parameters.frameLiver:
-            mrml.frame_slices(self.output, self.parameters.inputVolume)
+            mrml.frame_slices(self.output)
             if self.parameters.show3D:
                 mrml.centre_3d_views()
         self.write_table({})

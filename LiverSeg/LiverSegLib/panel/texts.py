@@ -18,26 +18,35 @@ NOTHING = "–"
 TELL_AFTER_SECONDS, TELL_AFTER_SHARE = 1.0, 0.1
 
 
-def progress(share: float, stage: str, elapsed: float) -> str:
-    """The stage and, as soon as it can be told, the time left.
+class Progress:
+    """What is said of a run's progress: the end is foreseen at each report, the time until then counts down."""
 
-    Parameters
-    ----------
-    share
-        Part done, 0 to 1.
-    stage
-        In words.
-    elapsed
-        Seconds since the start.
-    """
-    if elapsed < TELL_AFTER_SECONDS or share < TELL_AFTER_SHARE:
-        return stage
-    seconds = elapsed * (1.0 - share) / share
+    def __init__(self) -> None:
+        self._share = self._end = 0.0
+
+    def text(self, share: float, stage: str, elapsed: float) -> str:
+        """The stage and, as soon as it can be told, the time left.
+
+        Parameters
+        ----------
+        share
+            Part done, 0 to 1.
+        stage
+            In words.
+        elapsed
+            Seconds since the start.
+        """
+        if share != self._share:
+            self._share, self._end = share, elapsed / share if share else 0.0
+        if elapsed < TELL_AFTER_SECONDS or share < TELL_AFTER_SHARE:
+            return stage
+        return f"{stage}, {_remaining(self._end - elapsed)}"
+
+
+def _remaining(seconds: float) -> str:
     if seconds < 100:
-        remaining = messages.REMAINING_SECONDS.format(seconds=max(1, round(seconds)))
-    else:
-        remaining = messages.REMAINING_MINUTES.format(minutes=round(seconds / 60))
-    return f"{stage}, {remaining}"
+        return messages.REMAINING_SECONDS.format(seconds=max(1, round(seconds)))
+    return messages.REMAINING_MINUTES.format(minutes=round(seconds / 60))
 
 
 @dataclass(frozen=True)
