@@ -12,8 +12,9 @@ from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.resample import resample
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from Training.degrade import DEGRADATIONS, degrade, estimate_noise
-from Training.fluid import find_air, find_lungs
+from Training.data.degradation import DEGRADATIONS, degrade
+from Training.data.degradation.noise import estimate_noise
+from Training.data.fluid import find_air, find_lungs
 
 SAME_GRID = (
     "noise_doubled",
