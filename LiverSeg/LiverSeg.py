@@ -71,7 +71,7 @@ class LiverSeg(ScriptedLoadableModule):
 
 def registerSampleData() -> None:
     """Offer CTLiver and a synthetic CT that needs no network in the Sample Data module."""
-    from LiverSegLib.mrml import sample_data
+    from LiverSegLib import sample_data
 
     sample_data.register(os.path.join(os.path.dirname(__file__), "Resources", "Icons"))
 
@@ -573,7 +573,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         LiverSegLib.errors.LiverSegError
             InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         if self._makeSegmenter is _bundledSegmenter:
             install.check_packages()
@@ -640,13 +640,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
     def missingPackages(self) -> list[str]:
         """Names of the Python packages that have to be installed first."""
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         return install.missing_packages()
 
     def installPackages(self) -> None:
         """Ask, and install what is missing; InstallError says why not, in one sentence."""
-        from LiverSegLib.mrml import install
+        from LiverSegLib import install
 
         install.ensure_packages()
 
@@ -664,7 +664,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
 
 def _bundledSegmenter(device: str) -> Segmenter:
-    from LiverSegLib.mrml import install
+    from LiverSegLib import install
 
     install.check_pytorch()
     from LiverSegLib.inference.segmenter import Segmenter

@@ -7,7 +7,6 @@ it runs, so that help and usage errors come at once.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -15,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +23,8 @@ from typing import Any, NoReturn, TextIO
 from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable, replacing
+from .io.json_file import as_json
+from .io.terminal import tell, tell_error
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -43,10 +44,6 @@ def _run(arguments: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return _failed(Cancelled(), arguments)
-    except BrokenPipeError:
-        # Whoever read our output, `head` say, has seen enough. Python would complain when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # the outermost boundary: whatever it is, the user gets a sentence
         return _failed(error, arguments)
 
@@ -79,7 +76,7 @@ def segment(options: argparse.Namespace) -> None:
     # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
     with ExitStack() as places:
         writing = perf_counter()
-        labels_file = places.enter_context(replacing(options.output))
+        labels_file = places.enter_context(replacing(options.output, through_links=True))
         if slices:
             from .dicom.segmentation import write_segmentation
 
@@ -90,7 +87,7 @@ def segment(options: argparse.Namespace) -> None:
             from .evaluation import picture
 
             drawn = picture.overlay(ct, found.labels, reference)
-            picture.write_png(places.enter_context(replacing(options.picture)), drawn)
+            picture.write_png(places.enter_context(replacing(options.picture, through_links=True)), drawn)
         written = perf_counter()
         report = SegmentationReport.of(
             found,
@@ -104,15 +101,14 @@ def segment(options: argparse.Namespace) -> None:
         )
         report = replace(report, seconds={**report.seconds, "total": perf_counter() - started})
         if options.report:
-            report.write_json(places.enter_context(replacing(options.report)))
+            report.write_json(places.enter_context(replacing(options.report, through_links=True)))
         if options.measurements:
             from .dicom.measurements import write_measurements
 
             volumes = report.liver_volume_ml, report.tumour_volume_ml
-            target = places.enter_context(replacing(options.measurements))
+            target = places.enter_context(replacing(options.measurements, through_links=True))
             write_measurements(target, labels_file, slices, found.model, *volumes)
-    print(report.summary())
-    print(messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
+    tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
 
 
 def batch(options: argparse.Namespace) -> None:
@@ -172,13 +168,17 @@ def phantom(options: argparse.Namespace) -> None:
     made = make_phantom()
     files.write_ct(ct, made.ct)
     files.write_labels(labels, made.labels, made.ct.affine)
-    print(messages.WRITTEN.format(files=f"{ct}, {labels}"))
+    tell(messages.WRITTEN.format(files=f"{ct}, {labels}"))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it in the one line that all errors have; argparse would print the usage as well."""
         raise InputError(messages.WRONG_USAGE.format(problem=message, program=self.prog))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version, which argparse would lose in silence where they cannot be written."""
+        tell(*message.rstrip("\n").split("\n"))
 
 
 def _parser() -> _Parser:
@@ -277,30 +277,28 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(messages.NOT_A_DICOM_NAME.format(path=options.measurements))
     if options.measurements and not _is_dicom(options.output):
         raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
-    inputs = {path.resolve() for path in (options.ct, options.reference) if path}
-    taken: set[Path] = set()
+    inputs = {os.path.realpath(path) for path in (options.ct, options.reference) if path}
+    taken: set[str] = set()
     for path in _outputs(options):
-        check_writable(path)
-        if path.resolve() in inputs:
+        check_writable(path, through_links=True)
+        if os.path.realpath(path) in inputs:
             raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise OutputError(messages.OUTPUT_GIVEN_TWICE.format(path=path))
-        taken.add(path.resolve())
+        taken.add(os.path.realpath(path))
 
 
 def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
     """The files of the CT that a DICOM SEG will refer to; none where another format is asked for."""
     if not _is_dicom(options.output):
         return ()
-    from .dicom import is_dicom, one_series
+    from .dicom import is_dicom, measurements, one_series, segmentation
 
     if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    from .dicom import measurements, segmentation
-
     slices = one_series(options.ct, options.force).files
     (measurements if options.measurements else segmentation).check_can_write(slices)
-    for path in {path.resolve() for path in _outputs(options)} & {path.resolve() for path in slices}:
+    for path in {*map(os.path.realpath, _outputs(options))} & {*map(os.path.realpath, slices)}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices
 
@@ -330,7 +328,8 @@ def _own_stderr(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     stream.flush()
-    with open(os.dup(2), "w", encoding=stream.encoding, errors=stream.errors, buffering=1) as ours:
+    # On a full disk, closing it fails as printing did.
+    with suppress(OSError), open(os.dup(2), "w", encoding=stream.encoding, errors=stream.errors, buffering=1) as ours:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         sys.stderr = ours
@@ -377,9 +376,9 @@ def _progress_line() -> Iterator[Callable[[float, str], None] | None]:
         print("\r" + " " * 30, end="\r", file=sys.stderr, flush=True)
 
 
-def _print(content: dict[str, Any], as_json: bool) -> None:
+def _print(content: dict[str, Any], is_json: bool) -> None:
     """Print a result as JSON or, for people, one fact a line."""
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) if as_json else "\n".join(_lines(content)))
+    tell(*(as_json(content).split("\n") if is_json else _lines(content)))
 
 
 def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
@@ -398,15 +397,15 @@ def _lines(content: dict[str, Any], indent: str = "") -> Iterator[str]:
 
 def _failed(error: BaseException, arguments: Sequence[str]) -> int:
     if "--debug" in arguments:
-        traceback.print_exception(error, file=sys.stderr)
+        tell_error(*"".join(traceback.format_exception(error)).split("\n"))
     if not isinstance(error, LiverSegError) and is_out_of_memory(error):
         error = DeviceError(messages.OUT_OF_MEMORY)
     if isinstance(error, LiverSegError):
-        print(f"liverseg: error: {_one_line(error)}", file=sys.stderr)
+        tell_error(f"liverseg: error: {_one_line(error)}")
         return error.exit_code
     # Not foreseen: most likely a fault of ours.
     sentence = messages.UNFORESEEN_ERROR.format(kind=type(error).__name__, error=_one_line(error))
-    print(f"liverseg: error: {sentence}", file=sys.stderr)
+    tell_error(f"liverseg: error: {sentence}")
     return 1
 
 

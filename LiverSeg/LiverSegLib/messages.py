@@ -439,6 +439,10 @@ OUTPUT_GIVEN_TWICE = _("{path} is given for two outputs; choose different names.
 BAD_PHANTOM_SIZE = _("A phantom of {shape} voxels of {spacing} mm cannot be drawn; give positive numbers.")
 UNFORESEEN_ERROR = _("{kind}: {error}; run it again with --debug and report it.")
 WRITTEN = _("Written: {files}")
+STDOUT_NOT_WRITTEN = _(
+    "Standard output cannot be written ({reason}); free some space where it goes. "
+    "The files that were asked for are written."
+)
 
 # ---- many cases (LiverSegLib.batch) ----------------------------------------------------------------------------------
 
@@ -448,18 +452,32 @@ NO_REFERENCES_FOLDER = _("{folder} is no folder; give the one that holds the ref
 BAD_JOBS = _("The number of jobs is {jobs}; give at least 1.")
 BAD_THREADS = _("The number of threads is {threads}; give at least 1.")
 OUTPUT_HOLDS_INPUT = _("The output {output} is the folder of the input itself; choose another one for the results.")
+NOT_OF_THE_RUN = _("{path} is a link, or no file, where the run keeps its own; move it away or choose another output.")
 FOLDER_NOT_READ = _("The folder {folder} cannot be read ({reason}); check its permissions.")
 LOOKS_LIKE_A_REFERENCE = _("{path} looks like a segmentation of {ct} and was left out; give --references to compare.")
 DAMAGED_DICOM_FILES = _(
     "A folder holds DICOM files that cannot be read ({count}), they may be damaged or truncated; export them again, "
     "or find the folder by --patient-data."
 )
+LABEL_MAPS_LEFT_OUT = _("{count} label maps, such as {path}; give --references to compare.")
+HIDDEN_LEFT_OUT = _("hidden files and folders ({count}), whose names begin with a dot")
+FORMER_RESULTS_LEFT_OUT = _("results of an earlier run ({count} cases)")
+AMONG_LABEL_MAPS = _("in a folder of label maps")
+LINKS_TO_NOTHING = _("links that lead nowhere ({count})")
 LEFT_OUT_DICOM = _("DICOM files ({count}): {reason}")
 LEFT_OUT = _("{path}: {reason}")
 LEFT_OUT_FILES = _("{folder} ({count} files): {reason}")
 
 CASE_TABLE_UNREADABLE = _("{path} cannot be read as a table ({reason}); convert it to CSV in UTF-8.")
-CASE_TABLE_WITHOUT_CT = _('{path} has no column "ct"; name the columns ct, reference, name and series_uid.')
+CASE_TABLE_WITHOUT_CT = _(
+    '{path} has no column "ct" (its columns: {columns}); name the columns ct, reference, name and series_uid, and '
+    "separate them by commas, semicolons or tabs."
+)
+CASE_TABLE_COLUMN_TWICE = _("{path} has two columns {column}; choose one and name the other otherwise.")
+CASE_TABLE_ROW_TOO_LONG = _(
+    "Line {line} of {path} has more cells than the table has columns; put quotes round a path that holds the separator."
+)
+CASE_TABLE_OTHER_COLUMNS = _("columns of the table that mean nothing here ({columns})")
 CASE_TABLE_ROW_WITHOUT_CT = _("Line {line} of {path} names no CT; give its path in the column ct.")
 CASE_TABLE_NAME_TWICE = _("{path} names {name} for two cases; give each a name of its own.")
 SEVERAL_SERIES_IN_ROW = _(

@@ -17,9 +17,9 @@ from pathlib import Path
 # LiverSegLib lies in the module's folder; so the script runs where Slicer has not loaded the module, too.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from LiverSegLib import cli
+from LiverSegLib import cli, install
 from LiverSegLib.errors import InputError, InstallError
-from LiverSegLib.mrml import install
+from LiverSegLib.io.terminal import tell_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         install.check_packages()
     except InstallError as error:
-        print(f"liverseg: error: {error}", file=sys.stderr)
+        tell_error(f"liverseg: error: {error}")
         return InputError.exit_code
     return cli.main(["batch", *(sys.argv[1:] if arguments is None else arguments)])
 

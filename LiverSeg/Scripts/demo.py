@@ -22,6 +22,7 @@ from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
 from LiverSegLib.evaluation import picture
 from LiverSegLib.io import files
+from LiverSegLib.io.terminal import tell, tell_error
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(load(options.ct, options.reference), output_folder(options.output), options.device)
     except LiverSegError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        tell_error(f"demo: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"demo: {Cancelled()}", file=sys.stderr)
+        tell_error(f"demo: {Cancelled()}")
         return Cancelled.exit_code
     return 0
 
@@ -90,8 +91,8 @@ def run(sample: Sample, output: Path, device: str) -> None:
     report.write_json(output / "report.json")
     draw_overlay(sample.ct, volume_node, segmentation_node, reference_node, output / "overlay.png")
     draw_3d(volume_node, segmentation_node, output / "view3d.png")
-    print(report.summary())
-    print(f"In {output}:", ", ".join(sorted(path.name for path in output.iterdir() if path.is_file())))
+    written = ", ".join(sorted(path.name for path in output.iterdir() if path.is_file()))
+    tell(*report.summary().split("\n"), f"In {output}: {written}")
 
 
 def draw_overlay(ct: CTVolume, volume_node, segmentation_node, reference_node, path: Path) -> None:
@@ -106,7 +107,7 @@ def draw_3d(volume_node, segmentation_node, path: Path) -> None:
     try:
         picture.write_png(path, mrml.render_3d(segmentation_node, volume_node))
     except OutputError as error:
-        print(error)
+        tell(str(error))
 
 
 def show_progress(share: float, stage: str) -> None:

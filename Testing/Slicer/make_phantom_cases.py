@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from LiverSegLib.mrml import install
+from LiverSegLib import install
 
 CASES = 2
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 
 from LiverSeg import LiverSegLogic
-from LiverSegLib import mrml
-from LiverSegLib.mrml import install, sample_data
+from LiverSegLib import install, mrml, sample_data
 
 
 def main() -> None:

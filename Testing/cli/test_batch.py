@@ -46,7 +46,7 @@ def references(a_scan, tmp_path: Path) -> Path:
 
 
 def table(output: Path) -> list[dict[str, str]]:
-    with (output / "results.csv").open(encoding="utf-8", newline="") as file:
+    with (output / "results.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -190,6 +190,23 @@ def test_a_dicom_series_gives_a_dicom_seg(run, dicom_series, tmp_path):
         seg = highdicom.seg.segread(tmp_path / "seg" / seg_row["segmentation"])
         labels, _ = files.read_labels(tmp_path / "nifti" / nifti_row["segmentation"])
         assert seg.get_volume().array.astype(bool).sum() == (labels > 0).sum()
+
+
+# ---- what others named -----------------------------------------------------------------------------------------------
+
+
+def test_names_reach_neither_terminal_nor_files_as_commands(run, tmp_path):
+    hostile = ["\x1b]0;title\x07\x1b[31mred.nii", "\x9b31m.nii", "\u202egpj.nii", "new\nline.nii"]
+    (tmp_path / "in").mkdir()
+    for name in hostile:
+        (tmp_path / "in" / name).write_bytes(b"")
+    outcome = run("batch", tmp_path / "in", "-o", tmp_path / "out", "--no-pictures")
+    names = ("batch.log", "index.html", "results.csv", "results.json")
+    written = [(tmp_path / "out" / name).read_text(encoding="utf-8-sig") for name in names]
+    for text in (outcome.output, *outcome.errors, *written):
+        assert all(character.isprintable() or character == "\n" for character in text)
+    assert "\\u001b[31mred.nii" in outcome.output
+    assert len(written[0].splitlines()) == len(hostile)
 
 
 # ---- signals, disks --------------------------------------------------------------------------------------------------

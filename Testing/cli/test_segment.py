@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import nibabel
@@ -195,6 +196,19 @@ def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, o
 
     assert len(set(sizes)) == 3
     assert augmented.exists()
+
+
+def test_an_output_that_is_a_link_is_written_through_and_one_to_the_input_is_refused(run, a_scan, tmp_path):
+    (tmp_path / "store").mkdir()
+    target, link, to_input = tmp_path / "store" / "any.nii.gz", tmp_path / "liver.nii.gz", tmp_path / "input.nii.gz"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    to_input.symlink_to(a_scan.ct)
+    before = a_scan.ct.read_bytes()
+    assert run("segment", a_scan.ct, "-o", link).exit_code == 0
+    assert link.is_symlink() and files.read_labels(target)[0].any()
+    assert run("segment", a_scan.ct, "-o", to_input).exit_code == 2
+    assert a_scan.ct.read_bytes() == before and os.listdir(tmp_path / "store") == ["any.nii.gz"]
 
 
 @pytest.mark.parametrize("command", ["segment", "batch"])

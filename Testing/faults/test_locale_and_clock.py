@@ -22,7 +22,7 @@ from pathlib import Path
 locale.setlocale(locale.LC_ALL, "")
 assert locale.localeconv()["decimal_point"] == sys.argv[1], locale.localeconv()["decimal_point"]
 language = locale.setlocale(locale.LC_ALL)
-from LiverSegLib import files
+from LiverSegLib.io import files
 from Testing.faults.writers import AFFINE, LABELS, WRITERS
 import numpy
 for kind, write in WRITERS.items():
@@ -100,7 +100,7 @@ import locale, sys
 from pathlib import Path
 locale.setlocale(locale.LC_ALL, "")
 import numpy
-from LiverSegLib import files
+from LiverSegLib.io import files
 from Testing.dicom_files import WRITTEN_BY_GDCM, ExplicitVRLittleEndian, save, slices_of, stored_as
 from Testing.faults.writers import AFFINE, MORE_WRITERS
 hu = numpy.random.default_rng(0).integers(-1000, 1000, (3, 16, 16)).astype(numpy.int16)

@@ -11,8 +11,7 @@ import pytest
 import slicer
 from PIL import Image
 
-from LiverSegLib import mrml
-from LiverSegLib.mrml import sample_data
+from LiverSegLib import mrml, sample_data
 
 ICONS = Path(sample_data.__file__).parents[1] / "Resources" / "Icons"
 

@@ -69,3 +69,28 @@ def test_a_folder_that_takes_no_files_is_refused():
         pytest.skip("needs /proc, a folder in which not even root can write")
     with pytest.raises(OutputError, match="cannot be written"):
         check_writable("/proc/self/liver.nii.gz")
+
+
+def test_a_link_is_replaced_unless_it_is_to_be_written_through(target, tmp_path):
+    link, other = tmp_path / "link.seg.nrrd", tmp_path / "other"
+    link.symlink_to(target)
+    with replacing(link, through_links=True) as temporary:
+        temporary.write_text("new")
+        assert temporary.name.endswith(".seg.nrrd")
+        assert target.read_text() == "old"
+    assert link.is_symlink() and target.read_text() == "new"
+    link.rename(other)
+    with replacing(other) as temporary:
+        temporary.write_text("newer")
+    assert not other.is_symlink() and target.read_text() == "new"
+
+
+def test_a_link_to_nothing_makes_its_target_and_a_circle_is_refused(tmp_path):
+    dangling, circle = tmp_path / "dangling.nii", tmp_path / "circle.nii"
+    dangling.symlink_to(tmp_path / "target.nii")
+    circle.symlink_to(circle)
+    with replacing(dangling, through_links=True) as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "target.nii").read_text() == "new"
+    with pytest.raises(OutputError, match="not a file"):
+        check_writable(circle, through_links=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from LiverSegLib.batch.cases import Case
 from LiverSegLib.batch.find import find_cases, search_cases
+from LiverSegLib.batch.record import CaseRecord, write_record
 from LiverSegLib.errors import InputError
 
 
@@ -45,9 +47,11 @@ def test_a_name_that_is_no_text_is_a_failed_case_that_can_be_told(tmp_path: Path
     f"{failing.name} {failing.source} {failing.problem}".encode()
 
 
-def test_hidden_files_and_folders_are_no_cases(tmp_path: Path) -> None:
-    made(tmp_path, "a.nii.gz", "._a.nii.gz", ".trash/b.nii.gz")
-    assert [case.name for case in find_cases(tmp_path)] == ["a"]
+def test_hidden_files_and_folders_are_no_cases_and_told_but_for_the_systems_own(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "._a.nii.gz", ".DS_Store", ".trash/b.nii.gz", ".trash/1.dcm", ".c.nii")
+    search = search_cases(tmp_path)
+    assert [case.name for case in search.cases] == ["a"]
+    assert len(search.left_out) == 1 and "hidden" in search.left_out[0] and "(2)" in search.left_out[0]
 
 
 def test_the_output_inside_the_input_is_left_out(tmp_path: Path) -> None:
@@ -63,6 +67,73 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
     assert [case.source for case in find_cases(tmp_path / "input")] == ["link/a.nii.gz"]
 
 
+def test_dicom_behind_links_is_found_and_a_link_that_leads_nowhere_is_told(tmp_path: Path, a_phantom) -> None:
+    from Testing.dicom_files import save, slices_of
+
+    save(slices_of(a_phantom.ct.hu[:2], a_phantom.ct.affine), tmp_path / "store" / "p1")
+    (tmp_path / "links").mkdir()
+    for name in ("p1", "gone"):
+        (tmp_path / "links" / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "links" / "again").symlink_to(tmp_path / "links")
+    search = search_cases(tmp_path / "links")
+    assert [len(case.slices) for case in search.cases] == [2]
+    assert search.left_out == ("links that lead nowhere (1)",)
+    assert "gone" in search_cases(tmp_path / "links", patient_data=True).left_out[0]
+
+
+LAYOUTS = {
+    "TotalSegmentator": ("s1/ct.nii.gz", "s1/segmentations/liver.nii.gz", "s1/segmentations/spleen.nii.gz"),
+    "AbdomenAtlas": ("B_1/ct.nii.gz", "B_1/segmentations/liver.nii.gz", "B_1/combined_labels.nii.gz"),
+    "AbdomenAtlas apart": (
+        "image_only/B_1/ct.nii.gz",
+        "mask_only/B_1/segmentations/liver.nii.gz",
+        "mask_only/B_1/combined_labels.nii.gz",
+    ),
+    "KiTS": ("case_1/imaging.nii.gz", "case_1/segmentation.nii.gz", "case_1/instances/kidney_instance-1.nii.gz"),
+    "MSD": ("imagesTr/liver_1.nii.gz", "labelsTr/liver_1.nii.gz", "imagesTr/._liver_1.nii.gz"),
+    "nnU-Net": ("imagesTr/liver_1_0000.nii.gz", "labelsTr/liver_1.nii.gz", "dataset.json"),
+    "FLARE": ("TrainingImg/train_1_0000.nii.gz", "TrainingMask/train_1.nii.gz", "readme.txt"),
+    "labels elsewhere": ("a/x1.nii.gz", "b/x1_seg.nii.gz", "b/notes.txt"),
+    "BTCV": ("img/img0001.nii.gz", "label/label0001.nii.gz", "readme.txt"),
+}
+
+
+@pytest.mark.parametrize(("image", "liver", "other"), LAYOUTS.values(), ids=LAYOUTS)
+def test_in_public_data_sets_label_maps_are_no_cases_and_references_are_found(
+    tmp_path: Path, image: str, liver: str, other: str
+) -> None:
+    second = [name.replace("1", "2") for name in (image, liver, other)]
+    made(tmp_path, image, liver, other, *second)
+    alone = search_cases(tmp_path)
+    assert {case.source for case in alone.cases} == {image, second[0]}
+    assert any("--references" in told for told in alone.left_out)
+    compared = search_cases(tmp_path, tmp_path)
+    assert {case.source: case.reference for case in compared.cases} == {
+        image: tmp_path / liver,
+        second[0]: tmp_path / second[1],
+    }
+    assert compared.left_out == ()
+
+
+def test_where_all_is_left_out_that_is_told(tmp_path: Path) -> None:
+    made(tmp_path, ".hidden/a.nii.gz")
+    with pytest.raises(InputError, match="hidden files and folders"):
+        find_cases(tmp_path)
+
+
+def test_a_folder_that_is_only_called_labels_is_searched(tmp_path: Path) -> None:
+    made(tmp_path, "labels/a.nii.gz", "labels/b.nii.gz")
+    assert len(find_cases(tmp_path)) == 2
+
+
+def test_results_of_an_earlier_run_are_no_cases_and_that_is_told(tmp_path: Path) -> None:
+    made(tmp_path, "a.nii.gz", "old/cases/a/liver.nii.gz")
+    write_record(tmp_path / "old", CaseRecord("a", "a.nii.gz", "done"))
+    search = search_cases(tmp_path)
+    assert [case.name for case in search.cases] == ["a"]
+    assert search.left_out == ("results of an earlier run (1 cases)",)
+
+
 def test_a_segmentation_beside_its_image_is_no_case_and_that_is_told(tmp_path: Path) -> None:
     made(tmp_path, "p1_ct.nii.gz", "p1_liver.nii.gz", "p2.nrrd", "p2.seg.nrrd")
     search = search_cases(tmp_path)
@@ -70,6 +141,12 @@ def test_a_segmentation_beside_its_image_is_no_case_and_that_is_told(tmp_path: P
     assert len(search.left_out) == 2
     assert "p1_liver.nii.gz" in search.left_out[0] and "p1_ct.nii.gz" in search.left_out[0]
     assert str(tmp_path) not in "".join(search.left_out)
+
+
+def test_a_link_to_itself_is_a_case_whose_failure_can_be_told(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").symlink_to("a.nii")
+    (case,) = find_cases(tmp_path)
+    assert case.without_paths(f"{tmp_path / 'a.nii'} does not exist.") == "a.nii does not exist."
 
 
 def test_a_single_image_is_a_batch_of_one(tmp_path: Path) -> None:
@@ -155,10 +232,44 @@ def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
     assert [case.reference for case in cases] == [tmp_path / "refs" / "x.nii", None]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_spreadsheets_semicolons_and_capitals_are_understood(tmp_path: Path, encoding: str) -> None:
-    cases = find_cases(table(tmp_path, "CT;Reference\nä.nii;r.nii\n\n;\n", encoding))
-    assert [(case.source, case.reference) for case in cases] == [("ä.nii", tmp_path / "r.nii")]
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ct,reference\nä.nii,r.nii\n",
+        "CT;Reference\nä.nii;r.nii\n\n;\n",
+        "\n\nct\treference\nä.nii\tr.nii",
+        'ct, reference\n"ä.nii", "r.nii"\n',
+        '"ct" , "reference"\n"ä.nii" , "r.nii" \n',
+        "\nsep=;\nct;reference\nä.nii;r.nii\n",
+        '"sep=|"\nct|reference\nä.nii|r.nii\n',
+        "ct;reference;note (who, when)\nä.nii;r.nii;x, y\n",
+        "reference,ct,,\nr.nii,ä.nii,,\n",
+        "ct,reference\n.\\ä.nii,.\\r.nii\n",
+    ],
+)
+def test_a_table_is_understood_as_people_and_spreadsheets_write_it(
+    tmp_path: Path, text: str, ending: str, encoding: str
+) -> None:
+    path = tmp_path / "cases.csv"
+    path.write_bytes(text.replace("\n", ending).encode(encoding))
+    made(tmp_path, "ä.nii", "r.nii")
+    (case,) = find_cases(path)
+    assert (case.source, case.reference) == ("ä.nii", tmp_path / "r.nii")
+
+
+def test_columns_that_mean_nothing_are_told(tmp_path: Path) -> None:
+    search = search_cases(table(tmp_path, "ct,refrence\na.nii,r.nii\n"))
+    assert len(search.left_out) == 1 and "refrence" in search.left_out[0]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_otherwise_on_the_disk(tmp_path: Path, forms: tuple[str, str]) -> None:
+    written, stored = (unicodedata.normalize(form, "Müller/Gérard.nii") for form in forms)
+    made(tmp_path, stored)
+    (case,) = find_cases(table(tmp_path, f"ct\n{written}\n"))
+    assert case.ct == tmp_path / stored
 
 
 def test_references_of_a_folder_complete_a_table(tmp_path: Path) -> None:
@@ -175,6 +286,9 @@ def test_references_of_a_folder_complete_a_table(tmp_path: Path) -> None:
         ("scan,reference\nx.nii,\n", "ct"),
         ("ct,reference\n,x.nii\n", "Line 2"),
         ("ct,name\nx.nii,a\ny.nii,A\n", "two cases"),
+        ("ct,CT\nx.nii,y.nii\n", "two columns"),
+        ("ct\na,b.nii\n", "Line 2"),
+        ("ct:reference\nx.nii:y.nii\n", "ct:reference"),
         ("", "ct"),
         ('ct\n"x.nii', "table"),
         ("ct\n", "no CT"),

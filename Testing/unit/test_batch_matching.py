@@ -6,7 +6,7 @@ from pathlib import PurePosixPath as Path
 
 import pytest
 
-from LiverSegLib.batch.matching import Address, is_named_as_reference_of, match_references
+from LiverSegLib.batch.matching import Address, match_references, segmentations_among
 
 
 def matched(cases: list[str], references: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -34,6 +34,9 @@ def matched(cases: list[str], references: list[str]) -> tuple[dict[str, str], di
         ("p1/ct.nii.gz", "p1_liver.nii.gz"),
         ("p1.nii.gz", "p1/segmentation.nii.gz"),
         ("imagesTr/liver_7.nii.gz", "labelsTr/liver_7.nii.gz"),
+        ("s7/ct.nii.gz", "s7/segmentations/liver.nii.gz"),
+        ("case_7/imaging.nii.gz", "case_7/segmentation.nii.gz"),
+        ("m\u00fcller_ct.nii.gz", "Mu\u0308ller_liver.nii.gz"),
     ],
 )
 def test_a_reference_is_found_by_its_name(case: str, reference: str) -> None:
@@ -79,8 +82,29 @@ def test_the_order_of_the_references_does_not_matter() -> None:
     assert matched(cases, references) == matched(cases, references[::-1])
 
 
-def test_a_segmentation_beside_its_image_is_known_by_its_name() -> None:
-    assert is_named_as_reference_of(Path("p1_liver.nii.gz"), Path("p1_ct.nii.gz"))
-    assert is_named_as_reference_of(Path("liver.nii.gz"), Path("ct.nii.gz"))
-    assert not is_named_as_reference_of(Path("liver_2.nii.gz"), Path("liver_1.nii.gz"))
-    assert not is_named_as_reference_of(Path("p1_ct.nii.gz"), Path("p1_liver.nii.gz"))
+@pytest.mark.parametrize(
+    ("image", "segmentation"),
+    [("p1_ct.nii.gz", "p1_liver.nii.gz"), ("ct.nii.gz", "liver.nii.gz")],
+)
+def test_a_segmentation_beside_its_image_is_known_by_its_name(image: str, segmentation: str) -> None:
+    assert segmentations_among([Path(segmentation), Path(image)]) == {Path(segmentation): Path(image)}
+
+
+@pytest.mark.parametrize("names", [("liver_1.nii", "liver_2.nii"), ("a/ct.nii", "b/liver.nii"), ("ct.nii", "late.nii")])
+def test_images_with_like_names_are_no_segmentations(names: tuple[str, str]) -> None:
+    assert segmentations_among([*map(Path, names)]) == {}
+
+
+def test_in_a_data_set_of_a_hundred_organs_each_patient_gets_the_liver() -> None:
+    organs = [
+        "liver",
+        "kidney_left",
+        "portal_vein_and_splenic_vein",
+        "liver_vessels",
+        *(f"organ_{n}" for n in range(99)),
+    ]
+    patients = [f"s{n:04}" for n in range(300)]
+    labelmaps = [f"{patient}/segmentations/{organ}.nii.gz" for patient in patients for organ in organs]
+    found, problems = matched([f"{patient}/ct.nii.gz" for patient in patients], labelmaps)
+    assert problems == {}
+    assert found == {f"{patient}/ct.nii.gz": f"{patient}/segmentations/liver.nii.gz" for patient in patients}

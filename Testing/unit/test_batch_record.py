@@ -80,7 +80,12 @@ def test_a_record_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
         assert read_record(case_folder(tmp_path, record.name)) == record
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"name": "a"}', "\udcff"])
+A_RECORD_WITH = '{"name": "a", "input": "a.nii", "status": "done", "files": %s}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", '{"name": "a"}', "\udcff", A_RECORD_WITH % 3, "[" * 100_000]
+)
 def test_a_record_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "record.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert read_record(tmp_path) is None
@@ -115,7 +120,7 @@ def test_a_case_that_misses_a_file_is_not_current(tmp_path: Path) -> None:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

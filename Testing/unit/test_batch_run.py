@@ -83,6 +83,47 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+# ---- links in the output ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [".lock", "batch.log", "cases", "cases/p0"])
+def test_a_link_where_the_run_keeps_its_own_is_refused(
+    run: Callable[..., BatchResult], output: Path, tmp_path: Path, place: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "report.json").write_text("precious")
+    link = output / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside / "report.json" if "." in place else outside)
+    with pytest.raises(OutputError, match="is a link"):
+        run()
+    assert [path.read_text() for path in outside.iterdir()] == ["precious"]
+
+
+def test_a_pipe_in_place_of_the_log_is_refused_and_not_waited_for(
+    run: Callable[..., BatchResult], output: Path
+) -> None:
+    output.mkdir()
+    os.mkfifo(output / "batch.log")
+    with pytest.raises(OutputError, match="no file"):
+        run()
+
+
+def test_links_in_place_of_results_are_replaced(
+    cohort: Path, output: Path, options: BatchOptions, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    places = ["results.csv", "results.json", "index.html", "cases/p0/liver.nii.gz", "cases/p0/record.json"]
+    for place in places:
+        (output / place).parent.mkdir(parents=True, exist_ok=True)
+        (output / place).symlink_to(precious)
+    run_batch(find_cases(cohort / "images" / "p0.nii.gz"), options, output)
+    assert precious.read_text() == "precious"
+    assert not any((output / place).is_symlink() for place in places)
+
+
 # ---- one case --------------------------------------------------------------------------------------------------------
 
 
@@ -393,7 +434,7 @@ def test_a_cancelled_run_leaves_whole_cases_and_the_next_one_goes_on(run, output
     done = [path.name for path in output.glob("cases/*") if read_record(path) is not None]
     assert 1 <= len(done) < 5
     assert not list(output.glob("cases/*/.*")), "temporary files are left"
-    assert all(f"\n{name}," in (output / "results.csv").read_text(encoding="utf-8") for name in done)
+    assert all(f"\n{name}," in (output / "results.csv").read_text(encoding="utf-8-sig") for name in done)
     assert multiprocessing.active_children() == []
     result = run()
     assert (result.done + result.skipped, result.failed) == (5, 0)

@@ -19,8 +19,8 @@ import numpy  # noqa: F401  (loaded before sys.path is emptied)
 import pytest
 from packaging.requirements import Requirement
 
+from LiverSegLib import install
 from LiverSegLib.errors import InstallError
-from LiverSegLib.mrml import install
 
 ROOT = Path(__file__).parents[2]
 WORKING_TORCH = "__version__ = '2.9.0'\ndef from_numpy(array): return array\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import io
 import json
@@ -9,7 +10,7 @@ import pickle
 import struct
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -19,6 +20,7 @@ import torch
 
 from LiverSegLib.errors import ModelError
 from LiverSegLib.model.liver_model import LiverModel, bundled_model_path
+from LiverSegLib.model.weights import read_tensors
 
 
 def resign(path: Path) -> None:
@@ -167,6 +169,65 @@ def test_a_file_that_asks_for_memory_gets_none(a_model_file: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 50_000_000
     finally:
         tracemalloc.stop()
+
+
+# The instructions of a pickle for a gigabyte, in the ways that PyTorch's reader and a check in front may differ about.
+GREEDY = pickle.dumps(Greed(), 2)
+IN_FRONT = b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+OTHER_NAME = pickle.dumps(Greed(), 4)
+
+
+def with_instructions(content: bytes, instructions: bytes, name: str = "data.pkl") -> bytes:
+    """An archive of torch.save with others in place of its instructions."""
+    packed = io.BytesIO()
+    with ZipFile(io.BytesIO(content)) as archive, ZipFile(packed, "w") as changed:
+        for part in archive.namelist():
+            is_it = part.endswith("data.pkl")
+            changed.writestr(part.replace("data.pkl", name), instructions if is_it else archive.read(part))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: with_instructions(content, GREEDY),
+        lambda content: with_instructions(content, GREEDY, "DATA.PKL"),
+        lambda content: with_instructions(content, GREEDY, "Data.pkl"),
+        lambda content: with_instructions(content, OTHER_NAME),
+        lambda content: IN_FRONT + GREEDY + content,
+        lambda content: b"\0" + content,
+    ],
+    ids=[
+        "as it is called",
+        "in capitals",
+        "in one capital",
+        "named on the stack",
+        "an old stream in front",
+        "a byte in front",
+    ],
+)
+def test_instructions_reach_pytorch_in_no_way(a_model_file: Path, change: Callable[[bytes], bytes]) -> None:
+    a_model_file.write_bytes(change(a_model_file.read_bytes()))
+    resign(a_model_file)
+    with pytest.raises(ModelError, match="does not hold this network"), memory_for_at_most(megabytes=300):
+        LiverModel.load(a_model_file)
+
+
+@pytest.mark.parametrize("kind", [dict, collections.OrderedDict])
+def test_tensors_are_read_as_pytorch_reads_them(kind: type) -> None:
+    base = torch.arange(24, dtype=torch.float16)
+    tensors = kind(
+        whole=base.reshape(2, 3, 4),
+        turned=base.reshape(4, 6).t(),
+        part=base[5:9],
+        other=torch.tensor([0.5, -1.5], dtype=torch.bfloat16),
+        count=torch.tensor(7),
+    )
+    saved = io.BytesIO()
+    torch.save(tensors, saved)
+    read = read_tensors(saved.getvalue())
+    assert list(read) == list(tensors)
+    assert all(torch.equal(read[name], values) and read[name].dtype == values.dtype for name, values in tensors.items())
 
 
 def test_a_file_whose_parts_unpack_to_more_than_itself_is_refused(a_model_file: Path) -> None:

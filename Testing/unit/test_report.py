@@ -143,7 +143,7 @@ def test_csv_has_the_same_columns_with_and_without_a_reference(labels: np.ndarra
     tables = {}
     for name, report in reports.items():
         report.write_csv(tmp_path / name)
-        with (tmp_path / name).open(encoding="utf-8", newline="") as file:
+        with (tmp_path / name).open(encoding="utf-8-sig", newline="") as file:
             tables[name] = list(csv.DictReader(file))
     assert [len(rows) for rows in tables.values()] == [1, 1]
     assert list(tables["with"][0]) == list(tables["without"][0])

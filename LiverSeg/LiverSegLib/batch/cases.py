@@ -65,9 +65,9 @@ class Case:
 
     def without_paths(self, text: str) -> str:
         """A sentence about this case as records tell it: nothing of where the files lie, nor of a DICOM folder."""
-        named = {str(path): self.source for path in (*self.files, self.ct, self.ct.resolve())}
+        named = {str(path): self.source for path in (*self.files, self.ct, os.path.realpath(self.ct))}
         if self.reference is not None:
-            named |= {str(path): self.reference.name for path in (self.reference, self.reference.resolve())}
+            named |= {str(path): self.reference.name for path in (self.reference, os.path.realpath(self.reference))}
         # The longest first, since a folder's path is also the beginning of its files'.
         for path in sorted(named, key=len, reverse=True):
             text = text.replace(path, named[path])

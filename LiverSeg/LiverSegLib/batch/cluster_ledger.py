@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from .. import messages
 from ..errors import ClusterError, OutputError
+from ..io.terminal import printable
 from .cases import Case
 from .one_case import emptied_folder, failed_record
 from .record import RECORD_FILE, CaseRecord, case_folder
@@ -91,7 +92,7 @@ class Ledger:
 
     def warn(self, text: str) -> None:
         """Tell what happens to the cluster, now and not only at the end of the run."""
-        _log.warning(text)
+        _log.warning("%s", printable(text))
         self._warnings.put(text)
 
     def pass_on(self, on_record: Callable[[CaseRecord], None], on_warning: Callable[[str], None]) -> None:

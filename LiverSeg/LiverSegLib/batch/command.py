@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import TextIO
 
 from .. import messages
 from ..errors import LiverSegError, OutputError
+from ..io.terminal import tell, tell_error
 from .find import search_cases
 from .options import BatchOptions
 from .run import PAGE_FILE, BatchResult, BatchStatus, run_batch
@@ -63,8 +65,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
             cancel=cancel,
             notes=[messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out],
         )
-    for line in summary(result, search.left_out, options.output, bool(options.references)):
-        print(line)
+    tell(*summary(result, search.left_out, options.output, bool(options.references)))
     if result.failed:
         table = options.output / CSV_FILE
         raise CasesFailed(messages.CASES_FAILED.format(failed=result.failed, total=len(result.records), table=table))
@@ -115,7 +116,7 @@ class ProgressLine:
             self._rewrite(line)
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(line, file=self._stream, flush=True)
+            tell_error(line)
 
     def _rewrite(self, line: str) -> None:
         print("\r" + line.ljust(self._width), end="", file=self._stream, flush=True)
@@ -147,5 +148,5 @@ def _at_most(lines: Sequence[str], path: Path) -> list[str]:
 
 
 def _check_places(source: Path, output: Path) -> None:
-    if source.resolve() == output.resolve():
+    if os.path.realpath(source) == os.path.realpath(output):
         raise OutputError(messages.OUTPUT_HOLDS_INPUT.format(output=output))

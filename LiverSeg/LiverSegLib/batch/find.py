@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
 from .. import messages
-from ..dicom import find_series
+from ..dicom import SeriesSearch, series_among
 from ..errors import InputError
 from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX
-from ..io.paths import as_text, objection_to
-from .case_table import read_case_table
+from ..io.paths import below, objection_to
+from ..io.walk import walk
+from .case_table import TABLE_SUFFIXES, read_case_table
 from .cases import Case, CaseSearch, series_cases
-from .matching import Address, is_named_as_reference_of, match_references
+from .left_out import told_of_dead_links, told_of_dicom, told_of_label_maps, told_of_segmentations, told_of_tree
+from .matching import Address, is_named_as_label_map, lies_among_label_maps, match_references, segmentations_among
 from .names import case_names, damaged_name
+from .record import read_record
+
+# So many things that were left out are told where nothing else is found.
+TOLD = 3
 
 
 def find_cases(source: Path, references: Path | None = None, leave_out: Path | None = None) -> list[Case]:
@@ -50,18 +56,19 @@ def search_cases(
         raise InputError(messages.NO_REFERENCES_FOLDER.format(folder=references))
     if os.path.isdir(source):
         search = _search_folder(source, references, leave_out, patient_data)
-    elif os.path.isfile(source) and source.suffix.lower() == ".csv":
+    elif os.path.isfile(source) and source.suffix.lower() in TABLE_SUFFIXES:
         search = _with_references(read_case_table(source), source.parent, references, leave_out)
     elif os.path.isfile(source):
         # One image is a batch as well.
-        images = [source] if source.name.lower().endswith(READABLE_SUFFIXES) else []
+        images = [source] if _is_image(source) else []
         search = CaseSearch(tuple(_file_cases(images, source.parent)))
         search = _with_references(search, source.parent, references, leave_out)
     else:
         raise InputError(messages.NO_SOURCE.format(source=source))
     if not search.cases:
         formats = ", ".join(READABLE_SUFFIXES)
-        raise InputError(messages.NO_CASES.format(source=source, formats=formats))
+        told = [messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out[:TOLD]]
+        raise InputError(" ".join([messages.NO_CASES.format(source=source, formats=formats), *told]))
     return CaseSearch(tuple(sorted(search.cases, key=lambda case: case.name)), search.left_out)
 
 
@@ -69,67 +76,63 @@ def search_cases(
 
 
 def _search_folder(source: Path, references: Path | None, leave_out: Path | None, patient_data: bool) -> CaseSearch:
-    left_out: list[str] = []
-    apart = [folder for folder in (leave_out, references) if folder is not None and not _same(folder, source)]
-    images = list(_images_below(source, apart, left_out))
-    if references is not None and _same(references, source):
-        labelmaps = {path for path, _ in _labelmaps_among(images)}
-    else:
-        labelmaps = set()
-        for path, ct in _labelmaps_among(images):
-            told = messages.LOOKS_LIKE_A_REFERENCE.format(path=_below(path, source), ct=ct.name)
-            left_out.append(told)
-            labelmaps.add(path)
-    cts = [path for path in images if path not in labelmaps and not _is_slicer_segmentation(path)]
-    found = find_series(source)
-    outside = [one for one in found.series if not any(_is_below(one.files[0], folder) for folder in apart)]
-    others = [(path, reason) for path, reason in found.left_out if not any(_is_below(path, one) for one in apart)]
-    damaged = [path for path, reason in others if reason == messages.DAMAGED_OR_TRUNCATED]
-    left_out += _told([(path, reason) for path, reason in others if path not in set(damaged)], source, patient_data)
-    cases = (*_file_cases(cts, source), *series_cases(outside), *_damaged_cases(damaged, source, patient_data))
-    search = CaseSearch(cases, tuple(left_out))
-    return _with_references(search, source, references, leave_out)
+    tree = walk(source, [folder for folder in (leave_out, references) if folder and not _same(folder, source)])
+    former = {folder for folder in {path.parent for path in tree.files} if read_record(folder) is not None}
+    files = [path for path in tree.files if path.parent not in former]
+    images = [path for path in files if _is_image(path)]
+    found = series_among(path for path in files if not _is_image(path))
+    masks = _label_maps_among([*images, *(one.files[0] for one in found.series)], source)
+    beside = {path: ct for path, ct in segmentations_among(images).items() if path not in masks}
+    left_out = [*told_of_tree(tree, former, source), *_told_of_dicom(found, masks, files, source, patient_data)]
+    if references is None or not _same(references, source):
+        left_out += told_of_segmentations(beside, source)
+        left_out += told_of_label_maps([path for path in images if path in masks], source)
+    cases = [
+        *_file_cases([path for path in images if path not in masks and path not in beside], source),
+        *series_cases(one for one in found.series if one.files[0] not in masks),
+        *_damaged_cases(_damaged(found), source, patient_data),
+    ]
+    return _with_references(CaseSearch(tuple(cases), tuple(left_out)), source, references, leave_out)
 
 
-def _images_below(folder: Path, apart: Iterable[Path], left_out: list[str] | None = None) -> Iterator[Path]:
-    """Image files of a tree in order, hidden ones left out; folders that cannot be read are told in ``left_out``."""
-
-    def tell(error: OSError) -> None:
-        if left_out is not None:
-            where = _below(Path(error.filename), folder)
-            left_out.append(messages.FOLDER_NOT_READ.format(folder=where, reason=error.strerror))
-
-    skipped = {path.resolve() for path in apart}
-    seen: set[Path] = set()
-    for here, folders, names in os.walk(folder, onerror=tell, followlinks=True):
-        # Links may lead round in a circle.
-        where = Path(here).resolve()
-        if where in seen or where in skipped:
-            folders.clear()
-            continue
-        seen.add(where)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.lower().endswith(READABLE_SUFFIXES) and not name.startswith("."):
-                yield Path(here, name)
+def _told_of_dicom(
+    found: SeriesSearch, masks: set[Path], files: Iterable[Path], root: Path, patient_data: bool
+) -> list[str]:
+    """Of DICOM files that are no slices of a case, and of links that might have led to some."""
+    damaged = set(_damaged(found))
+    others = [(path, reason) for path, reason in found.left_out if path not in damaged]
+    others += [(path, messages.AMONG_LABEL_MAPS) for one in found.series if one.files[0] in masks for path in one.files]
+    dead = [path for path in files if _leads_nowhere(path) and path not in damaged]
+    return [*told_of_dead_links(dead, root, patient_data), *told_of_dicom(others, root, patient_data)]
 
 
-def _labelmaps_among(images: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Files that are by their names segmentations of others in the same folder, and those others."""
-    folders: dict[Path, list[Path]] = {}
-    for path in images:
-        folders.setdefault(path.parent, []).append(path)
-    for together in folders.values():
-        for path in together:
-            others = (other for other in together if other != path and is_named_as_reference_of(path, other))
-            ct = next(others, None)
-            if ct is not None or _is_slicer_segmentation(path):
-                yield path, ct or path
+def _damaged(found: SeriesSearch) -> list[Path]:
+    return [path for path, reason in found.left_out if reason == messages.DAMAGED_OR_TRUNCATED]
+
+
+def _is_image(path: Path) -> bool:
+    return path.name.lower().endswith(READABLE_SUFFIXES)
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Whether nothing would be told of it: an image is a case that fails."""
+    return path.is_symlink() and not _is_image(path) and not os.path.exists(path)
+
+
+def _label_maps_among(paths: Sequence[Path], root: Path) -> set[Path]:
+    """Those that are label maps by their names or by those of their folders; where all are named so, none is one."""
+    own = {path for path in paths if path.name.lower().endswith(SEGMENTATION_SUFFIX)}
+    named = {
+        path
+        for path in paths
+        if lies_among_label_maps(path.relative_to(root)) or (_is_image(path) and is_named_as_label_map(path))
+    }
+    return named if len(named) < len(paths) else own
 
 
 def _file_cases(images: Iterable[Path], root: Path) -> Iterator[Case]:
     paths = list(images)
-    sources = [_below(path, root) for path in paths]
+    sources = [below(path, root) for path in paths]
     for path, source, name in zip(paths, sources, case_names(sources), strict=True):
         yield Case(name, path, problem=objection_to(path) or "", source=source)
 
@@ -140,29 +143,10 @@ def _damaged_cases(paths: Iterable[Path], root: Path, patient_data: bool) -> Ite
     for path in paths:
         folders.setdefault(path.parent, []).append(path)
     for folder, damaged in folders.items():
-        place = _below(folder, root)
+        place = below(folder, root)
         name = damaged_name(place)
         problem = messages.DAMAGED_DICOM_FILES.format(count=len(damaged))
         yield Case(name, folder, problem=problem, source=place if patient_data else name)
-
-
-def _told(left_out: Iterable[tuple[Path, str]], root: Path, patient_data: bool) -> list[str]:
-    """One sentence for all DICOM files that were left out for the same reason; with places, for those of a folder."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for path, reason in left_out:
-        name = _below(path, root)
-        folder = PurePath(name).parent.as_posix() if patient_data else ""
-        reasons.setdefault((folder, reason.replace(str(path), "").strip()), []).append(name)
-    if not patient_data:
-        return [
-            messages.LEFT_OUT_DICOM.format(count=len(names), reason=reason) for (_, reason), names in reasons.items()
-        ]
-    return [
-        messages.LEFT_OUT.format(path=names[0], reason=reason)
-        if len(names) == 1
-        else messages.LEFT_OUT_FILES.format(folder=folder, count=len(names), reason=reason)
-        for (folder, reason), names in reasons.items()
-    ]
 
 
 # ---- references ------------------------------------------------------------------------------------------------------
@@ -174,7 +158,7 @@ def _with_references(search: CaseSearch, root: Path, folder: Path | None, leave_
         return search
     apart = [leave_out] if leave_out is not None else []
     cts = {case.ct for case in search.cases}
-    labelmaps = [path.relative_to(folder) for path in _images_below(folder, apart) if path not in cts]
+    labelmaps = [path.relative_to(folder) for path in walk(folder, apart).files if _is_image(path) and path not in cts]
     addresses = {
         case.name: _addresses(case, root) for case in search.cases if case.reference is None and not case.problem
     }
@@ -189,7 +173,7 @@ def _with_references(search: CaseSearch, root: Path, folder: Path | None, leave_
 
 def _addresses(case: Case, root: Path) -> list[Address]:
     """An image goes by its path; a DICOM series by the names of its folders, by what lies in them, and by its own."""
-    path = PurePath(_below(case.ct, root))
+    path = PurePath(below(case.ct, root))
     if case.series_uid is None:
         return [Address.of(path)]
     folders = [folder for folder in (path, *path.parents) if folder.name]
@@ -200,22 +184,5 @@ def _addresses(case: Case, root: Path) -> list[Address]:
 # ---- paths -----------------------------------------------------------------------------------------------------------
 
 
-def _below(path: Path, root: Path) -> str:
-    """A path relative to a folder, with "/", as records and logs can hold it."""
-    try:
-        below = path.relative_to(root)
-    except ValueError:
-        below = Path(os.path.relpath(path.absolute(), root.absolute()))
-    return as_text(below.as_posix())
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
-
-
 def _same(path: Path, other: Path) -> bool:
-    return path.resolve() == other.resolve()
-
-
-def _is_slicer_segmentation(path: Path) -> bool:
-    return path.name.lower().endswith(SEGMENTATION_SUFFIX)
+    return os.path.realpath(path) == os.path.realpath(other)

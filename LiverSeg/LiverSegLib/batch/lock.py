@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import messages
 from ..errors import OutputError
+from .own_places import open_own
 
 LOCK_FILE = ".lock"
 # Windows lets nobody read a locked byte, so it lies behind the text that tells whose the lock is.
@@ -28,11 +29,7 @@ def only_run(output: Path) -> Iterator[None]:
     OutputError
         If another run holds it, or the file cannot be made.
     """
-    path = output / LOCK_FILE
-    try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(messages.FOLDER_NOT_WRITABLE.format(folder=output, reason=error.strerror)) from error
+    file = open_own(output / LOCK_FILE, os.O_RDWR)
     try:
         try:
             _lock(file)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .. import messages
-from ..errors import OutputError
+from ..io.terminal import printable
+from .own_places import open_own
 from .record import CaseRecord
 
 LOG_FILE = "batch.log"
@@ -22,7 +23,7 @@ class BatchLog:
     """
 
     def __init__(self, handler: logging.Handler) -> None:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
         self._logger = logging.Logger("LiverSeg batch")
         self._logger.addHandler(handler)
 
@@ -44,20 +45,23 @@ class BatchLog:
         self._logger.warning("%s", text)
 
 
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 @contextmanager
 def batch_log(output: Path) -> Iterator[BatchLog]:
     """The log of an output folder; OutputError if it cannot be opened."""
-    path = output / LOG_FILE
-    try:
-        handler = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=path, reason=error.strerror)) from error
+    file = os.fdopen(open_own(output / LOG_FILE, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
+    handler = logging.StreamHandler(file)
     # A full disk: the run itself tells, in a better sentence than logging's traceback.
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     try:
         yield BatchLog(handler)
     finally:
-        handler.close()
+        with suppress(OSError):
+            file.close()
 
 
 def _numbers(record: CaseRecord) -> str:

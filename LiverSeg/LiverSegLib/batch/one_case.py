@@ -27,6 +27,7 @@ from ..io import files
 from ..io.atomic import replacing
 from .cases import Case
 from .options import DICOM_SUFFIX, BatchOptions
+from .own_places import check_own_folders
 from .record import RECORD_FILE, CaseRecord, case_folder, write_record
 
 if TYPE_CHECKING:
@@ -285,9 +286,11 @@ def _patient(case: Case) -> dict[str, str]:
 def emptied_folder(output: Path, name: str) -> Path:
     """The case's folder, without the files that this library writes there: they are of an earlier run or half-done.
 
-    The record goes first, so that none ever stands for files that are not its own.
+    The record goes first, so that none ever stands for files that are not its own. OutputError if the folder cannot be
+    written, or is a link.
     """
     folder = case_folder(output, name)
+    check_own_folders((folder, folder.parent))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD_FILE).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import messages
 from ..io.atomic import replacing
+from ..io.terminal import printable
 
 if TYPE_CHECKING:
     from .record import CaseRecord
@@ -197,9 +198,8 @@ def _warnings(record: CaseRecord) -> list[str]:
 
 
 def _text(value: str) -> str:
-    """Safe inside an element and inside quotes; what no page may hold, or what turns the reading order, becomes �."""
-    one_line = " ".join(value.split())
-    return escape("".join(character if character.isprintable() else "�" for character in one_line))
+    """Safe inside an element and inside quotes."""
+    return escape(printable(" ".join(value.split())))
 
 
 def _url(relative: str) -> str:

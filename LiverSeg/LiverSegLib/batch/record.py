@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..io.atomic import replacing
+from ..io.json_file import write_json
 
 RECORD_FILE = "record.json"
+# Ours have some thousand; others may lie in the input.
+LARGEST_RECORD_BYTES = 1_000_000
 CASES_FOLDER = "cases"
 
 
@@ -63,9 +65,12 @@ class CaseRecord:
         Raises
         ------
         TypeError
-            If a field without a default is missing, or the content is no mapping.
+            If a field without a default is missing, or something is not what it should be.
         """
-        return cls(**{entry.name: content[entry.name] for entry in fields(cls) if entry.name in content})
+        record = cls(**{entry.name: content[entry.name] for entry in fields(cls) if entry.name in content})
+        if not all(isinstance(value, dict) for value in (record.files, record.patient, record.report or {})):
+            raise TypeError("not a record")
+        return record
 
 
 def case_folder(output: Path, name: str) -> Path:
@@ -75,16 +80,17 @@ def case_folder(output: Path, name: str) -> Path:
 
 def write_record(output: Path, record: CaseRecord) -> None:
     """Write the record into its case's folder; OutputError if that cannot be done."""
-    with replacing(case_folder(output, record.name) / RECORD_FILE) as temporary:
-        text = json.dumps(record.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(case_folder(output, record.name) / RECORD_FILE, record.to_dict())
 
 
 def read_record(folder: Path) -> CaseRecord | None:
     """The record of the case in this folder; None if there is none, or none that makes sense."""
+    path = folder / RECORD_FILE
     try:
-        return CaseRecord.from_dict(json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        if not _is_own_file(path) or path.stat().st_size > LARGEST_RECORD_BYTES:
+            return None
+        return CaseRecord.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
@@ -95,5 +101,10 @@ def is_current(record: CaseRecord | None, input_sha256: str, model_sha256: str, 
         and record.status == "done"
         and (record.input_sha256, record.model_sha256, record.options) == (input_sha256, model_sha256, options)
         and "segmentation" in record.files
-        and all((output / path).is_file() for path in record.files.values())
+        and all(_is_own_file(output / path) for path in record.files.values())
     )
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether it is a file and no link to one."""
+    return path.is_file() and not path.is_symlink()

@@ -15,9 +15,10 @@ from .cases import Case
 from .lock import LOCK_FILE, only_run
 from .log import BatchLog, batch_log
 from .options import BatchOptions
+from .own_places import check_own_folders
 from .page import write_page
 from .pipeline import run_pipeline
-from .record import CaseRecord, case_folder, is_current, read_record
+from .record import CASES_FOLDER, CaseRecord, case_folder, is_current, read_record
 from .table import write_tables
 from .workers import run_processes
 
@@ -102,6 +103,7 @@ def run_batch(
         raise InputError(messages.BAD_JOBS.format(jobs=jobs))
     model_sha256 = _model_digest(options)
     _make_folder(output)
+    check_own_folders((output / CASES_FOLDER, *(case_folder(output, case.name) for case in cases)))
     with only_run(output), batch_log(output) as log:
         run = _Run(cases, options, output, log, progress, cancel or threading.Event())
         for note in notes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import messages
 from ..errors import OutputError
-from ..io.atomic import replacing
+from ..io.json_file import write_json
+from ..io.spreadsheet import write_table
 from .record import CaseRecord
 
 CSV_FILE, JSON_FILE = "results.csv", "results.json"
@@ -69,17 +68,12 @@ def _write_csv(path: Path, records: Sequence[CaseRecord]) -> None:
     rows = [_row(record) for record in records]
     has_patients = any(record.patient for record in records)
     columns = (*CASE_COLUMNS, *REPORT_COLUMNS, *(PATIENT_COLUMNS if has_patients else ()), *FILE_COLUMNS)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, columns, rows)
 
 
 def _write_json(path: Path, records: Sequence[CaseRecord]) -> None:
     content = {"cases": [record.to_dict() for record in records]}
-    with replacing(path) as temporary:
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(path, content)
 
 
 def _row(record: CaseRecord) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Reading takes pydicom for the headers and GDCM, as SimpleITK brings it, for the 
 
 from .header import is_dicom
 from .read import read_files, read_series
-from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series
+from .series import Series, SeriesSearch, SeveralSeries, find_series, one_series, series_among
 
 __all__ = [
     "Series",
@@ -17,4 +17,5 @@ __all__ = [
     "one_series",
     "read_files",
     "read_series",
+    "series_among",
 ]

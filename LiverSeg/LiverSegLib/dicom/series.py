@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import messages
 from ..errors import InputError
+from ..io.walk import walk
 from .header import Header, read_header, unreadable
 from .names import NamesOfSlices
 
@@ -50,14 +51,19 @@ class SeveralSeries(InputError):
 
 
 def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
-    """All CT series in a folder and the folders below it; files that are not DICOM are passed over.
+    """All CT series in a folder and the folders below it, as :func:`LiverSegLib.io.walk.walk` finds them.
 
     Raises
     ------
     InputError
         If ``root`` is no folder.
     """
-    headers = _headers(_files_below(_checked(root)))
+    return series_among(walk(_checked(root)).files)
+
+
+def series_among(paths: Iterable[Path]) -> SeriesSearch:
+    """All CT series among these files; those that are not DICOM are passed over."""
+    headers = _headers(path for path in paths if _is_wanted(path))
     return SeriesSearch(
         tuple(_grouped(headers, [header for header in headers if not header.problem])),
         tuple((header.path, header.problem) for header in headers if header.problem),
@@ -117,12 +123,6 @@ def _checked(folder: str | os.PathLike[str]) -> Path:
 
 
 # ---- files and their headers -----------------------------------------------------------------------------------------
-
-
-def _files_below(root: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        yield from (path for path in (Path(folder, name) for name in sorted(names)) if _is_wanted(path))
 
 
 def _headers_in(folder: Path) -> list[Header]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +12,9 @@ import numpy as np
 from .. import messages
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
-from ..io.atomic import replacing
+from ..io.json_file import write_json
+from ..io.spreadsheet import write_table
+from ..io.terminal import printable
 
 if TYPE_CHECKING:
     from ..inference.segmenter import Segmentation
@@ -131,9 +131,7 @@ class SegmentationReport:
         OutputError
             If the file cannot be written; an old one stays as it was.
         """
-        with replacing(path) as temporary:
-            text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a header and one row, always with the same columns (``model_name``, ``seconds_total``, ...).
@@ -144,10 +142,7 @@ class SegmentationReport:
             If the file cannot be written; an old one stays as it was.
         """
         row = self.to_row()
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-            writer.writerow(row)
+        write_table(path, list(row), [row])
 
     def comparison(self) -> dict[str, float | None]:
         """The measures against the reference alone, with the keys of :func:`LiverSegLib.data.metrics.compare`."""
@@ -177,7 +172,7 @@ class SegmentationReport:
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
-        return "\n".join([*lines, time, *warnings, messages.RESEARCH_USE])
+        return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
 
 
 def _rounded(value: Any, key: str) -> Any:

@@ -17,13 +17,15 @@ LONGEST_END = 60
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], through_links: bool = False) -> Iterator[Path]:
     """Give a temporary path in the target's folder; it takes the target's place when the block ends well.
 
     Parameters
     ----------
     path
         Target. The temporary name keeps its whole ending (``.seg.nrrd``), since writers choose the format by it.
+    through_links
+        Replace what a link at ``path`` leads to, as cp does; else the link.
 
     Raises
     ------
@@ -31,9 +33,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the target cannot be written (see :func:`check_writable`), or the block or the rename raises OSError.
         Whatever goes wrong, a Ctrl-C included, the temporary file is removed and the target stays as it was.
     """
-    target = Path(path)
+    target = _place_of(path, through_links)
     check_writable(target)
-    temporary = _temporary_name(target)
+    temporary = _temporary_name(target, Path(path).name)
     try:
         yield temporary
         os.replace(temporary, target)
@@ -43,7 +45,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
+def check_writable(path: str | os.PathLike[str], through_links: bool = False) -> None:
     """Find out before the long work whether a file can be written at ``path``.
 
     Raises
@@ -52,7 +54,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         If the folder does not exist, no file can be made in it, or ``path`` is something other than a file or a name
         that cannot be used.
     """
-    target = Path(path)
+    target = _place_of(path, through_links)
     objection = objection_to(target)
     if objection:
         raise OutputError(objection)
@@ -64,10 +66,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         pass
     except OSError as error:  # a name that is too long, say
         raise OutputError(messages.NOT_WRITTEN_BECAUSE.format(path=target, reason=error.strerror)) from error
-    if os.path.exists(target) and not os.path.isfile(target):
+    if (os.path.exists(target) and not os.path.isfile(target)) or (through_links and os.path.islink(target)):
         raise OutputError(messages.NOT_REPLACEABLE.format(path=target))
     # Only trying tells: permission bits say nothing of read-only disks, network shares or the superuser.
-    probe = _temporary_name(target)
+    probe = _temporary_name(target, target.name)
     try:
         probe.touch()
         probe.unlink()
@@ -76,6 +78,11 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OutputError(sentence) from error
 
 
-def _temporary_name(target: Path) -> Path:
-    """Hidden, with the end of the target's name: the whole of it might be too long with what comes before."""
-    return target.with_name(f".{secrets.token_hex(4)}-{target.name[-LONGEST_END:]}")
+def _place_of(path: str | os.PathLike[str], through_links: bool) -> Path:
+    """Where a file is written; a link of a circle of links stays a link."""
+    return Path(os.path.realpath(path)) if through_links and os.path.islink(path) else Path(path)
+
+
+def _temporary_name(target: Path, name: str) -> Path:
+    """Hidden, with the end of a name: the whole of it might be too long with what comes before."""
+    return target.with_name(f".{secrets.token_hex(4)}-{name[-LONGEST_END:]}")

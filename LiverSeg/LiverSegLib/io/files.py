@@ -63,7 +63,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
     path = _checked(path)
-    if not _suffix(path, READABLE_SUFFIXES) or os.path.isdir(path):
+    if os.path.isdir(path) or not _suffix(path, tuple(READERS_BY_SUFFIX)):
         from .. import dicom
 
         if dicom.is_dicom(path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from pathlib import Path
 
 from .. import messages
 
@@ -22,3 +24,24 @@ def objection_to(path: str | os.PathLike[str]) -> str | None:
 def as_text(path: str | os.PathLike[str]) -> str:
     """A path as reports can hold it: what is no text in it as ``\\xfc``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def as_on_disk(path: Path) -> Path:
+    """The path; where only one exists that writes its accents otherwise (NFC, NFD), as on macOS, that one."""
+    if os.path.lexists(path) or not path.name:
+        return path
+    folder, wanted = as_on_disk(path.parent), unicodedata.normalize("NFC", path.name)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return path
+    return next((folder / name for name in sorted(names) if unicodedata.normalize("NFC", name) == wanted), path)
+
+
+def below(path: Path, root: Path) -> str:
+    """A path relative to a folder, with "/", as records and logs can hold it."""
+    try:
+        relative = path.relative_to(root)
+    except ValueError:
+        relative = Path(os.path.relpath(path.absolute(), root.absolute()))
+    return as_text(relative.as_posix())

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .. import messages, mrml
+from .. import install, messages, mrml
 from ..data.bounding_box import Box, box_round
 from ..data.metrics import compare
 from ..errors import Cancelled, InputError
 from ..evaluation.report import SegmentationReport
 from ..inference.worker import Function, Progress, Task, Worker
-from . import install
 
 if TYPE_CHECKING:
     import slicer

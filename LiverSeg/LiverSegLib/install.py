@@ -16,14 +16,14 @@ from pathlib import Path
 from subprocess import CalledProcessError  # nosec B404 # the error of Slicer's pip, caught; nothing is run
 from typing import TYPE_CHECKING
 
-from .. import messages
-from ..errors import InstallDeclined, InstallError
+from . import messages
+from .errors import InstallDeclined, InstallError
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 TORCH = "torch>=2.4"
-REQUIREMENTS_FILE = Path(__file__).parents[2] / "Resources" / "requirements.txt"
+REQUIREMENTS_FILE = Path(__file__).parents[1] / "Resources" / "requirements.txt"
 HUMAN_NAMES = {"torch": "PyTorch"}
 
 # While pip runs, Slicer handles clicks: a second one must not start a second pip.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import messages
+from . import messages
 
 if TYPE_CHECKING:
     import slicer
@@ -75,8 +75,8 @@ def load_phantom() -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLLabelM
     The CT, and a labelmap to choose as the reference: 1 liver, 2 tumour. It is no segmentation node, so that it cannot
     be taken for a result and be overwritten.
     """
-    from .. import mrml
-    from ..phantom import make_phantom
+    from . import mrml
+    from .phantom import make_phantom
 
     name = mrml.ensure_scene().GenerateUniqueName(PHANTOM)
     phantom = make_phantom()
@@ -91,7 +91,7 @@ def load_phantom() -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLLabelM
 
 def _load_phantom_into_views(source: object) -> None:
     """What a click on the sample does; Slicer hands over the sample that was clicked and takes nothing back."""
-    from .. import mrml
+    from . import mrml
 
     volume_node, _ = load_phantom()
     mrml.show_in_slices(volume_node)
