@@ -39,8 +39,6 @@ LOADS_OBJECTS = {"load", "loads"}
 
 # Each with its reason; SECURITY.md tells of them.
 ALLOWED = {
-    # Whether VTK can render, tried in a process of its own, since it crashes where it cannot. The words are our own.
-    ("view3d.py", "subprocess.run"),
     # The commit that a network was trained with. The words are our own.
     ("commit.py", "subprocess.run"),
     # Each stage of a training that the user has started: our own program, with the options that the user gave it.
