@@ -20,7 +20,7 @@ help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed-slicer system  ## segment a synthetic CT, or yours: make demo CT=scan.nii.gz [REF=liver.nii.gz]
-	$(BIN)/python LiverSeg/Scripts/demo.py --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
+	PYTHONPATH=LiverSeg $(BIN)/python -m Testing.demo.demo --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
 
 test: lint system readers  ## style, types and all tests; choose with PYTEST_ARGS="Testing/unit -k volume"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

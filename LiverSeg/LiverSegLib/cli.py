@@ -72,7 +72,6 @@ def segment(options: argparse.Namespace) -> None:
             cancel,
             tumour=options.tumour,
             force=options.force,
-            test_time_augmentation=options.test_time_augmentation,
         )
     found = replace(found, seconds={**found.seconds, "load": loaded})
 
@@ -201,9 +200,6 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
-    command.add_argument(
-        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
-    )
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
@@ -230,9 +226,6 @@ def _add_batch(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--patient-data", action="store_true", help="add patient ID and study date to the tables")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
-    command.add_argument(
-        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
-    )
     command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
     command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
     return command

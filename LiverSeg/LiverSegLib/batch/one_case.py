@@ -124,7 +124,6 @@ def segment_loaded(
         cancel=cancel,
         tumour=options.tumour,
         force=options.force,
-        test_time_augmentation=options.test_time_augmentation,
     )
     return Found(loaded, segmentation)
 
