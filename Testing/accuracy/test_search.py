@@ -25,7 +25,7 @@ def pixels(the_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[in
         counts.append(len(images) * images.shape[2] * images.shape[3])
         return network(images)
 
-    monkeypatch.setattr(the_segmenter, "_network", counting)
+    monkeypatch.setattr(the_segmenter.predictor, "network", counting)
     return counts
 
 

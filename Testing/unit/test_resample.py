@@ -92,11 +92,6 @@ def test_integers_are_rounded_not_cut() -> None:
     np.testing.assert_array_equal(resample(values, np.eye(4), (1, 1, 2), halfway), [[[2, 5]]])
 
 
-def test_voxels_in_the_byte_order_of_another_machine_are_resampled() -> None:
-    swapped = labelled().astype(">i2")
-    np.testing.assert_array_equal(resample(swapped, AFFINE, SHAPE, AFFINE), labelled())
-
-
 def test_a_reference_on_the_same_grid_stays_as_it_is() -> None:
     labels = labelled()
     rounded = AFFINE.astype(np.float32) * np.float32(1 + 1e-6)
@@ -146,13 +141,6 @@ def test_a_reference_elsewhere_is_refused() -> None:
     for labels in (labelled(), np.zeros(SHAPE, np.uint8)):
         with pytest.raises(InputError, match="do not overlap"):
             reference_on_grid(labels, elsewhere, SHAPE, AFFINE)
-
-
-def test_a_reference_whose_labels_all_lie_outside_is_refused() -> None:
-    labels = np.zeros((10, 7, 9), np.uint8)
-    labels[8:] = 1
-    with pytest.raises(InputError, match="do not overlap"):
-        reference_on_grid(labels, AFFINE, (6, 7, 9), AFFINE)
 
 
 def test_an_empty_reference_on_another_grid_stays_empty() -> None:
