@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import sys
 
@@ -43,33 +42,6 @@ def image(tmp_path):
 # ---- MetaImage and NRRD ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axes", [b"-1", b"0", b"11", b"1e308", b"2147483648", b"nan", b"", b"4"])
-def test_a_metaimage_with_strange_axes_is_refused(image, axes):
-    with pytest.raises(InputError, match="cannot be read"):
-        files.read_ct(image("mha", b"NDims = 3", b"NDims = " + axes))
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (b"Offset = -20.25 -30.5 -100", b"Offset = -20.25"),
-        (b"Offset = -20.25 -30.5 -100", b"Offset = -20.25 -30.5 1e999"),
-        (b"ElementSpacing = 1.5 1.25 3", b"ElementSpacing = 1.5 nan 3"),
-        (b"TransformMatrix = 1 0 0 0 1 0 0 0 1", b"TransformMatrix = 1 0 0 0 1"),
-        (b"DimSize = 11 9 4", b"DimSize = 11 9 -4"),
-        (b"DimSize = 11 9 4", b"DimSize = 11 9"),
-        (b"DimSize = 11 9 4", b"DimSize = 11 9 4\nDimSize = 9 11 4"),
-        (b"CompressedDataSize = 599", b"CompressedDataSize = 999999999999"),
-        (b"CompressedDataSize = 599", b"CompressedDataSize = -7"),
-        (b"BinaryData = True", b"BinaryData  True"),
-        (b"ElementDataFile", b"ElementDataFail"),
-    ],
-)
-def test_a_metaimage_whose_header_is_damaged_is_refused(image, old, new):
-    with pytest.raises(InputError, match="cannot be read"):
-        files.read_ct(image("mha zlib", old, new))
-
-
 @pytest.mark.parametrize("form", ["{}={}\r\n", "{} : {}\n", " {}  =  {} \n"])
 def test_a_metaimage_written_by_hand_is_read(tmp_path, form):
     fields = {
@@ -93,26 +65,6 @@ def test_a_metaimage_of_numbers_in_words_is_read(tmp_path):
     header = "ObjectType = Image\nNDims = 3\nBinaryData = False\nDimSize = 2 2 2\nElementSize = 1 1 1\n"
     (tmp_path / "ct.mha").write_text(header + "ElementType = MET_DOUBLE\nElementDataFile = LOCAL\n1 2 3 4 5 6 7 8\n")
     assert files.read_ct(tmp_path / "ct.mha").hu.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("mha", b"ElementDataFile = LOCAL", b"ElementDataFile = /dev/zero"),
-        ("mha", b"ElementDataFile = LOCAL", b"ElementDataFile = LIST"),
-        ("nrrd", b"encoding: raw", b"encoding: raw\ndata file: /dev/zero"),
-        ("nrrd", b"encoding: raw", b"encoding: raw\ndatafile: ct.raw"),
-    ],
-)
-def test_a_header_opens_no_other_file(image, name, old, new):
-    with pytest.raises(InputError, match="in another file"):
-        files.read_ct(image(name, old, new))
-
-
-@pytest.mark.parametrize("length", [b"1e308", b"1e200", b"-1e999", b"nan", b"abc", b"1e-170"])
-def test_a_nrrd_with_lengths_that_are_none_is_refused(image, length):
-    with pytest.raises(InputError, match=r"cannot be read|no valid position"):
-        files.read_ct(image("nrrd gzip", b"(1.5,0,0)", b"(" + length + b",0,0)"))
 
 
 def test_a_nrrd_turned_by_next_to_nothing_is_read(image):
@@ -214,14 +166,6 @@ def test_a_frame_that_promises_gigabytes_is_not_given_to_gdcm():
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("calibration", ["", [], {}, {"intercept": 1.0}, ["intercept", "slope", "check_below"]])
-def test_a_card_whose_calibration_is_none_is_refused(tmp_path, calibration):
-    card = json.loads(sample_of("model").files["model.json"])
-    (tmp_path / "model.json").write_text(json.dumps({**card, "calibration": calibration}))
-    with pytest.raises(ModelError, match="damaged"):
-        ModelCard.read(tmp_path / "model.json")
 
 
 def test_a_card_that_is_no_text_is_not_quoted(tmp_path):

@@ -29,6 +29,7 @@ def worker() -> Iterator[Worker]:
         yield worker
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("name", FORMATS)
 def test_damaged_files_give_the_voxels_that_others_read_or_a_clean_error(worker, name):
@@ -79,6 +80,7 @@ def test_another_label_or_another_place_of_a_label_map_is_noticed(sample_path, n
     assert problem_of_labels(labels, affine, path) == "other labels"
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_case_in_a_shuffled_batch_gives_what_it_gives_alone():
     command = (sys.executable, "-m", "Testing.fuzz.shuffled", "--good", "4", "--damaged", "4")

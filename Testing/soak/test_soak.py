@@ -27,6 +27,7 @@ def failures(tmp_path):
     return lambda work: "; ".join(found_in(soak(20, work, scans, tmp_path))["failures"])
 
 
+@pytest.mark.slow
 def test_segmentations_in_one_process_hold_no_more_and_find_the_same_each_time(failures):
     assert failures(Road(Segmenter(device="cpu"))) == ""
 
