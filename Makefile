@@ -10,6 +10,7 @@ TORCH_LOCKS := Testing/requirements-torch-cpu.lock Testing/requirements-torch.lo
 QUIETLY := --quiet --disable-pip-version-check
 LOCKED := $(QUIETLY) --require-hashes --no-deps
 SLICER ?= 5.13
+NETWORK ?= bundled
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed-slicer system  ## segment a synthetic CT, or yours: make demo CT=scan.nii.gz [REF=liver.nii.gz]
-	$(BIN)/python LiverSeg/Scripts/demo.py --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
+	PYTHONPATH=LiverSeg $(BIN)/python -m Testing.demo.demo --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
 
 test: lint system readers  ## style, types and tests; choose with PYTEST_ARGS="Testing/unit -k volume", or "-m slow"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -73,20 +74,17 @@ bench-rivals: .venv-rivals/installed  ## our segmenter beside nnU-Net, SegResNet
 	.venv-rivals/bin/python -m Testing.benchmark.rivals $(RIVALS_ARGS)
 
 figures: .venv/installed-test system  ## plot the training curves and the results; draw the documentation's pictures
-	$(BIN)/python -m Training.plot
+	$(BIN)/python -m Training.evaluation.plot
 	$(BIN)/python -m Resources.make_figures
 
 package: .venv/installed-package  ## lay the extension out in out/package as Slicer would install it, and pack it
 	$(BIN)/python Testing/package/make_package.py out/package --slicer $(SLICER)
 
-train: .venv/installed-train  ## train the network anew on LIVERSEG_DATA
-	$(BIN)/python -m Training.prepare
-	$(BIN)/python -m Training.prepare --spacing-mm 3 --output prepared_3mm
-	$(BIN)/python -m Training.recipe $(FIT_ARGS)
-	$(BIN)/python -m Training.export --average-with runs/rare/last.ckpt $(EXPORT_ARGS)
+train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=neighbours]
+	$(BIN)/python -m Training.recipe $(NETWORK) $(FIT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA
-	$(BIN)/python -m Training.evaluate $(EVALUATE_ARGS)
+	$(BIN)/python -m Training.evaluation.evaluate $(EVALUATE_ARGS)
 
 system:
 	@bash Testing/system-libraries.sh

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,90 +11,79 @@ from torch import Tensor
 
 from LiverSegLib.model.unet import UNet
 
-from .deep_supervision import HEADS, DeeplySupervisedUNet
-from .protocols import get_split
+from .data.classes import Classes
 from .settings import Settings
-from .spec import CLASSES
 
 # What may change when a run is resumed. All else makes another experiment: its record would be a lie.
-FREE_IN_A_RUN = (
+FREE_IN_A_RUN = {
     "prepared",
     "run",
+    "start_from",
     "validate_every",
     "save_every",
     "devices",
     "num_nodes",
     "accelerator",
-    "scans_in",
-)
+    "workers",
+}
+# A class that is new to a network begins as a kind of background, by so many log-odds rarer.
+NEW_CLASS = -5.0
 
 
 def build_network(settings: Settings) -> UNet:
     """A fresh network for these settings."""
-    kind = DeeplySupervisedUNet if settings.deep_supervision else UNet
-    return kind(len(settings.offsets_mm), len(CLASSES), settings.widths, settings.block, settings.patch)
+    classes = Classes.read(settings.classes)
+    return UNet(len(settings.offsets_mm), len(classes.names), settings.widths, patch=settings.patch)
 
 
-def first_network(settings: Settings) -> UNet:
-    """The network that a run begins with: a fresh one, or what another run has learnt.
+def start_from(network: UNet, settings: Settings, other: dict[str, Any]) -> None:
+    """Give a network the averaged weights of another run's checkpoint.
 
-    Raises
-    ------
-    ValueError
-        If that run is not there, or does not go with this one.
-    """
-    network = build_network(settings)
-    if settings.start_from:
-        path = Path(settings.start_from)
-        if not path.is_file():
-            raise ValueError(f"There is no checkpoint {path}: train that run first, or leave --start-from out.")
-        # Heads of deep supervision, which no other run hands on, stay fresh.
-        network.load_state_dict({**network.state_dict(), **weights_for(settings, path)})
-    return network
-
-
-def weights_for(settings: Settings, path: Path) -> dict[str, Tensor]:
-    """The averaged weights in the checkpoint of another run, for a network with these settings.
+    That may know fewer classes, the first ones of this network's.
 
     Raises
     ------
     ValueError
-        If that network is built otherwise, or has seen a scan that these settings hold back.
+        If that network is built otherwise.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    other = Settings.from_checkpoint(state["settings"])
-    for name in ("offsets_mm", "base_width", "max_width", "depth", "block", "patch"):
-        wanted, found = getattr(settings, name), getattr(other, name)
-        if wanted != found:
-            raise ValueError(f"The run of {path} has {name} {found}, not {wanted}: give that, or another run.")
-    split = get_split(settings.split)
-    seen = sorted({*split.validation, *split.test}.intersection(get_split(other.split).training))
-    if seen:
-        raise ValueError(f"The run of {path} has trained on {', '.join(seen)}, which this one holds back.")
-    return averaged_weights(state)
+    weights = averaged_weights(other)
+    for name in ("head.weight", "head.bias"):
+        weights[name] = _with_new_classes(weights[name], len(network.state_dict()[name]), settings.patch**2, name)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"The run of {settings.start_from} has another kind of network: {error}") from error
+
+
+def _with_new_classes(values: Tensor, wanted: int, channels: int, name: str) -> Tensor:
+    """The head's weights or bias with the background's, the first ``channels``, for each class that lacks."""
+    missing = max(0, wanted - len(values)) // channels
+    new = values[:channels] + (NEW_CLASS if name == "head.bias" else 0.0)
+    return torch.cat((values, *[new] * missing))
 
 
 def averaged_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """The moving average of the weights, as the plain network names them; it is what is validated and exported."""
     prefix = "module."
-    named = {key.removeprefix(prefix): value for key, value in checkpoint["average"].items() if key.startswith(prefix)}
-    return {name: value for name, value in named.items() if not name.startswith(HEADS)}
+    return {key.removeprefix(prefix): value for key, value in checkpoint["average"].items() if key.startswith(prefix)}
 
 
-def check_resumable(saved: Settings, wanted: Settings) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ, as (saved, wanted), where a run may go on with other ones.
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """All that ``Training.fit`` saved, on the CPU.
 
     Raises
     ------
     ValueError
-        If it would become another experiment.
+        If there is none.
     """
-    changed = {
-        field.name: (getattr(saved, field.name), getattr(wanted, field.name))
-        for field in fields(Settings)
-        if getattr(saved, field.name) != getattr(wanted, field.name)
-    }
-    for name, (before, now) in changed.items():
-        if name not in FREE_IN_A_RUN:
-            raise ValueError(f"the run in {wanted.run} has {name} {before}, not {now}: give that, or another --run")
-    return changed
+    if not Path(path).is_file():
+        raise ValueError(f"There is no checkpoint {path}: train that run first, or leave it out.")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def check_resumable(saved: dict[str, Any], wanted: Settings) -> None:
+    """Raise ValueError if a run would become another experiment when it goes on with these settings."""
+    for name, now in asdict(wanted).items():
+        before = saved.get(name)
+        if name not in FREE_IN_A_RUN and before != now:
+            raise ValueError(f"The run in {wanted.run} has {name} {before}, not {now}: give that, or another --run.")

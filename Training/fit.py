@@ -1,16 +1,16 @@
-"""Train the network: ``python -m Training.fit``. Stops and resumes at any step; logs to CSV.
+"""Train the network: ``python -m Training.fit``. Stops and resumes at any checkpoint; logs to CSV.
 
-Two CPU cores do; a GPU is used when there is one, several, also of several nodes, through Lightning Fabric's launcher,
-torchrun or SLURM. However many there are, they share each batch, and the first alone writes.
+One CPU core does; a GPU is used where there is one, several through Lightning Fabric: they share each batch.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+import csv
+import subprocess  # nosec B404 # see where it is used
+import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,174 +22,147 @@ from tqdm import tqdm
 
 from LiverSegLib.inference.preprocess import window
 
-from .augment import augment
-from .checkpoint import build_network, check_resumable, first_network
-from .commit import commits
-from .deep_supervision import supervise_deeply
-from .loss import make_loss
-from .optimizer import OPTIMIZERS
-from .protocols import get_split
-from .run_log import RunLog
-from .sample import Batch, PreparedScan, SliceSampler, draw_ahead, load_scans
-from .settings import AUGMENTATIONS, Settings, parse_settings
-from .spec import WINDOW_HU
-from .validate import share_statistics, validate
+from .checkpoint import build_network, check_resumable, read_checkpoint, start_from
+from .data.augmentation import Augmentation, augment, augmentations_of
+from .data.catalogue import person_of
+from .data.classes import Classes
+from .data.sample import SEEDS_OF_A_PROCESS, Batch, SliceSampler, endless_batches, load_scans
+from .data.stored import PreparedScan
+from .losses import RegionLoss
+from .optimizer import MuonAdamW
+from .settings import WINDOW_HU, Settings, parse_settings
+from .validate import validate
 
-# Apart by more than a run has steps: a resumed run draws from its seed and its step on.
-SEEDS_OF_A_PROCESS = 1_000_000
+# Of the moving average of weights that is validated and exported.
+EMA_DECAY = 0.999
+WEIGHT_DECAY = 1e-2
+
+
+def fit(
+    settings: Settings,
+    criterion: torch.nn.Module | None = None,
+    augmentations: Sequence[Augmentation] | None = None,
+) -> Path:
+    """Train from the last checkpoint in the run's folder, or from scratch, to the last step; returns the checkpoint.
+
+    Loss and augmentations are those of the settings unless given.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint is another experiment's, the scans do not fit, or the run that this one starts from has seen
+        a person whom this one holds back.
+    """
+    fabric = launch(settings)
+    run, classes = Path(settings.run), Classes.read(settings.classes)
+    run.mkdir(parents=True, exist_ok=True)
+    training, held_out = load_scans(settings, classes)
+    fabric.seed_everything(settings.seed, verbose=False)
+    state = begin(settings, fabric, training, held_out)
+    # A resumed run draws new samples instead of repeating those from its start.
+    seed = settings.seed + SEEDS_OF_A_PROCESS * fabric.global_rank + state["step"]
+    fabric.seed_everything(seed % 2**32, verbose=False)
+    sampler = SliceSampler(training, classes, settings, settings.batch // fabric.world_size, seed)
+    batches = endless_batches(sampler, settings.workers)
+    criterion = (criterion or RegionLoss(classes, settings.outline_weight)).to(fabric.device)
+    augmentations = augmentations_of(settings) if augmentations is None else augmentations
+    fabric.print(f"train: {dict(Counter(scan.kind for scan in training))}; validate: {len(held_out)}")
+
+    log = RunLog(run / "log.csv")
+    steps = range(state["step"], settings.steps)
+    for step in tqdm(steps, initial=steps.start, total=steps.stop, disable=not fabric.is_global_zero):
+        batch = augment(next(batches).to(fabric.device), augmentations)
+        log.losses.append(take_step(fabric, state, batch, criterion))
+        state["step"] = step + 1
+        if _due(state["step"], settings.validate_every, settings.steps) and fabric.is_global_zero:
+            scores = validate(state["average"].module, held_out, classes, settings.offsets_mm)
+            log.write(state["step"], state["schedule"].get_last_lr()[0], scores)
+        if _due(state["step"], settings.save_every, settings.steps):
+            save(fabric, state, run)
+    return run / "last.ckpt"
 
 
 def launch(settings: Settings) -> Fabric:
-    """This process among those that train together; starts the others unless a launcher has."""
-    fabric = Fabric(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        precision="bf16-mixed",
-    )
-    if "LT_CLI_USED" not in os.environ:  # `fabric run` has launched it and forbids to do it again
-        fabric.launch()
+    """This process among those that train together; starts the others unless a launcher has.
+
+    Raises
+    ------
+    ValueError
+        If they cannot share a batch evenly.
+    """
+    options = {"accelerator": settings.accelerator, "devices": settings.devices, "num_nodes": settings.num_nodes}
+    fabric = Fabric(**options, precision="bf16-mixed")
+    fabric.launch()
+    if settings.batch % fabric.world_size:
+        raise ValueError(f"{fabric.world_size} processes cannot share a batch of {settings.batch} evenly.")
     return fabric
 
 
-def share_of(batch: int, processes: int) -> int:
-    """Slices that each process takes of a batch.
-
-    Raises
-    ------
-    ValueError
-        If they cannot share it evenly.
-    """
-    if batch % processes:
-        raise ValueError(f"{processes} processes cannot share a batch of {batch}; give a --batch that they divide")
-    return batch // processes
-
-
-def as_launched(settings: Settings) -> Settings:
-    """The settings with the numbers of processes and nodes that torchrun has started, if it has."""
-    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
-        return settings
-    processes, devices = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
-    return replace(settings, devices=devices, num_nodes=processes // devices)
-
-
-def fit(settings: Settings) -> Path:
-    """Train from the last checkpoint in the run's folder, or from scratch, to the last step; returns the checkpoint."""
-    settings = as_launched(settings)
-    fabric = launch(settings)
-    share = share_of(settings.batch, fabric.world_size)
-    run = Path(settings.run)
-    run.mkdir(parents=True, exist_ok=True)
-    checkpoint = run / "last.ckpt"
-
-    fabric.seed_everything(settings.seed, verbose=False)
-    state = begin(settings, fabric, checkpoint)
-
-    # A resumed run draws new samples instead of repeating those from its start.
-    seed = settings.seed + SEEDS_OF_A_PROCESS * fabric.global_rank + state["step"]
-    fabric.seed_everything(seed, verbose=False)
-    sampler = make_sampler(settings, fabric.device, seed)
-    validation = _load_part(settings, "validation", fabric.device) if get_split(settings.split).validation else []
-    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(scan.kind for scan in sampler.scans).items())
-    fabric.print(f"{kinds} scans train, {len(validation)} validate")
-    augmentations = AUGMENTATIONS[settings.augmentation](settings)
-    criterion = make_loss(settings.loss, settings.tumour_weight)
-    if settings.deep_supervision:
-        criterion = supervise_deeply(criterion)
-    log = RunLog(run / "log.csv", fabric)
-    batches = draw_ahead(sampler, share)
-
-    bar = tqdm(
-        range(state["step"], settings.steps),
-        initial=state["step"],
-        total=settings.steps,
-        file=sys.stderr,
-        disable=not fabric.is_global_zero,
-    )
-    for step in bar:
-        log.loss(take_step(fabric, state, augment(next(batches).to(fabric.device), augmentations), criterion))
-        state["step"] = step + 1
-        if _due(state["step"], settings.validate_every, settings.steps):
-            network = state["average"].module
-            scores = validate(fabric, network, validation, settings.offsets_mm) if validation else {}
-            log.write(state["step"], state["schedule"].get_last_lr()[0], scores)
-            bar.set_postfix(scores)
-        if _due(state["step"], settings.save_every, settings.steps):
-            save(fabric, state, checkpoint)
-    return checkpoint
-
-
-def begin(settings: Settings, fabric: Fabric, checkpoint: Path) -> dict[str, Any]:
-    """All that a checkpoint holds, as it stands there or, where there is none, at the first step.
-
-    ``network``, ``average``, ``optimizer``, ``schedule``, ``step``, ``settings`` and ``commit``.
-
-    Raises
-    ------
-    ValueError
-        If the checkpoint is another experiment's.
-    """
-    # One process looks for all: on a shared disk, others may see the file later, and would start from scratch.
-    resumes = fabric.broadcast(checkpoint.exists())
-    network = build_network(settings) if resumes else first_network(settings)
+def begin(
+    settings: Settings, fabric: Fabric, training: list[PreparedScan], held_out: list[PreparedScan]
+) -> dict[str, Any]:
+    """All that a checkpoint holds, as it stands there or, where there is none, at the first step."""
+    checkpoint = Path(settings.run) / "last.ckpt"
+    network = build_network(settings)
+    about = about_run(settings, training, held_out)
+    if settings.start_from and not checkpoint.exists():
+        other = read_checkpoint(settings.start_from)
+        start_from(network, settings, other)
+        take_over(about, settings, other)
     network = network.to(memory_format=torch.channels_last)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = fabric.setup_module(network)
-    optimizer = OPTIMIZERS[settings.optimizer](network.module, settings.learning_rate, settings.weight_decay)
+    optimizer = MuonAdamW(network.module, settings.learning_rate, WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,
         total_steps=settings.steps,
         pct_start=0.15,
         final_div_factor=1000,
-        cycle_momentum=settings.optimizer == "adamw",
+        cycle_momentum=False,
     )
-    optimizer = fabric.setup_optimizers(optimizer)
     state = {
         "network": network,
-        "average": AveragedModel(network.module, multi_avg_fn=warm_average(settings.ema_decay), use_buffers=True),
-        "optimizer": optimizer,
+        "average": AveragedModel(network.module, multi_avg_fn=warm_average(EMA_DECAY), use_buffers=True),
+        "optimizer": fabric.setup_optimizers(optimizer),
         "schedule": schedule,
         "step": 0,
-        "settings": asdict(settings),
-        "commit": commits(),
+        **about,
     }
-    if resumes:
-        _resume(settings, fabric, checkpoint, state)
+    if checkpoint.exists():
+        # Before the weights, which another network would refuse in a language of its own.
+        check_resumable(read_checkpoint(checkpoint)["settings"], settings)
+        fabric.load(checkpoint, state)
+        fabric.print(f"resumed at step {state['step']}")
     return state
 
 
-def _resume(settings: Settings, fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
-    # Before the weights, which another network would refuse in a language of its own.
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)["settings"]
-    changed = check_resumable(Settings.from_checkpoint(saved), settings)
-    fabric.load(checkpoint, state)
-    state["settings"] = asdict(settings)
-    state["commit"] = commits(state["commit"], state["step"])
-    fabric.print(f"resumed at step {state['step']}", *(f"{name}: {a} -> {b}" for name, (a, b) in changed.items()))
-
-
-def make_sampler(settings: Settings, device: torch.device, seed: int) -> SliceSampler:
-    """What draws the samples of one process."""
-    shares = {
-        "real": 1 - settings.phantom_share - settings.tilted_share - settings.fluid_share,
-        "tilted": settings.tilted_share,
-        "fluid": settings.fluid_share,
-        "phantom": settings.phantom_share,
+def about_run(settings: Settings, training: list[PreparedScan], held_out: list[PreparedScan]) -> dict[str, Any]:
+    """What a checkpoint tells of its run."""
+    return {
+        "settings": asdict(settings),
+        "trained_on": sorted(scan.name for scan in training if scan.kind not in ("tilted", "fluid")),
+        "validated_on": [scan.name for scan in held_out],
+        "earlier": [],
+        "code": code_version(),
     }
-    return SliceSampler(
-        _load_part(settings, "train", device),
-        settings.sampled_size,
-        shares,
-        settings.liver_share,
-        seed,
-        settings.offsets_mm,
-        settings.end_share,
-        settings.tumour_share,
-        settings.density_share,
-        settings.unenhanced_share,
-    )
+
+
+def take_over(about: dict[str, Any], settings: Settings, other: dict[str, Any]) -> None:
+    """Add the history of the run that this one starts from.
+
+    Raises
+    ------
+    ValueError
+        If it has seen a person whom this one holds back.
+    """
+    seen = {person_of(name) for name in other["trained_on"]}.intersection(map(person_of, about["validated_on"]))
+    if seen:
+        names = ", ".join(sorted(seen))
+        raise ValueError(f"{settings.start_from} has trained on {names}, which this run holds back.")
+    about["trained_on"] = sorted({*about["trained_on"], *other["trained_on"]})
+    about["earlier"] = [*other["earlier"], {"settings": other["settings"], "code": other["code"]}]
 
 
 def take_step(fabric: Fabric, state: dict[str, Any], batch: Batch, criterion: Callable[..., Tensor]) -> Tensor:
@@ -197,7 +170,7 @@ def take_step(fabric: Fabric, state: dict[str, Any], batch: Batch, criterion: Ca
     network, optimizer = state["network"], state["optimizer"]
     network.train()
     images = window(batch.hu, WINDOW_HU).contiguous(memory_format=torch.channels_last)
-    loss = criterion(network(images), batch.labels, batch.tumour_labelled)
+    loss = criterion(network(images), batch.labels, batch.labelled)
     optimizer.zero_grad()
     fabric.backward(loss)
     fabric.clip_gradients(network, optimizer, max_norm=5.0)
@@ -207,12 +180,11 @@ def take_step(fabric: Fabric, state: dict[str, Any], batch: Batch, criterion: Ca
     return loss.detach()
 
 
-def save(fabric: Fabric, state: dict[str, Any], checkpoint: Path) -> None:
+def save(fabric: Fabric, state: dict[str, Any], run: Path) -> None:
     """Write the checkpoint beside the last one, then put it in its place."""
-    share_statistics(fabric, state["average"].module)
-    fabric.save(checkpoint.with_suffix(".partial"), state)
+    fabric.save(run / "partial.ckpt", state)
     if fabric.is_global_zero:
-        checkpoint.with_suffix(".partial").replace(checkpoint)
+        (run / "partial.ckpt").replace(run / "last.ckpt")
     fabric.barrier()
 
 
@@ -220,9 +192,24 @@ def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
-def _load_part(settings: Settings, part: str, device: torch.device) -> list[PreparedScan]:
-    stream = settings.scans_in == "stream"
-    return load_scans(Path(settings.prepared), part, device, settings.split, settings.spacing_mm, stream)
+class RunLog:
+    """A row of a CSV file each time the network is validated: step, seconds, mean loss since the last row, Dice."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.started, self.losses = path, time.time(), []
+
+    def write(self, step: int, learning_rate: float, scores: dict[str, float]) -> None:
+        """Append a row; a new file begins with its header."""
+        loss = round(float(torch.stack(self.losses).mean()), 5)
+        took = round(time.time() - self.started)
+        row = {"step": step, "seconds": took, "loss": loss, "learning_rate": f"{learning_rate:.2e}", **scores}
+        self.losses.clear()
+        fresh = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
@@ -238,6 +225,13 @@ def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor |
                 average.copy_(value)
 
     return update
+
+
+def code_version() -> str:
+    """Which code trains, as git describes it."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    described = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603 # words of our own
+    return described.stdout.strip() or "unknown"
 
 
 def main(argv: list[str] | None = None) -> None:

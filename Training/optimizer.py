@@ -1,4 +1,4 @@
-"""What lowers the loss: AdamW for all weights, or Muon for the kernels of convolutions and AdamW for the rest."""
+"""What lowers the loss: Muon for the kernels of convolutions, AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -77,9 +77,3 @@ def as_matrix(kernel: Tensor) -> Tensor:
     Of a transposed convolution, whose kernels are (in, out, rows, columns), in and out change places.
     """
     return kernel.permute(0, 2, 3, 1).flatten(1)
-
-
-OPTIMIZERS: dict[str, Callable[[nn.Module, float, float], Optimizer]] = {
-    "muon": MuonAdamW,
-    "adamw": lambda network, lr, weight_decay: AdamW(network.parameters(), lr, weight_decay=weight_decay),
-}

@@ -1,102 +1,98 @@
-"""All stages of the bundled network's training, one run after the other: ``python -m Training.recipe``.
+"""Make a network from nothing, in one command: ``python -m Training.recipe NETWORK``.
 
-The first learns on large pixels what a liver is; the second goes on from its averaged weights and learns on the
-network's own pixels where it ends; the third puts weight on the outline and sees more masses beside the liver; the
-fourth sees large cysts, iodised oil and bodies as small as children's, too; the last trains on the validation scans as
-well, with a smaller rate. Each is a run of :mod:`Training.fit`, so all of it stops and resumes at any checkpoint.
-Options of ``Training.fit`` that are given count for every stage.
+It prepares the scans, trains in five stages and exports. The first stage learns on large pixels what a liver is; the
+second goes on from its averaged weights and learns on the network's own pixels where it ends; the third puts weight on
+the outline and sees more masses beside the liver; the fourth sees large cysts, iodised oil and bodies as small as
+children's, too; the last has a smaller rate, and of the bundled network the validation scans as well. Each is a run of
+:mod:`Training.fit` in ``runs/NETWORK/``, so all of it stops and resumes at any checkpoint. Options of ``Training.fit``
+that are given count for every stage.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess  # nosec B404 # see where it is used
-import sys
 from dataclasses import replace
+from pathlib import Path
 
-from .settings import Settings, command_of
+from .data.catalogue import shared_data
+from .data.prepare import prepare
+from .export import export
+from .fit import fit
+from .settings import Settings, command_of, parse_settings
 
-# What the data set lacks, and clinics have.
-DISEASED_OR_PLAIN = {
-    "density_share": 0.4,
-    "fluid_share": 0.25,
-    "lesion_probability": 0.5,
-    "lesion_hu": (-120.0, 50.0),
-    "unenhanced_share": 0.35,
-    "mass_probability": 0.15,
-}
-
-# Weight on the outline, and what is taken for liver.
-OUTLINE = {**DISEASED_OR_PLAIN, "mass_probability": 0.3, "loss": "boundary"}
-
+# A quarter of the pixels, for a third of the time.
+COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}
+# Half of the pixels, and so twice the steps in the same time: of 240 mm of the body, in place of 336.
+SMALLER = {"size": 160, "sampled_size": 208}
+# Weight on the outline, and on what is taken for liver.
+OUTLINE = {"mass_probability": 0.3, "outline_weight": 5.0}
 # Cysts through much of the liver, iodised oil after chemoembolisation, tumours brighter than the liver, and children.
 RARE = {**OUTLINE, "lesion_hu": (-120.0, 80.0), "heavy_lesion_share": 0.5, "smallest_scale": 0.6}
 
-# A quarter of the pixels, for a third of the time.
-COARSE = {"prepared": "prepared_3mm", "spacing_mm": 3.0, "size": 128, "sampled_size": 160}
-
-# Half of the pixels, and so twice the steps in the same time: of 240 mm of the body, in place of 336.
-SMALLER = {"size": 160, "sampled_size": 208}
-
-# On all scans, at half the rate.
-LAST = {**RARE, "steps": 600, "batch": 8, "learning_rate": 1e-3}
-
-# The folder of a stage, and what it has other than the defaults.
+# The stages, and what each has other than the defaults.
 STAGES: dict[str, dict] = {
-    "runs/coarse": {**DISEASED_OR_PLAIN, **COARSE, "steps": 2500, "batch": 8, "validate_every": 500},
-    "runs/fine": {
-        **DISEASED_OR_PLAIN,
-        "start_from": "runs/coarse/last.ckpt",
-        "steps": 4500,
-        "batch": 8,
-        "validate_every": 500,
-    },
-    "runs/outline": {
-        **OUTLINE,
-        "start_from": "runs/fine/last.ckpt",
-        "steps": 1500,
-        "batch": 8,
-        "validate_every": 500,
-    },
-    "runs/rare": {
-        **RARE,
-        **SMALLER,
-        "start_from": "runs/outline/last.ckpt",
-        "steps": 4000,
-        "batch": 8,
-        "validate_every": 1000,
-    },
-    "runs/bundled": {
-        **LAST,
-        "start_from": "runs/rare/last.ckpt",
-        "split": "final",
-    },
+    "coarse": {**COARSE, "steps": 2500},
+    "fine": {"steps": 4500},
+    "outline": {**OUTLINE, "steps": 1500},
+    "rare": {**RARE, **SMALLER, "steps": 4000, "validate_every": 1000},
+    "last": {**RARE, "steps": 600, "learning_rate": 1e-3},
 }
 
+ALL_FOLDERS = ["train", "more", "slices"]
+# All data sets, and the liver's neighbours beside it.
+NEIGHBOURS = {"classes": "neighbours.json", "slices_share": 0.1, "missing_neighbours": 0.15}
+# What each network has other than the bundled one.
+NETWORKS: dict[str, dict] = {
+    "bundled": {},
+    "neighbours": NEIGHBOURS,
+    **{f"fold{fold}of4": {**NEIGHBOURS, "held_out": (f"fold{fold}of4",)} for fold in range(4)},
+    "without_btcv": {**NEIGHBOURS, "held_out": ("btcv_*",)},
+    "without_ircad": {**NEIGHBOURS, "held_out": ("ircad_*",)},
+    "without_lits": {**NEIGHBOURS, "held_out": ("lits_*",)},
+}
+# Their last stage trains on the validation scans, too: nothing is chosen by them any more.
+RELEASED = ("bundled", "neighbours")
 
-def stage_commands(options: list[str]) -> list[list[str]]:
-    """The words after ``python -m Training.fit`` of each stage."""
-    settings = (replace(Settings(run=run), **stage) for run, stage in STAGES.items())
-    return [[*command_of(stage).split()[3:], *options] for stage in settings]
+
+def stages_of(network: str, options: list[str]) -> list[Settings]:
+    """The settings of each stage of a network."""
+    stages: list[Settings] = []
+    for name, changes in STAGES.items():
+        settings = replace(Settings(), **changes, **NETWORKS[network], run=f"runs/{network}/{name}")
+        if stages:
+            settings.start_from = f"{stages[-1].run}/last.ckpt"
+        if name == "last" and network in RELEASED:
+            settings.held_out = ()
+        settings.prepared = f"prepared/{'first' if network == 'bundled' else 'all'}_{settings.spacing_mm:g}mm"
+        stages.append(parse_settings(options, settings))
+    return stages
+
+
+def make(network: str, data: Path, options: list[str]) -> Path:
+    """Prepare, train and export a network, the mean of what the last two stages ended with; returns its file."""
+    stages = stages_of(network, options)
+    folders = ALL_FOLDERS if NETWORKS[network] else ALL_FOLDERS[:1]
+    for prepared, spacing_mm in dict.fromkeys((stage.prepared, stage.spacing_mm) for stage in stages):
+        prepare(data, Path(prepared), folders, spacing_mm)
+    for settings in stages:
+        print(command_of(settings), flush=True)
+        fit(settings)
+    weights = Path("runs") / network / "liver_unet.pt"
+    *_, before, last = (Path(stage.run) / "last.ckpt" for stage in stages)
+    export(last, weights, average_with=[before])
+    return weights
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    _, options = parser.parse_known_args(argv)
-    for option in ("--run", "--start-from", "--split"):
+    parser = argparse.ArgumentParser(prog="python -m Training.recipe", description=__doc__, allow_abbrev=False)
+    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
+    chosen, options = parser.parse_known_args(argv)
+    for option in ("--run", "--start-from", "--held-out", "--classes", "--prepared"):
         if any(word.partition("=")[0] == option for word in options):
-            parser.error(f"{option} is the stage's own; for another run, give it to Training.fit.")
-    for words in stage_commands(options):
-        print("python -m Training.fit", *words, flush=True)
-        if code := run_stage(words):
-            sys.exit(code)
-
-
-def run_stage(words: list[str]) -> int:
-    """The exit code of Training.fit, in a process of its own: a launcher of several cannot set them up twice in one."""
-    command = [sys.executable, "-m", "Training.fit", *words]
-    return subprocess.run(command, check=False).returncode  # nosec B603 # our own program, without a shell
+            parser.error(f"{option} is the network's own; for another run, give it to Training.fit.")
+    print(make(chosen.network, chosen.data, options))
 
 
 if __name__ == "__main__":

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from LiverSegLib.inference.preprocess import SIZE_MULTIPLE
-from LiverSegLib.model.unet import BLOCKS
 
-from .augment import Augmentation, Lesions, Warp, default_augmentations, project_e_augmentations
-from .loss import LOSSES, TUMOUR_WEIGHT
-from .optimizer import OPTIMIZERS
-from .protocols import get_split
-from .spec import BASE_WIDTH, DEPTH, MAX_WIDTH, OFFSETS_MM, PATCH, SPACING_MM
+from .data.classes import Classes
 
-AUGMENTATIONS: dict[str, Callable[[Settings], list[Augmentation]]] = {
-    "default": lambda settings: default_augmentations(
-        settings.size,
-        settings.augmentation_strength,
-        settings.random_window,
-        settings.streak_probability,
-        Lesions(settings.lesion_probability, settings.lesion_hu, settings.heavy_lesion_share),
-        settings.mass_probability,
-        settings.smallest_scale,
-    ),
-    "project_e": lambda settings: project_e_augmentations(settings.size, settings.augmentation_strength),
-}
+SPACING_MM = 1.5
+WINDOW_HU = (-160.0, 240.0)
 
 
 @dataclass
 class Settings:
-    """Everything that a run depends on besides the data and the code; the defaults made the bundled network.
+    """Everything that a run depends on besides the data and the code; the defaults are the bundled network's.
 
     Parameters
     ----------
@@ -40,48 +26,41 @@ class Settings:
         Folders of the prepared scans and of this run's checkpoint and log.
     start_from
         Checkpoint of another run, whose averaged weights this one begins with; none: random ones.
-    split
-        Who trains and who validates: a name of :mod:`Training.protocols`.
+    classes
+        File of the classes to tell apart (:mod:`Training.data.classes`).
+    scans, held_out
+        Patterns of the names of all scans, and of those that are held back; or one fold, as ``fold0of4``.
     spacing_mm, offsets_mm
         Size of a pixel, as prepared; where the neighbouring slices lie, towards superior.
-    base_width, max_width, depth, block, patch
-        Channels of the first level, doubled at each next one up to a largest; number of levels; "plain" or "residual";
-        side of the squares of pixels that the first level takes as one.
+    base_width, max_width, depth, patch
+        Channels of the first level, doubled at each next one up to a largest; number of levels; side of the squares of
+        pixels that the first level takes as one.
     steps, batch, size, sampled_size
         Batches to train on, slices in each, over all processes together, side of their squares in pixels, and the side
         before they are warped.
-    optimizer
-        "muon" or "adamw" (:mod:`Training.optimizer`).
-    deep_supervision
-        Whether the decoder's coarser levels are trained to tell liver and tumour, too.
-    loss, tumour_weight
-        A name of :mod:`Training.loss`; what its tumour term counts beside the liver's (0: liver alone).
+    outline_weight
+        What pixels near an outline count in the loss (:mod:`Training.losses`).
     liver_share, end_share, tumour_share
         Samples from slices with liver; samples from the ends of the liver and from slices with labelled tumour, where
         a scan has them (``liver_share`` is then of the others).
-    phantom_share, tilted_share, fluid_share
-        Samples from phantoms, from tilted copies of scans and from copies with fluid in chest and abdomen.
+    phantom_share, tilted_share, fluid_share, slices_share
+        Samples from phantoms, from tilted copies of scans, from copies with fluid in chest and abdomen, and from
+        single slices.
+    missing_neighbours
+        Samples in which the scan ends near the slice.
     unenhanced_share, density_share
         Samples without contrast medium; of the others, those whose liver is made darker or brighter, as fat, iron and
         drugs do.
-    augmentation, augmentation_strength, random_window, streak_probability
-        "default" or "project_e"; a factor of all of it (0: none); whether "default" clips to random windows; how
-        many of its samples have streaks as from metal.
-    lesion_probability, lesion_hu
-        How many of its samples have lesions drawn in the liver, and by how much the darkest and the brightest differ.
-    heavy_lesion_share
-        How many of these have cysts or iodised oil through much of the liver instead.
-    mass_probability
-        How many have a mass drawn beside the liver.
+    streak_probability, mass_probability
+        Samples with streaks as from metal, and with a mass beside the liver.
+    lesion_probability, lesion_hu, heavy_lesion_share
+        Samples with lesions drawn in the liver; by how much the darkest and the brightest differ from it; how many of
+        these have cysts or iodised oil through much of it instead.
     smallest_scale
         How small a body may become, as children are, of its own size 1.
-    ema_decay
-        Of the moving average of weights that is validated and exported.
-    devices, num_nodes, accelerator
-        Processes on each node, each with a GPU of its own or on the CPU; nodes; "auto", "cuda" or "cpu". torchrun and
-        ``fabric run`` know the first two themselves.
-    scans_in
-        "stream": slices are read from the prepared files as they are drawn; "device": all scans are held there.
+    devices, num_nodes, accelerator, workers
+        Processes on each node, nodes, "auto", "cuda" or "cpu" (Lightning Fabric's); processes that draw the samples
+        of each ahead.
 
     Raises
     ------
@@ -90,66 +69,51 @@ class Settings:
     """
 
     prepared: str = "prepared"
-    run: str = "runs/bundled"
+    run: str = "runs/try"
     start_from: str = ""
-    split: str = "bundled"
+    classes: str = "liver.json"
+    scans: tuple[str, ...] = ("*",)
+    held_out: tuple[str, ...] = ("ircad_e10", "ircad_e16", "lits_023")
     spacing_mm: float = SPACING_MM
-    offsets_mm: tuple[float, ...] = OFFSETS_MM
-    base_width: int = BASE_WIDTH
-    max_width: int = MAX_WIDTH
-    depth: int = DEPTH
-    block: str = "plain"
-    patch: int = PATCH
-    steps: int = 9000
-    batch: int = 12
+    offsets_mm: tuple[float, ...] = (-6.0, -3.0, 0.0, 3.0, 6.0)
+    base_width: int = 32
+    max_width: int = 256
+    depth: int = 5
+    patch: int = 2
+    steps: int = 4500
+    batch: int = 8
     size: int = 224
     sampled_size: int = 288
-    optimizer: str = "muon"
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    ema_decay: float = 0.999
-    deep_supervision: bool = False
-    loss: str = "dice_cross_entropy"
-    tumour_weight: float = TUMOUR_WEIGHT
+    outline_weight: float = 1.0
     liver_share: float = 0.8
     end_share: float = 0.15
     tumour_share: float = 0.1
     phantom_share: float = 0.05
     tilted_share: float = 0.25
-    fluid_share: float = 0.0
-    unenhanced_share: float = 0.0
-    density_share: float = 0.0
-    augmentation: str = "default"
-    augmentation_strength: float = 1.0
-    random_window: bool = True
+    fluid_share: float = 0.25
+    slices_share: float = 0.0
+    missing_neighbours: float = 0.05
+    unenhanced_share: float = 0.35
+    density_share: float = 0.4
     streak_probability: float = 0.1
-    lesion_probability: float = Lesions.probability
-    lesion_hu: tuple[float, float] = Lesions.contrast_hu
+    mass_probability: float = 0.15
+    lesion_probability: float = 0.5
+    lesion_hu: tuple[float, ...] = (-120.0, 50.0)
     heavy_lesion_share: float = 0.0
-    mass_probability: float = 0.0
-    smallest_scale: float = Warp.scale[0]
+    smallest_scale: float = 0.8
     validate_every: int = 500
     save_every: int = 250
     seed: int = 0
     devices: int = 1
     num_nodes: int = 1
     accelerator: str = "auto"
-    scans_in: str = "stream"
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        self.offsets_mm = tuple(float(offset) for offset in self.offsets_mm)
-        darkest, brightest = self.lesion_hu
-        self.lesion_hu = (float(darkest), float(brightest))
-        get_split(self.split)
-        for name, choices in (
-            ("block", BLOCKS),
-            ("optimizer", OPTIMIZERS),
-            ("loss", LOSSES),
-            ("augmentation", AUGMENTATIONS),
-            ("scans_in", ("stream", "device")),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}.")
+        for name in ("scans", "held_out", "offsets_mm", "lesion_hu"):
+            setattr(self, name, tuple(getattr(self, name)))
+        Classes.read(self.classes)
         coarsest = self.patch * 2 ** (self.depth - 1)
         if self.depth < 2 or self.patch < 1 or SIZE_MULTIPLE % coarsest:
             raise ValueError(
@@ -166,35 +130,32 @@ class Settings:
         """Channels at each level, from full resolution to the bottom."""
         return tuple(min(self.base_width * 2**level, self.max_width) for level in range(self.depth))
 
-    @classmethod
-    def from_checkpoint(cls, saved: dict[str, Any]) -> Settings:
-        """Those that a checkpoint holds; what an older program did not know yet takes its default.
+    @property
+    def shares(self) -> dict[str, float]:
+        """Samples from each kind of prepared scan."""
+        others = {
+            "tilted": self.tilted_share,
+            "fluid": self.fluid_share,
+            "slices": self.slices_share,
+            "phantom": self.phantom_share,
+        }
+        return {"real": 1 - sum(others.values()), **others}
 
-        All but the optimiser: before there was a choice, it was AdamW.
-        """
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in {"optimizer": "adamw", **saved}.items() if name in known})
-
-
-def option_parser(defaults: Settings) -> argparse.ArgumentParser:
-    """A parser with an option for every setting."""
-    parser = argparse.ArgumentParser(prog="python -m Training.fit", description=__doc__)
-    for name, value in asdict(defaults).items():
-        how: dict[str, Any] = {"type": type(value)}
-        if isinstance(value, bool):
-            how = {"action": argparse.BooleanOptionalAction}
-        elif isinstance(value, tuple):
-            how = {"type": float, "nargs": "+"}
-        parser.add_argument(f"--{name.replace('_', '-')}", default=value, **how)
-    return parser
+    def takes(self, name: str) -> bool:
+        """Whether a scan, or a copy of one, or a phantom, is among those at hand."""
+        return name.startswith("phantom") or any(fnmatchcase(name, f"{pattern}*") for pattern in self.scans)
 
 
-def parse_settings(argv: list[str] | None, defaults: Settings | None = None) -> Settings:
+def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``. Bad ones end the program with 2."""
-    parser = option_parser(defaults or Settings())
-    options = vars(parser.parse_args(argv))
+    parser = argparse.ArgumentParser(prog="python -m Training.fit", description=__doc__)
+    for name, value in asdict(defaults or Settings()).items():
+        how: dict[str, Any] = {"type": type(value)}
+        if isinstance(value, tuple):
+            how = {"type": type(value[0]) if value else str, "nargs": "*"}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=value, **how)
     try:
-        return Settings(**options)
+        return Settings(**vars(parser.parse_args(argv)))
     except ValueError as error:
         parser.error(str(error))
 
@@ -204,13 +165,7 @@ def command_of(settings: Settings) -> str:
     words = ["python -m Training.fit"]
     for name, default in asdict(Settings()).items():
         value = getattr(settings, name)
-        option = name.replace("_", "-")
-        if value == default:
-            continue
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif isinstance(value, tuple):
-            words.append(f"--{option} {' '.join(f'{number:g}' for number in value)}")
-        else:
-            words.append(f"--{option} {value}")
+        if value != default:
+            text = " ".join(map(str, value)) if isinstance(value, tuple) else value
+            words.append(f"--{name.replace('_', '-')} {text}".rstrip())
     return " ".join(words)

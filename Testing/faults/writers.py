@@ -61,16 +61,16 @@ def overlay(path: Path) -> None:
 
 def model(path: Path) -> None:
     """Weights with their card, from a checkpoint as training leaves it."""
-    export(Path(a_training_run().name) / "last.ckpt", path, "untrained", None)
+    export(Path(a_training_run().name) / "last.ckpt", path, "untrained")
 
 
 @cache
 def a_training_run() -> TemporaryDirectory:
     """What training leaves, removed when the process ends."""
     folder = TemporaryDirectory()
-    (Path(folder.name) / "log.csv").write_text("step,loss\n4,0.5\n")
     average = {"module.head.weight": torch.zeros(64, 4, 1, 1)}
-    state = {"settings": asdict(Settings()), "average": average, "step": 4, "commit": "none"}
+    about = {"trained_on": ["ircad_e01"], "validated_on": [], "earlier": [], "code": "none"}
+    state = {"settings": asdict(Settings()), "average": average, "step": 4, **about}
     torch.save(state, Path(folder.name) / "last.ckpt")
     return folder
 

@@ -39,12 +39,8 @@ LOADS_OBJECTS = {"load", "loads"}
 
 # Each with its reason; SECURITY.md tells of them.
 ALLOWED = {
-    # Whether VTK can render, tried in a process of its own, since it crashes where it cannot. The words are our own.
-    ("view3d.py", "subprocess.run"),
-    # The commit that a network was trained with. The words are our own.
-    ("commit.py", "subprocess.run"),
-    # Each stage of a training that the user has started: our own program, with the options that the user gave it.
-    ("recipe.py", "subprocess.run"),
+    # Which code a network was trained with. The words are our own.
+    ("fit.py", "subprocess.run"),
 }
 # The workers of one's own cluster, asked for with --scheduler, in the only files that may know of them.
 CLUSTER_FILES = {"cluster.py", "cluster_ledger.py", "cluster_session.py", "cluster_worker.py"}

@@ -5,21 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
-from Training.augment import (
-    Blur,
-    Clip,
-    Enhancement,
-    FieldOfView,
-    Intensity,
-    Lesions,
-    Masses,
-    Noise,
-    Streaks,
-    Warp,
-    augment,
-    default_augmentations,
-)
-from Training.sample import AIR_HU, Batch
+from Testing.training.phantoms import batch_of
+from Training.data.augmentation import augment, augmentations_of
+from Training.data.augmentation.blur import Blur
+from Training.data.augmentation.clip import Clip
+from Training.data.augmentation.enhancement import Enhancement
+from Training.data.augmentation.field_of_view import FieldOfView
+from Training.data.augmentation.intensity import Intensity
+from Training.data.augmentation.lesions import Lesions
+from Training.data.augmentation.masses import Masses
+from Training.data.augmentation.noise import Noise
+from Training.data.augmentation.streaks import Streaks
+from Training.data.augmentation.warp import Warp
+from Training.data.classes import Classes
+from Training.data.sample import AIR_HU, Batch
+from Training.earlier_projects.augmentations import project_e_augmentations
+from Training.settings import Settings
 
 SIDE = 96
 
@@ -36,13 +37,13 @@ def a_batch() -> Batch:
     ellipse = ((row - 45) / 22) ** 2 + ((column - 38) / 14) ** 2 < 1
     hu = torch.where(ellipse, 110.0, 20.0).expand(6, 3, SIDE, SIDE).clone()
     labels = ellipse.to(torch.uint8).expand(6, SIDE, SIDE).clone()
-    return Batch(hu, labels, torch.ones(6, dtype=torch.bool))
+    return batch_of(hu, labels)
 
 
 @pytest.fixture
 def sixty(a_batch: Batch) -> Batch:
     """The six ten times over, for what is seen in many samples only."""
-    return Batch(*(torch.cat([tensor] * 10) for tensor in (a_batch.hu, a_batch.labels, a_batch.tumour_labelled)))
+    return batch_of(a_batch.hu.repeat(10, 1, 1, 1), a_batch.labels.repeat(10, 1, 1))
 
 
 def overlap(hu: torch.Tensor, labels: torch.Tensor) -> float:
@@ -83,7 +84,8 @@ def test_lesions_stay_inside_the_liver_and_are_labelled(a_batch: Batch) -> None:
 
 def test_heavy_lesions_are_water_or_oil_through_much_of_the_liver_and_no_tumour_is_told(sixty: Batch) -> None:
     changed = Lesions(probability=1.0, heavy_share=1.0, water_hu=(0.0, 10.0), oil_hu=(300.0, 400.0))(sixty)
-    assert torch.equal(changed.labels > 0, sixty.labels > 0) and not changed.tumour_labelled.any()
+    assert torch.equal(changed.labels > 0, sixty.labels > 0) and not changed.labelled[:, 1].any()
+    assert changed.labelled[:, 0].all(), "the liver is still told"
     outside = sixty.labels == 0
     assert torch.equal(changed.hu[:, 0][outside], sixty.hu[:, 0][outside])
     filled = changed.labels == 2
@@ -94,11 +96,11 @@ def test_heavy_lesions_are_water_or_oil_through_much_of_the_liver_and_no_tumour_
 
 
 def test_without_a_heavy_share_tumours_stay_told(a_batch: Batch) -> None:
-    assert Lesions(probability=1.0)(a_batch).tumour_labelled.all()
+    assert Lesions(probability=1.0)(a_batch).labelled.all()
 
 
 def test_bodies_become_as_small_as_wanted(sixty: Batch) -> None:
-    (warp, *_) = default_augmentations(SIDE, smallest=0.5)
+    (warp, *_) = augmentations_of(Settings(size=SIDE, smallest_scale=0.5))
     areas = (warp(sixty).labels > 0).sum((1, 2)) / (sixty.labels > 0).sum((1, 2))
     assert areas.min() < 0.5
 
@@ -120,7 +122,7 @@ def test_changes_of_intensity_leave_the_labels_alone(a_batch: Batch, change) -> 
 def test_a_mass_beside_the_liver_leaves_it_its_rim_and_the_labels_as_they_are(a_batch: Batch) -> None:
     in_air = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     in_air[:, 70:] = True
-    batch = Batch(a_batch.hu.masked_fill(in_air, AIR_HU), a_batch.labels, a_batch.tumour_labelled)
+    batch = batch_of(a_batch.hu.masked_fill(in_air, AIR_HU), a_batch.labels)
     changed = Masses(1.0, radius_pixels=(20.0, 25.0))(batch)
     rim = torch.nn.functional.max_pool2d((batch.labels > 0)[:, None].float(), 5, stride=1, padding=2) > 0
     differs = changed.hu != batch.hu
@@ -131,7 +133,7 @@ def test_a_mass_beside_the_liver_leaves_it_its_rim_and_the_labels_as_they_are(a_
 
 
 def test_half_of_the_masses_are_nearly_as_bright_as_the_liver_and_the_others_as_asked_for(a_batch: Batch) -> None:
-    batch = Batch(a_batch.hu.repeat(20, 1, 1, 1), a_batch.labels.repeat(20, 1, 1), a_batch.tumour_labelled.repeat(20))
+    batch = batch_of(a_batch.hu.repeat(20, 1, 1, 1), a_batch.labels.repeat(20, 1, 1))
     masses = Masses(
         1.0, radius_pixels=(12.0, 15.0), level_hu=(300.0, 310.0), beside_liver_hu=(-30.0, -20.0), grain_hu=1
     )
@@ -143,9 +145,25 @@ def test_half_of_the_masses_are_nearly_as_bright_as_the_liver_and_the_others_as_
 
 
 def test_where_there_is_no_liver_masses_are_as_bright_as_asked_for(a_batch: Batch) -> None:
-    batch = Batch(torch.full_like(a_batch.hu, 20.0), torch.zeros_like(a_batch.labels), a_batch.tumour_labelled)
+    batch = batch_of(torch.full_like(a_batch.hu, 20.0), torch.zeros_like(a_batch.labels))
     changed = Masses(1.0, radius_pixels=(12.0, 15.0), level_hu=(300.0, 310.0), grain_hu=1)(batch)
     assert changed.hu.amax((1, 2, 3)).tolist() == pytest.approx([305] * len(batch.hu), abs=12)
+
+
+def test_other_organs_are_neither_liver_nor_safe_from_masses(a_batch: Batch) -> None:
+    classes = Classes.read("neighbours.json")
+    spleen = classes.names.index("spleen")
+    batch = batch_of(a_batch.hu, a_batch.labels.masked_fill(a_batch.labels == 0, spleen), classes)
+    assert torch.equal(batch.liver, a_batch.labels > 0)
+    assert torch.equal(Lesions(1.0)(batch).labels == spleen, batch.labels == spleen)
+    covered = Masses(1.0, radius_pixels=(20.0, 25.0))(batch)
+    assert (covered.labels == 0).any() and torch.equal(covered.liver, batch.liver)
+
+
+def test_project_e_flips_turns_and_blurs_and_does_no_more(a_batch: Batch) -> None:
+    changed = augment(a_batch, project_e_augmentations(SIDE))
+    assert overlap(changed.hu, changed.labels) > 0.95
+    assert changed.hu.max() < a_batch.hu.max() + 0.01 and (changed.labels != a_batch.labels).any()
 
 
 def test_streaks_come_from_a_piece_of_metal_outside_the_liver_and_fade_with_the_distance(a_batch: Batch) -> None:
@@ -167,7 +185,7 @@ def test_few_samples_have_streaks(a_batch: Batch) -> None:
 
 def test_clipping_keeps_to_its_limits(a_batch: Batch) -> None:
     hu = torch.linspace(-250, 260, SIDE).expand(6, 3, SIDE, SIDE)
-    clipped = Clip(1.0, (-160.0, -40.0), (160.0, 240.0))(Batch(hu, a_batch.labels, a_batch.tumour_labelled)).hu
+    clipped = Clip(1.0, (-160.0, -40.0), (160.0, 240.0))(batch_of(hu, a_batch.labels)).hu
     assert (clipped.amin((1, 2, 3)) >= -160).all() and (clipped.amin((1, 2, 3)) <= -40).all()
     assert (clipped.amax((1, 2, 3)) >= 160).all() and (clipped.amax((1, 2, 3)) <= 240).all()
 
@@ -182,15 +200,15 @@ def test_nothing_is_labelled_outside_the_field_of_view(a_batch: Batch) -> None:
 
 def test_the_input_of_an_augmentation_is_never_changed(a_batch: Batch) -> None:
     hu, labels = a_batch.hu.clone(), a_batch.labels.clone()
-    augment(a_batch, default_augmentations(80))
+    augment(a_batch, augmentations_of(Settings(size=96)))
     assert torch.equal(a_batch.hu, hu)
     assert torch.equal(a_batch.labels, labels)
 
 
 def test_a_seed_repeats_an_augmentation(a_batch: Batch) -> None:
     torch.manual_seed(3)
-    first = augment(a_batch, default_augmentations(80))
+    first = augment(a_batch, augmentations_of(Settings(size=96)))
     torch.manual_seed(3)
-    second = augment(a_batch, default_augmentations(80))
+    second = augment(a_batch, augmentations_of(Settings(size=96)))
     assert torch.equal(first.hu, second.hu)
     assert torch.equal(first.labels, second.labels)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from LiverSegLib.model.liver_model import LiverModel, ModelCard
-from Training.card import NOT_MEASURED, model_card
-from Training.evaluate import TEXT_COLUMNS
-from Training.summary import LESION_COUNTS, WORST, summarise
+from Training.evaluation.card import NOT_MEASURED, model_card
+from Training.evaluation.evaluate import TEXT_COLUMNS
+from Training.evaluation.summary import LESION_COUNTS, WORST, summarise
 
 CALIBRATION = {
     "intercept": -1.5,
@@ -53,12 +53,12 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
     rows = [a_row("ircad_e19", 0.9512), a_row("ircad_e20", 0.9734), a_row("ircad_e20", 0.9534, "streaks")]
     (tmp_path / "evaluation.json").write_text(json.dumps(summarise(rows)))
     joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
-    trained = {"steps": 1234, "batch": 6, "earlier_runs": [{"steps": 567, "batch": 4}]}
-    joined["training"] = {"fold0of4": trained, "fold1of4": trained, "fold2of4": {"steps": 89, "batch": 6}}
+    trained = [{"steps": 567, "batch": 4}, {"steps": 1234, "batch": 6}]
+    joined["training"] = {"fold0of4": trained, "fold1of4": trained, "fold2of4": [{"steps": 89, "batch": 6}]}
     (tmp_path / "crossvalidation.json").write_text(json.dumps(joined))
     for name, dice in (("protocol_b", 0.8912), ("protocol_c_dice_liver", 0.9012)):
         protocol = summarise([a_row("ircad_e14", dice, group="crossvalidation")])
-        protocol["training"] = {"protocol_b": {"steps": 2000, "batch": 8}}
+        protocol["training"] = {"protocol_b": [{"steps": 2000, "batch": 8}]}
         (tmp_path / f"{name}.json").write_text(json.dumps(protocol))
     text = model_card(replace(card, tumour_above=0.07), tmp_path)
     folds = "lits_004 0.911", "fold0of4, fold1of4 567 of 4, then 1234 of 6; fold2of4 89 of 6"
@@ -75,7 +75,7 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
 
 def test_networks_whose_last_stage_saw_more_of_their_fold_are_told_apart(card: ModelCard, tmp_path: Path) -> None:
     joined = summarise([a_row("lits_004", 0.9112, group="crossvalidation")])
-    joined["training"] = {"fold0of4_part1of3": {"steps": 600, "batch": 8}}
+    joined["training"] = {"fold0of4_part1of3": [{"steps": 600, "batch": 8}]}
     (tmp_path / "crossvalidation.json").write_text(json.dumps({**joined, "averaged_with_start": True}))
     text = model_card(card, tmp_path)
     assert "in it without the measured part alone. The mean of the last two stages' weights is measured. The" in text

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from LiverSegLib.phantom import make_phantom
-from Training.density import SHIFT_HU, change_density
-from Training.sample import PreparedScan, SliceSampler
+from Testing.training.phantoms import drawn, even_scan
+from Training.data.density import SHIFT_HU, change_density
 
 LIVER, VESSEL, TUMOUR, FAT = 100.0, 160.0, 60.0, -100.0
 
@@ -57,18 +54,9 @@ def test_slices_without_liver_are_left_alone(slices: tuple) -> None:
 
 @pytest.mark.parametrize("share", (0.0, 0.5, 1.0))
 def test_a_sampler_changes_the_livers_of_a_share_of_its_samples(share: float) -> None:
-    phantom = make_phantom(1000, shape=(20, 64, 64), spacing=(8.0, 5.5, 5.5))
-    hu, labels = torch.from_numpy(phantom.ct.hu.copy()), torch.from_numpy(phantom.labels)
-    scan = PreparedScan("phantom", hu, labels, 8.0, True, "phantom")
-    scan = replace(scan, hu=torch.where(labels == 1, 110, hu))  # without noise and vessels
-
-    def median_hu(share: float) -> torch.Tensor:
-        sampler = SliceSampler([scan], 64, {"phantom": 1.0}, 1.0, 0, (0.0,), density_share=share)
-        batch = sampler.batch(60)
-        return torch.stack(
-            [hu[0][found == 1].median() for hu, found in zip(batch.hu, batch.labels, strict=True) if (found == 1).any()]
-        )
-
-    changes = median_hu(share) - 110
+    batch = drawn([even_scan()], 60, density_share=share)
+    changes = torch.stack(
+        [hu[0][found == 1].median() - 110 for hu, found in zip(batch.hu, batch.labels, strict=True) if found.any()]
+    )
     assert changes.min() >= SHIFT_HU[0] - 1 and changes.max() <= SHIFT_HU[1] + 1
     assert float((changes.abs() > 1).float().mean()) == pytest.approx(share, abs=0.17)

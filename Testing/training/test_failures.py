@@ -12,10 +12,10 @@ from PIL import Image
 
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import make_phantom
-from Training.card import model_card
-from Training.evaluate import Case, save_worst_slice, write_results
-from Training.failures import picture_failures, worst_phantoms
-from Training.summary import LESION_COUNTS, NONE, WORST
+from Training.evaluation.card import model_card
+from Training.evaluation.evaluate import Case, save_worst_slice, write_results
+from Training.evaluation.failures import picture_failures, worst_phantoms
+from Training.evaluation.summary import LESION_COUNTS, NONE, WORST
 
 
 def a_row(group: str, name: str, degradation: str, dice: float) -> dict:

@@ -11,7 +11,9 @@ import torch
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
-from Training.fluid import (
+from Testing.training.phantoms import LIVER, drawn
+from Training.data.catalogue import LabelledScan
+from Training.data.fluid import (
     CONSOLIDATION,
     CONTENTS,
     FLUID,
@@ -23,11 +25,9 @@ from Training.fluid import (
     find_lungs,
     low_part,
 )
-from Training.prepare import FLUID_COPIES, LabelledScan, save_fluid_copies
-from Training.sample import SliceSampler, load_scans
+from Training.data.stored import PreparedScan, store
 
 SEEDS = range(12)
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +127,10 @@ def test_a_region_is_filled_with_its_brightness_and_the_rest_stays(region: int) 
 
 def test_prepared_copies_are_filled_anew_for_every_sample(scan, tmp_path: Path) -> None:
     ct, labels = scan
-    save_fluid_copies(LabelledScan(ct, labels, True), "ircad_e01", tmp_path, "train", spacing_mm=3.4)
-    copies = load_scans(tmp_path, "train", CPU, spacing_mm=3.4, stream=True)
-    assert [copy.name for copy in copies] == [f"ircad_e01_fluid{number}" for number in range(FLUID_COPIES)]
-
-    samples = SliceSampler(copies[:1], 96, {"fluid": 1.0}, 1.0, 0, (0.0,)).batch(16)
-    held = SliceSampler(load_scans(tmp_path, "train", CPU, spacing_mm=3.4)[:1], 96, {"fluid": 1.0}, 1.0, 0, (0.0,))
-    assert torch.equal(samples.hu, held.batch(16).hu), "read from disk or held, the same"
-    unfilled = replace(copies[0], regions=None)
-    plain = SliceSampler([unfilled], 96, {"fluid": 1.0}, 1.0, 0, (0.0,)).batch(16)
+    regions, left = draw_regions(ct, labels, find_air(ct), np.random.default_rng(0))
+    store(LabelledScan(ct, left), tmp_path / "ircad_e01_fluid0", "fluid", 3.4, regions)
+    copy = PreparedScan.open(tmp_path / "ircad_e01_fluid0", LIVER, 3.4)
+    samples = drawn([copy], 16, 96)
+    arrays = {name: values for name, values in copy.arrays.items() if name != "regions"}
+    plain = drawn([replace(copy, arrays=arrays)], 16, 96)
     assert not torch.equal(samples.hu, plain.hu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from Training.lesions import LesionCounts, ball_diameter_mm, count_lesions
+from Training.evaluation.lesions import LesionCounts, ball_diameter_mm, count_lesions
 
 SHAPE = (12, 40, 40)
 ML = 0.001  # voxels of 1 mm

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from Training.plot import as_they_are, plot_results, title_of, worst_slices
-from Training.table import read_rows
+from Training.evaluation.plot import as_they_are, plot_results, title_of, worst_slices
+from Training.evaluation.table import read_rows
 
 
 def write_results(folder: Path, rows: list[dict[str, object]]) -> Path:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from LiverSegLib.phantom import make_phantom
-from Training.sample import PreparedScan, SliceSampler
-from Training.unenhanced import LIVER_HU, ORGAN_HU, VESSEL_HU, remove_contrast
+from Testing.training.phantoms import drawn, even_scan
+from Training.data.unenhanced import LIVER_HU, ORGAN_HU, VESSEL_HU, remove_contrast
 
 LIVER, VESSEL, KIDNEY, BONE, FAT = 110.0, 170.0, 190.0, 260.0, -100.0
 SEEDS = range(10)
@@ -66,9 +65,6 @@ def test_a_scan_without_contrast_medium_stays(slices: tuple) -> None:
 
 @pytest.mark.parametrize("share", (0.0, 0.5, 1.0))
 def test_a_sampler_takes_it_out_of_a_share_of_its_samples(share: float) -> None:
-    phantom = make_phantom(1000, shape=(20, 64, 64), spacing=(8.0, 5.5, 5.5))
-    hu, labels = torch.from_numpy(phantom.ct.hu.copy()), torch.from_numpy(phantom.labels)
-    scan = PreparedScan("phantom", torch.where(labels == 1, 110, hu), labels, 8.0, True, "phantom")
-    batch = SliceSampler([scan], 64, {"phantom": 1.0}, 1.0, 0, (0.0,), unenhanced_share=share).batch(60)
+    batch = drawn([even_scan()], 60, unenhanced_share=share)
     levels = [hu[0][found == 1].median() for hu, found in zip(batch.hu, batch.labels, strict=True) if found.any()]
     assert float(np.mean([float(level) < 100 for level in levels])) == pytest.approx(share, abs=0.17)

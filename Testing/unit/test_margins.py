@@ -30,6 +30,13 @@ def test_liver_and_tumour_together_outweigh_a_background_that_beats_each() -> No
     assert labels_from_margins(class_margins(pixel(1.0, 0.5, 0.6))).item() == 2
 
 
+@given(st.tuples(*[st.floats(-20, 20)] * 5))
+def test_neighbours_count_against_the_liver_like_background(logits: tuple[float, ...]) -> None:
+    rest, liver = (torch.tensor([logits[n] for n in of]).logsumexp(0) for of in ((0, 3, 4), (1, 2)))
+    found = class_margins(torch.tensor(logits).view(1, 5, 1, 1))[0, 0]
+    assert torch.allclose(found.flatten(), liver - rest, atol=1e-4)
+
+
 @given(st.floats(0.01, 0.99), st.floats(-8, 8))
 def test_liver_is_tumour_where_it_is_so_with_more_than_the_wanted_probability(above: float, tumour_odds: float) -> None:
     probability = torch.tensor(tumour_odds, dtype=torch.float64).sigmoid().item()

@@ -79,7 +79,7 @@ def test_every_axis_order_is_the_same_volume(orientation: np.ndarray) -> None:
         canonical = volume.canonical()
         np.testing.assert_array_equal(canonical.hu, a_volume().hu)
         np.testing.assert_allclose(canonical.affine, affine, atol=1e-9)
-        np.testing.assert_array_equal(volume.from_canonical(canonical.hu), volume.hu)
+        np.testing.assert_array_equal(volume.geometry.from_canonical(canonical.hu), volume.hu)
         mirrored, few = volume.mirrored(), volume.every_few_slices(5.0)
         np.testing.assert_allclose(position(mirrored, 77), position(volume, 77) * (-1, 1, 1), atol=1e-9)
         np.testing.assert_array_equal(few.hu, a_volume().hu[::2])
@@ -88,7 +88,7 @@ def test_every_axis_order_is_the_same_volume(orientation: np.ndarray) -> None:
         zooms = Nifti1Image(volume.hu.transpose(2, 1, 0), volume.affine).header.get_zooms()
         assert volume.spacing[::-1] == pytest.approx(zooms, rel=1e-6)
         assert volume.voxel_volume_ml == pytest.approx(2.5 * 0.7 * 0.9 / 1000)
-        assert volume.obliquity_degrees == pytest.approx(0.0 if affine is LPS else 20.0, abs=1e-5)
+        assert volume.geometry.obliquity_degrees == pytest.approx(0.0 if affine is LPS else 20.0, abs=1e-5)
 
 
 class TestCanonical:
@@ -109,7 +109,7 @@ class TestCanonical:
     def test_turns_back_labels_of_another_dtype(self) -> None:
         volume = reordered(a_volume(), np.array([[2, 1], [1, -1], [0, -1]]))
         labels = (volume.canonical().hu > 60).astype(np.uint8)
-        back = volume.from_canonical(labels)
+        back = volume.geometry.from_canonical(labels)
         assert back.dtype == np.uint8
         np.testing.assert_array_equal(back, volume.hu > 60)
 
@@ -130,10 +130,10 @@ class TestGeometry:
     @given(axis=st.integers(0, 2), degrees=st.floats(-44.0, 44.0))
     def test_obliquity_is_the_angle_of_the_rotation(self, axis: int, degrees: float) -> None:
         oblique = a_volume(rotation(axis, degrees) @ LPS)
-        assert oblique.obliquity_degrees == pytest.approx(abs(degrees), abs=1e-5)
+        assert oblique.geometry.obliquity_degrees == pytest.approx(abs(degrees), abs=1e-5)
 
     def test_obliquity_is_taken_to_the_nearest_patient_axis(self) -> None:
-        assert a_volume(rotation(2, 80.0) @ LPS).obliquity_degrees == pytest.approx(10.0)
+        assert a_volume(rotation(2, 80.0) @ LPS).geometry.obliquity_degrees == pytest.approx(10.0)
 
 
 class TestVoxelsThatAreAccepted:

@@ -48,7 +48,7 @@ def expected_dice(self_agreement: float, intercept: float, slope: float) -> floa
     """Dice to be expected of a result, 0 to 1, from what the network expects itself.
 
     A straight line between log-odds (Platt scaling; Platt, Advances in Large Margin Classifiers, 1999), fitted by
-    ``Training.calibrate`` on patients that the network had not seen.
+    ``Training.evaluation.calibrate`` on patients that the network had not seen.
     """
     return 1 / (1 + math.exp(-intercept - slope * log_odds(self_agreement)))
 

@@ -16,12 +16,14 @@ LARGEST_MARGIN = 8.0
 
 
 def class_margins(logits: Tensor) -> Tensor:
-    """From logits (n, 3, ...) to two log-odds (n, 2, ...): liver ∪ tumour against background, tumour against liver.
+    """From logits (n, class, ...) to two log-odds (n, 2, ...): liver ∪ tumour against the rest, tumour against liver.
 
-    The first is the logarithm of (p_liver + p_tumour) / p_background, as in training: where liver and tumour compete,
-    their sum still counts.
+    Classes are background, liver, tumour and, of a network that knows them, the liver's neighbours. The first is the
+    logarithm of (p_liver + p_tumour) / p_rest, as in training: where liver and tumour compete, their sum still counts.
     """
-    background, liver, tumour = logits.unbind(1)
+    background, liver, tumour = logits[:, :3].unbind(1)
+    if logits.shape[1] > 3:
+        background = torch.cat((logits[:, :1], logits[:, 3:]), dim=1).logsumexp(dim=1)
     tumour_odds = tumour - liver
     # softplus(t - l) + l is the logarithm of the sum of both exponentials, and much faster than logaddexp.
     return torch.stack((functional.softplus(tumour_odds) + liver - background, tumour_odds), dim=1)

@@ -19,6 +19,8 @@ from .weights import read_tensors
 # Nothing that we ship is larger; a lying file is refused before it is read into memory.
 LARGEST_FILE_BYTES = 20_000_000
 LARGEST_CARD_BYTES = 1_000_000
+# What the first channels of every network are; the liver's neighbours may follow.
+FIRST_CLASSES = ("background", "liver", "tumour")
 CALIBRATION = ("intercept", "slope", "check_below")
 # At the bottom of ten levels a pixel covers as much as a slice has.
 MOST_LEVELS = 10
@@ -34,7 +36,8 @@ class ModelCard:
     """Everything needed to use the network, and to judge it.
 
     ``spacing_mm`` is the in-plane pixel size, ``offsets_mm`` where the neighbouring slices lie (towards superior),
-    ``window_hu`` what is mapped to [-1, 1], ``classes`` the names of the output channels, ``widths`` the channels of
+    ``window_hu`` what is mapped to [-1, 1], ``classes`` the names of the output channels, :data:`FIRST_CLASSES` first,
+    ``widths`` the channels of
     the U-Net's levels, ``block`` what they are built of (a card that does not say means "plain"), ``patch`` the side of
     the squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. ``calibration``
     holds ``intercept`` and ``slope`` from self-agreement to expected Dice, and the Dice ``check_below`` which a result
@@ -97,7 +100,7 @@ class ModelCard:
             "spacing_mm": SPACING_MM[0] <= self.spacing_mm <= SPACING_MM[1],
             "offsets_mm": len(self.offsets_mm) > 0 and all(abs(mm) <= FARTHEST_SLICE_MM for mm in self.offsets_mm),
             "window_hu": len(self.window_hu) == 2 and self.window_hu[0] < self.window_hu[1],
-            "classes": len(self.classes) > 1 and all(isinstance(name, str) for name in self.classes),
+            "classes": self.classes[:3] == FIRST_CLASSES and all(isinstance(name, str) for name in self.classes),
             "widths": 0 < len(self.widths) <= MOST_LEVELS and all(_is_count(width) for width in self.widths),
             "patch": _is_count(self.patch),
             "tumour_above": 0 < self.tumour_above < 1,

@@ -1,0 +1,1 @@
+"""The protocols of the earlier projects, and what only they need."""

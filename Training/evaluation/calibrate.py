@@ -1,0 +1,108 @@
+"""From self-agreement to the Dice to expect: ``python -m Training.evaluation.calibrate results.csv``.
+
+The results must be of patients that the networks had not seen, best of all folds and under all degradations, so that
+poor results are among them. Writes ``calibration.json`` beside them; ``Training.export --calibration`` takes it into
+the model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import spearmanr
+
+from LiverSegLib.inference.confidence import expected_dice, log_odds
+
+from .evaluate import read_results
+from .summary import NONE
+
+# Below this a reader would correct the liver.
+POOR_DICE = 0.90
+# More warnings than this of scans as they are, and nobody reads them.
+LARGEST_SHARE_FLAGGED = 0.1
+
+
+def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, float]:
+    """Intercept and slope of the log-odds of Dice over those of self-agreement.
+
+    Maximum likelihood of a fractional logit (Papke and Wooldridge, Journal of Applied Econometrics 11, 1996): unlike
+    least squares of log-odds, a Dice of 0.99 instead of 0.98 weighs no more than one of 0.51 instead of 0.50.
+    """
+    x, y = np.array([log_odds(value) for value in agreement]), np.asarray(dice, float)
+
+    def loss(line: np.ndarray) -> float:
+        logits = line[0] + line[1] * x
+        return float(np.mean(np.logaddexp(0, logits) - y * logits))
+
+    intercept, slope = minimize(loss, (0.0, 1.0), method="BFGS").x
+    return float(intercept), float(slope)
+
+
+def calibrate(rows: list[dict]) -> dict:
+    """The line, the Dice below which to warn, and how well both do on patients that were left out of the fit.
+
+    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than a tenth of the
+    scans as they are: degraded ones are chosen to be hard, and their share says nothing of what users meet.
+    ``left_one_patient_out`` holds what each patient's results say of a line fitted without them.
+    """
+    agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
+    patients = np.array([row["patient"] for row in rows])
+    expected = np.empty(len(rows))
+    for patient in np.unique(patients):
+        others = patients != patient
+        line = fit_line(agreement[others], dice[others])
+        expected[~others] = [expected_dice(value, *line) for value in agreement[~others]]
+    as_they_are = np.array([row["degradation"] == NONE for row in rows])
+    check_below = _threshold(expected, dice, as_they_are)
+    intercept, slope = fit_line(agreement, dice)
+    return {
+        "intercept": round(intercept, 4),
+        "slope": round(slope, 4),
+        "check_below": round(check_below, 4),
+        "left_one_patient_out": {"patients": len(np.unique(patients)), **_judged(expected, dice, check_below)},
+    }
+
+
+def _threshold(expected: np.ndarray, dice: np.ndarray, as_they_are: np.ndarray) -> float:
+    poor = expected[dice < POOR_DICE]
+    # Just above the poor result that looked best.
+    wanted = float(poor.max()) + 1e-4 if len(poor) else float(expected.min())
+    usual = expected[as_they_are] if as_they_are.any() else expected
+    return min(wanted, float(np.quantile(usual, LARGEST_SHARE_FLAGGED)))
+
+
+def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float) -> dict:
+    flagged, poor = expected < check_below, dice < POOR_DICE
+    return {
+        "results": len(dice),
+        "mean_absolute_error": round(float(np.abs(expected - dice).mean()), 4),
+        "rank_correlation": round(float(spearmanr(expected, dice).statistic), 3),
+        "poor_dice": POOR_DICE,
+        "poor": int(poor.sum()),
+        "poor_flagged": int((poor & flagged).sum()),
+        "others_flagged": int((~poor & flagged).sum()),
+        "worst_flagged": bool(flagged[dice.argmin()]),
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(prog="python -m Training.evaluation.calibrate", description=__doc__)
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="results.csv of Training.evaluation.crossvalidate or evaluate"
+    )
+    parser.add_argument("--output", type=Path, help="default: calibration.json beside the first results")
+    options = parser.parse_args(argv)
+    calibration = calibrate([row for path in options.results for row in read_results(path)])
+    output = options.output or options.results[0].with_name("calibration.json")
+    output.write_text(json.dumps(calibration, indent=2) + "\n")
+    print(json.dumps(calibration, indent=2))
+
+
+if __name__ == "__main__":
+    main()
