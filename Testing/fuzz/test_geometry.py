@@ -172,30 +172,3 @@ def test_what_a_patient_can_measure_is_never_refused_for_its_geometry(segmenter,
     if np.prod(shape) > 1:
         ct = CTVolume(noise(shape, seed), affine)
         assert segmenter.segment(ct, SegmentOptions(force=True)).labels.shape == shape
-
-
-@settings(max_examples=60)
-@given(dtype=st.sampled_from(("c8", "c16", "O", "S3", "U3", "M8[s]", "m8[s]", "V4", "u1,u1,u1")), shape=shapes)
-def test_voxels_that_are_no_real_numbers_are_refused(dtype, shape):
-    with pytest.raises(InputError) as refused:
-        CTVolume.from_array(np.zeros(shape, dtype), np.eye(4))
-    assert "\n" not in str(refused.value)
-
-
-@settings(max_examples=60)
-@given(affine=affines(), column=st.integers(0, 2), factor=st.sampled_from((0.0, np.nan, np.inf, -np.inf)))
-def test_an_affine_that_cannot_be_inverted_is_refused(affine, column, factor):
-    affine = affine.copy()
-    with np.errstate(invalid="ignore"):
-        affine[:3, column] *= factor
-    with pytest.raises(InputError) as refused:
-        CTVolume.from_array(noise((2, 3, 4), 0), affine)
-    assert "\n" not in str(refused.value)
-
-
-@settings(max_examples=20)
-@given(shape=st.lists(st.integers(0, 5), max_size=5).filter(lambda shape: len(shape) != 3 or 0 in shape))
-def test_what_is_no_volume_is_refused(shape):
-    with pytest.raises(InputError) as refused:
-        CTVolume.from_array(np.zeros(shape, np.int16), np.eye(4))
-    assert "\n" not in str(refused.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -68,25 +68,12 @@ def test_surface_distances_agree_with_monai(
     assert (found["hd95_mm"], found["assd_mm"]) == pytest.approx((hd95, assd), rel=1e-4, abs=1e-5)
 
 
-def test_half_overlapping_boxes_have_dice_one_half_and_iou_one_third() -> None:
-    left, right = box(slice(2, 4), slice(2, 6), slice(2, 6)), box(slice(2, 4), slice(2, 6), slice(4, 8))
-    assert dice(left, right) == 0.5
-    assert iou(left, right) == pytest.approx(1 / 3)
-    assert volume_difference_percent(left, right) == 0.0
-
-
 def test_two_voxels_are_as_far_apart_as_their_centres() -> None:
     here, there = box(slice(1, 2), slice(2, 3), slice(3, 4)), box(slice(3, 4), slice(5, 6), slice(9, 10))
     # 2 slices of 3 mm, 3 rows of 2 mm, 6 columns of 1 mm.
     distance = math.sqrt(6**2 + 6**2 + 6**2)
     found = compare(here, there, (3.0, 2.0, 1.0))
     assert (found["hd95_mm"], found["assd_mm"]) == pytest.approx((distance, distance))
-
-
-def test_two_parallel_plates_are_as_far_apart_as_their_slices() -> None:
-    lower, upper = box(slice(1, 2)), box(slice(4, 5))
-    assert compare(lower, upper, (2.5, 1.0, 1.0))["hd95_mm"] == 7.5
-    assert compare(lower, upper, (2.5, 1.0, 1.0))["assd_mm"] == 7.5
 
 
 def test_hd95_passes_over_one_outlier_in_a_hundred() -> None:
@@ -110,18 +97,6 @@ def test_a_prediction_twice_as_large_differs_by_a_hundred_percent() -> None:
 def test_a_mask_agrees_perfectly_with_itself(seed: int, share: float, spacing: tuple[float, float, float]) -> None:
     mask = blobs(seed, share)
     assert list(compare(mask, mask, spacing).values()) == [1.0, 1.0, 0.0, 0.0, 0.0]
-
-
-@given(seeds=st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)), spacing=SPACINGS)
-@settings(max_examples=10)
-def test_all_but_the_volume_difference_are_symmetric(
-    seeds: tuple[int, int], spacing: tuple[float, float, float]
-) -> None:
-    assume(seeds[0] != seeds[1])
-    first, second = blobs(seeds[0], 0.3), blobs(seeds[1], 0.2)
-    there, back = compare(first, second, spacing), compare(second, first, spacing)
-    for key in ("dice", "iou", "hd95_mm", "assd_mm"):
-        assert there[key] == pytest.approx(back[key])
 
 
 def test_labels_count_as_a_mask_wherever_they_are_not_zero() -> None:

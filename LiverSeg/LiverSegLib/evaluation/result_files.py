@@ -114,7 +114,7 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
 
 def _measured(result: Result, write_seconds: float) -> SegmentationReport:
     labels, reference = _on_their_box(result.segmentation.labels, result.reference)
-    return SegmentationReport.of(
+    report = SegmentationReport.of(
         replace(result.segmentation, labels=labels),
         result.ct.spacing,
         input=result.input,
@@ -123,8 +123,10 @@ def _measured(result: Result, write_seconds: float) -> SegmentationReport:
         tumour=result.tumour,
         extra_warnings=tuple(result.warnings),
         write_seconds=write_seconds,
-        total_seconds=None if result.started is None else perf_counter() - result.started,
     )
+    if result.started is None:
+        return report
+    return replace(report, seconds={**report.seconds, "total": perf_counter() - result.started})
 
 
 def _on_their_box(labels: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
