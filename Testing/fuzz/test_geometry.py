@@ -17,6 +17,7 @@ from LiverSegLib.data.labels import LabelVolume
 from LiverSegLib.data.resample import reference_on_grid
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError, LiverSegError, OutputError
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from LiverSegLib.model.liver_model import LiverModel
@@ -158,7 +159,7 @@ def test_a_reference_comes_on_the_image_s_grid_or_is_refused(shape, affine, othe
 def test_a_segmentation_lies_on_the_image_s_grid_or_the_image_is_refused(segmenter, shape, affine, seed, force):
     with clean_errors_only(InputError):
         ct = CTVolume.from_array(noise(shape, seed), affine)
-        found = segmenter.segment(ct, force=force, probabilities=bool(seed % 2))
+        found = segmenter.segment(ct, SegmentOptions(force=force), probabilities=bool(seed % 2))
         assert found.labels.shape == shape and found.labels.dtype == np.uint8
         assert np.array_equal(found.affine, affine)
         if found.probabilities is not None:
@@ -170,4 +171,4 @@ def test_a_segmentation_lies_on_the_image_s_grid_or_the_image_is_refused(segment
 def test_what_a_patient_can_measure_is_never_refused_for_its_geometry(segmenter, shape, affine, seed):
     if np.prod(shape) > 1:
         ct = CTVolume(noise(shape, seed), affine)
-        assert segmenter.segment(ct, force=True).labels.shape == shape
+        assert segmenter.segment(ct, SegmentOptions(force=True)).labels.shape == shape

@@ -24,6 +24,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files, nrrd
 from LiverSegLib.phantom import make_phantom
@@ -84,7 +85,7 @@ class Road:
 
     def __call__(self, scan: Path, folder: Path) -> bytes:
         """The labels' bytes."""
-        found = self._segmenter.segment(files.read_ct(scan), tumour=True)
+        found = self._segmenter.segment(files.read_ct(scan), SegmentOptions(tumour=True))
         files.write_labels(folder / "liver.seg.nrrd", found.labels, found.affine)
         labels, _ = files.read_labels(folder / "liver.seg.nrrd")
         return labels.tobytes()

@@ -410,6 +410,21 @@ def test_a_cancelled_run_leaves_whole_cases_and_the_next_one_goes_on(run, output
     assert result.skipped == len(done)
 
 
+def test_a_cancel_does_not_wait_for_a_file_that_is_being_read(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel, test_is_over, read = threading.Event(), threading.Event(), []
+
+    def load_slowly(case: Case, options: BatchOptions) -> None:
+        cancel.set()
+        test_is_over.wait(60)
+        read.append(case)
+
+    monkeypatch.setattr(pipeline, "load_case", load_slowly)
+    with pytest.raises(Cancelled, match="0 of 5"):
+        run(cancel=cancel)
+    assert not read
+    test_is_over.set()
+
+
 def the_worker() -> int:
     """Process ID of the only worker."""
     (process,) = multiprocessing.active_children()

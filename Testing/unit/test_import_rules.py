@@ -32,7 +32,8 @@ LAYERS = [
 ]
 LAYER_OF = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
 TORCH_ROOMS = {"model", "inference"}
-RUN_TIME_PACKAGES = {"torch", "numpy", "scipy", "nibabel", "SimpleITK", "PIL", "slicer", "vtk", "vtkmodules"}
+# Jinja2 comes with PyTorch.
+RUN_TIME_PACKAGES = {"torch", "jinja2", "numpy", "scipy", "nibabel", "SimpleITK", "PIL", "slicer", "vtk", "vtkmodules"}
 # Comes with nibabel, and with Slicer.
 RUN_TIME_PACKAGES |= {"packaging"}
 # For `--scheduler` alone: Slicer does not bring it along.

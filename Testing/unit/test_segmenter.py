@@ -16,6 +16,7 @@ import torch
 from LiverSegLib import messages
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, DeviceError
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import BATCH_SIZE, Segmentation, Segmenter
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import Phantom
@@ -74,14 +75,14 @@ def test_the_answer_tells_what_made_it(a_segmenter: Segmenter, a_ct: CTVolume) -
 
 
 def test_tumour_is_a_label_only_when_asked_for(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    with_tumour = a_segmenter.segment(a_ct, tumour=True).labels
+    with_tumour = a_segmenter.segment(a_ct, SegmentOptions(tumour=True)).labels
     without = a_segmenter.segment(a_ct).labels
     assert set(np.unique(with_tumour)) == {0, 1, 2}
     assert np.array_equal(without, np.minimum(with_tumour, 1))
 
 
 def test_probabilities_add_up_to_one_and_agree_with_the_labels(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    segmentation = a_segmenter.segment(a_ct, tumour=True, probabilities=True)
+    segmentation = a_segmenter.segment(a_ct, SegmentOptions(tumour=True), probabilities=True)
     classes = segmentation.probabilities.astype(np.float32)
     assert classes.shape == (3, *a_ct.hu.shape)
     assert np.allclose(classes.sum(axis=0), 1, atol=2e-3)
@@ -93,7 +94,8 @@ def test_the_card_says_from_which_probability_on_liver_is_tumour(
     an_untrained_model: LiverModel, a_ct: CTVolume
 ) -> None:
     card = replace(an_untrained_model.card, tumour_above=0.2)
-    found = Segmenter(replace(an_untrained_model, card=card), "cpu").segment(a_ct, tumour=True, probabilities=True)
+    segmenter = Segmenter(replace(an_untrained_model, card=card), "cpu")
+    found = segmenter.segment(a_ct, SegmentOptions(tumour=True), probabilities=True)
     _, liver, tumour = found.probabilities.astype(np.float32)
     share = tumour / np.maximum(liver + tumour, 1e-6)
     clear = (found.labels > 0) & (liver + tumour > 0.51) & (np.abs(share - 0.2) > 0.01)
