@@ -20,9 +20,9 @@ help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/installed-slicer system  ## segment a synthetic CT, or yours: make demo CT=scan.nii.gz [REF=liver.nii.gz]
-	$(BIN)/python LiverSeg/Scripts/demo.py --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
+	PYTHONPATH=LiverSeg $(BIN)/python -m Testing.demo.demo --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
 
-test: lint system readers  ## style, types and all tests; choose with PYTEST_ARGS="Testing/unit -k volume"
+test: lint system readers  ## style, types and tests; choose with PYTEST_ARGS="Testing/unit -k volume", or "-m slow"
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-package: .venv/installed-test package system  ## the tests of scene and panel, run from the installed tree
@@ -67,7 +67,7 @@ bench-panel: .venv/installed-test  ## what the panel adds, and how long the wind
 bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, resume, pace, two processes
 	$(BIN)/python -m Testing.benchmark.batch $(BATCH_ARGS)
 
-bench-cluster: .venv/installed-test  ## throughput with one and two workers of a cluster, and a model of more
+bench-cluster: .venv/installed-test  ## throughput with one and two workers of a cluster
 	$(BIN)/python -m Testing.benchmark.cluster $(CLUSTER_ARGS)
 
 bench-rivals: .venv-rivals/installed  ## our segmenter beside nnU-Net, SegResNet, ONNX Runtime and OpenVINO, on one CT

@@ -86,7 +86,6 @@ class LiverSegParameterNode:
     referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
     device - "auto", "cpu", "cuda:0" ...
     tumour - Whether tumours become a segment of their own.
-    testTimeAugmentation - Whether the mean over several pixel sizes is taken.
     allFrames - Whether all frames of the CT's sequence are segmented.
     show3D, surfaceSmoothing - Whether the surface is shown, and its smoothing factor.
     showOutline, showFill - How the segments are drawn on the slices.
@@ -101,7 +100,6 @@ class LiverSegParameterNode:
     referenceSegment: str = ""
     device: str = "auto"
     tumour: bool = False
-    testTimeAugmentation: bool = False
     allFrames: bool = False
     show3D: bool = True
     surfaceSmoothing: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
@@ -115,7 +113,6 @@ class LiverSegParameterNode:
 LASTING_CHOICES = (
     "device",
     "tumour",
-    "testTimeAugmentation",
     "show3D",
     "surfaceSmoothing",
     "showOutline",
@@ -344,11 +341,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _startSegmentation(self) -> None:
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        choices = {
-            "device": parameters.device,
-            "tumour": parameters.tumour,
-            "testTimeAugmentation": parameters.testTimeAugmentation,
-        }
+        choices = {"device": parameters.device, "tumour": parameters.tumour}
         if self._advanced.all_frames:
             steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, **choices)
             needed = self._needed(volumeNode, segmentationNode)
@@ -540,7 +533,6 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         tumour: bool = False,
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
-        testTimeAugmentation: bool = False,
     ) -> SegmentationReport:
         """Segment the liver and write it as the segment "Liver"; the scene stays as it was on any error.
 
@@ -561,8 +553,6 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             Called in this thread with the part done, 0 to 1, and the name of the stage.
         cancel
             Set it from anywhere to stop.
-        testTimeAugmentation
-            Whether to take the mean over several pixel sizes: slower, a little steadier.
 
         Returns
         -------
@@ -579,7 +569,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             install.check_packages()
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation)
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour)
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
@@ -589,22 +579,19 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         reference=None,
         device="auto",
         tumour=False,
-        testTimeAugmentation=False,
         referenceMustFit=True,
     ) -> Steps[Outcome]:
         """:meth:`segment` as a generator of (share done, stage).
 
         A reference that need not fit is left out if it does not; the outcome says why.
         """
-        return self._sceneSegmenter().segment(
-            volumeNode, segmentationNode, reference, device, tumour, testTimeAugmentation, referenceMustFit
-        )
+        return self._sceneSegmenter().segment(volumeNode, segmentationNode, reference, device, tumour, referenceMustFit)
 
     def segmentFramesSteps(
-        self, volumeNode, segmentationNode=None, device="auto", tumour=False, testTimeAugmentation=False
+        self, volumeNode, segmentationNode=None, device="auto", tumour=False
     ) -> Steps[list[Outcome]]:
         """Segment all frames of the volume's sequence, as a generator of (share done, stage)."""
-        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, device, tumour, testTimeAugmentation)
+        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, device, tumour)
 
     def compareSteps(self, segmentationNode, volumeNode, reference) -> Steps[Comparison]:
         """Compare a result that is in the scene with a reference, as a generator of (share done, stage)."""
@@ -803,7 +790,7 @@ class _ExactSegmenter:
     def __init__(self, labels) -> None:
         self._labels = labels if callable(labels) else lambda: labels
 
-    def segment(self, ct, progress=None, cancel=None, tumour=False, test_time_augmentation=False):
+    def segment(self, ct, progress=None, cancel=None, tumour=False):
         from types import SimpleNamespace
 
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)

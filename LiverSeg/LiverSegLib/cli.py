@@ -18,13 +18,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable, replacing
 from .io.json_file import as_json
 from .io.terminal import tell, tell_error
+
+if TYPE_CHECKING:
+    from .data.geometry import Geometry
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -59,7 +62,7 @@ def segment(options: argparse.Namespace) -> None:
 
     slices = _slices_to_refer_to(options)
     ct = files.read_ct(options.ct, options.force)
-    reference, warnings = _reference(options.reference, ct.hu.shape, ct.affine)
+    reference, warnings = _reference(options.reference, ct.geometry)
     segmenter = Segmenter(LiverModel.load(options.model), options.device)
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
@@ -69,7 +72,6 @@ def segment(options: argparse.Namespace) -> None:
             cancel,
             tumour=options.tumour,
             force=options.force,
-            test_time_augmentation=options.test_time_augmentation,
         )
     found = replace(found, seconds={**found.seconds, "load": loaded})
 
@@ -122,20 +124,19 @@ def batch(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """`liverseg evaluate`: how well two labelmaps agree, on the grid of the first."""
     from .data.metrics import compare, dice
-    from .data.volume import CTVolume
-    from .io import files
+    from .data.resample import reference_on_grid
+    from .io.files import read_labels
 
-    labels, affine = files.read_labels(options.prediction)
-    reference, warnings = _reference(options.reference, labels.shape, affine)
-    grid = CTVolume(labels, affine)
-    result: dict[str, Any] = dict(compare(labels > 0, reference > 0, grid.spacing))
-    if (labels == 2).any() and (reference == 2).any():
-        result["tumour_dice"] = dice(labels == 2, reference == 2)
-    result["prediction_volume_ml"] = (labels > 0).sum() * grid.voxel_volume_ml
-    result["reference_volume_ml"] = (reference > 0).sum() * grid.voxel_volume_ml
+    prediction = read_labels(options.prediction)
+    reference = reference_on_grid(read_labels(options.reference), prediction.geometry)
+    result: dict[str, Any] = dict(compare(prediction.liver, reference.liver, prediction.geometry.spacing))
+    if prediction.tumour.any() and reference.tumour.any():
+        result["tumour_dice"] = dice(prediction.tumour, reference.tumour)
+    result["prediction_volume_ml"] = prediction.volume_ml(prediction.liver)
+    result["reference_volume_ml"] = reference.volume_ml(reference.liver)
     # Distances to an empty mask are infinite, which JSON cannot say.
     result = {key: round(float(value), 4) if math.isfinite(value) else None for key, value in result.items()}
-    _print({**result, "warnings": warnings}, options.json)
+    _print({**result, "warnings": [*prediction.warnings, *reference.warnings]}, options.json)
 
 
 def info(options: argparse.Namespace) -> None:
@@ -199,9 +200,6 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
-    command.add_argument(
-        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
-    )
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
@@ -228,9 +226,6 @@ def _add_batch(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--patient-data", action="store_true", help="add patient ID and study date to the tables")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
-    command.add_argument(
-        "--test-time-augmentation", action="store_true", help="average over three pixel sizes: three times the work"
-    )
     command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
     command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
     return command
@@ -307,14 +302,15 @@ def _is_dicom(path: Path) -> bool:
     return path.suffix.lower() == ".dcm"
 
 
-def _reference(path: Path | None, shape: tuple[int, ...], affine: Any) -> tuple[Any, list[str]]:
+def _reference(path: Path | None, grid: Geometry) -> tuple[Any, tuple[str, ...]]:
     """The reference's labels on a grid, with warnings; None if there is no reference."""
     if path is None:
-        return None, []
+        return None, ()
     from .data.resample import reference_on_grid
     from .io.files import read_labels
 
-    return reference_on_grid(*read_labels(path), shape, affine)
+    reference = reference_on_grid(read_labels(path), grid)
+    return reference.labels, reference.warnings
 
 
 @contextmanager

@@ -382,11 +382,6 @@ REFERENCE_THROUGH_WARP = _(
     "The reference {name} was resampled through a non-linear transform; look at it on the slices."
 )
 
-NOTHING_TO_DRAW = _("{name} is empty, so there is no 3D picture of it; check the result.")
-NO_RENDERING = _(
-    "The 3D picture is left out because nothing here can render off-screen; "
-    "run apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri on Debian and Ubuntu."
-)
 
 NO_SEQUENCE = _("{name} does not belong to a sequence; turn off all frames or choose a volume of a sequence.")
 

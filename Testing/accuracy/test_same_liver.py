@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from LiverSegLib.data.geometry import Geometry
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.resample import resample
 from LiverSegLib.data.volume import CTVolume
@@ -38,13 +39,13 @@ def resaved(ct: CTVolume, rotation: np.ndarray, spacing_ijk: tuple[float, float,
     affine[:3, :3] = rotation @ directions * np.array(spacing_ijk)
     centre = ct.affine[:3, :3] @ ((np.array(ct.hu.shape[::-1]) - 1) / 2) + ct.affine[:3, 3]
     affine[:3, 3] = centre - affine[:3, :3] @ ((size - 1) / 2)
-    hu = resample(ct.hu.astype(np.float32), ct.affine, tuple(size[::-1]), affine, order=1, fill=-250)
+    hu = resample(ct.hu.astype(np.float32), ct.geometry, Geometry(tuple(size[::-1]), affine), fill=-250)
     return CTVolume.from_array(hu, affine)
 
 
 def on_grid_of(labels: np.ndarray, where: CTVolume, ct: CTVolume) -> np.ndarray:
     """The liver that was found in one volume, on the grid of another."""
-    return resample((labels > 0).astype(np.float32), where.affine, ct.hu.shape, ct.affine, order=1) > 0.5
+    return resample((labels > 0).astype(np.float32), where.geometry, ct.geometry) > 0.5
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from LiverSegLib.mrml.view3d import try_rendering
+from Testing.demo.view3d import check_rendering
 
 # Slicer's four-up layout: name and orientation of its slice views.
 SLICE_VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
@@ -57,7 +57,7 @@ class Views:
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene, size: tuple[int, int] = (480, 360)) -> None:
-        try_rendering()
+        check_rendering()
         self._scene = scene
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
         application = _application_logic(scene)

@@ -23,7 +23,6 @@ from PySide6 import QtCore
 
 from Testing.bench import slicer_application
 
-GOAL_SECONDS, GOAL_BLOCK_SECONDS = 1.5, 0.1
 NODE, AFTERWARDS = "click to segmentation node, network apart", "surface, views and table"
 STAGES = ("copy", "preprocess", "postprocess", "write", "hand-over")
 LATER_STAGES = ("surface", "framing", "table", "rest")
@@ -186,19 +185,6 @@ def table(runs: list[dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def verdict(runs: list[dict[str, float]]) -> str:
-    """Whether the goals of the panel are met, by the best of the runs."""
-    spent = min(run[NODE] for run in runs)
-    block = min(run["longest standstill before the final update"] for run in runs)
-    lines = []
-    for value, goal, what in (
-        (spent, GOAL_SECONDS, "from click to node besides the network"),
-        (block, GOAL_BLOCK_SECONDS, "longest standstill before the final node update"),
-    ):
-        lines.append(f"{'met' if value <= goal else 'MISSED'}: {what} {value:.3f} s, goal {goal:g} s")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Run, print the table, and leave it as text and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -223,7 +209,7 @@ def main() -> None:
         runs = [run_once(application, panel) for _ in range(options.runs)]
         if application.errors or application.dialogs:
             raise SystemExit(f"{application.errors} {application.dialogs}")
-    text = f"{table(runs)}\n{verdict(runs)}"
+    text = table(runs)
     print(text)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     found = {"voxels": shape, "network": options.network, "cores": os.cpu_count(), "runs": runs}

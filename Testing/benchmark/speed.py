@@ -14,14 +14,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from Testing.benchmark import clicks, command, fresh, full_pass, inputs, limit, profiling, surface, tables
-from Testing.benchmark.goals import goals
-from Testing.benchmark.inputs import BODY, NAMES, TRUNK
+from Testing.benchmark import clicks, command, fresh, inputs, limit, surface, tables
+from Testing.benchmark.inputs import NAMES
 
 YOURS = "yours"
 
@@ -31,8 +29,6 @@ def main() -> None:
     options = _parsed()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(options, Path(folder))
-    reached = goals(found)
-    found["goals"] = [{**asdict(goal), "met": goal.met} for goal in reached]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(_machine(found))
@@ -40,7 +36,6 @@ def main() -> None:
         tables.stage_table(found),
         tables.limit_table(found["limit"]),
         *([tables.click_table(found["clicks"])] if "clicks" in found else []),
-        tables.goal_table(reached),
     ):
         print(f"\n{text}")
     if options.divisor > 1:
@@ -88,14 +83,6 @@ def _case(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any
     # The last one is for the memory, here too.
     for with_memory in [False] * options.runs + [True] if importlib.util.find_spec("slicer") else []:
         case["surface"].append(_step(f"{name}, surface", surface.measure, labels=labels, with_memory=with_memory))
-    if name in (TRUNK, BODY) and options.full_pass:
-        found = _step(f"{name}, full pass", full_pass.measure, ct=case["path"], labels=labels, device=options.device)
-        case["full pass"] = found
-    if options.profile:
-        path = options.output.with_name(f"{options.output.stem}-profile-{name}.txt").absolute()
-        case["profile"] = _step(
-            f"{name}, profile to {path}", profiling.measure, ct=case["path"], device=options.device, output=path
-        )["path"]
     return case
 
 
@@ -138,8 +125,6 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="of each command, besides the one for the memory (3)")
     parser.add_argument("--clicks", type=int, default=3, help="in one process; 0 leaves this part out (3)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
-    parser.add_argument("--no-full-pass", dest="full_pass", action="store_false", help="leave out the Dice with it")
-    parser.add_argument("--profile", action="store_true", help="write a table of operations for each CT")
     parser.add_argument("--divisor", type=int, default=1, help="voxels along each axis fewer by it, for a trial (1)")
     parser.add_argument("--limit-seconds", type=float, default=0.5, help="for each convolution (0.5)")
     parser.add_argument("--output", type=Path, default=Path("out/benchmark.json"))

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from Testing.benchmark.goals import Goal, at_limit, medians
 from Testing.benchmark.memory import COMPUTER, GPU
 from Testing.benchmark.places import NETWORK, STAGES, SURFACE
 
@@ -25,6 +24,16 @@ def stage_table(found: dict[str, Any]) -> str:
     rows.append(["**network / limit**", *(f"**{ratio:.2f}**" for ratio in ratios)])
     titles = [f"{name}, {size(case['shape'])}" for name, case in cases.items()]
     return _markdown(["Stage", *titles], rows)
+
+
+def medians(case: dict[str, Any]) -> dict[str, float]:
+    """Median seconds of each stage over the runs of a case."""
+    return {stage: median(run["seconds"][stage] for run in case["runs"]) for stage in STAGES}
+
+
+def at_limit(flop: float, limit: dict[str, Any]) -> float:
+    """Seconds that so many operations take at the machine's limit, at the precision that the network computes in."""
+    return flop / 1e9 / limit["gflops"][limit["precision"]]
 
 
 def click_table(clicks: dict[str, Any]) -> str:
@@ -48,16 +57,6 @@ def limit_table(limit: dict[str, Any]) -> str:
     ]
     rows.append(["**best**", *(f"**{limit['gflops'][each]:.0f}**" for each in precisions)])
     return _markdown(["3×3 convolution, GFLOP/s", *precisions], rows)
-
-
-def goal_table(goals: Iterable[Goal]) -> str:
-    """Each goal with its number, met or missed."""
-    rows = []
-    for goal in goals:
-        sign, digits = ("≥", 4) if goal.at_least else ("≤", 2)
-        bound = f"{sign} {goal.bound:.{digits}g}{goal.unit}" if goal.at_least else f"{sign} {goal.bound:.2f}{goal.unit}"
-        rows.append([goal.what, f"{goal.value:.{digits}f}{goal.unit}", bound, "met" if goal.met else "**missed**"])
-    return _markdown(["Goal", "Measured", "Bound", ""], rows)
 
 
 def size(shape: Sequence[int]) -> str:

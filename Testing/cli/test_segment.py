@@ -15,7 +15,7 @@ from PIL import Image
 from LiverSegLib.cli import main
 from LiverSegLib.errors import OutputError
 from LiverSegLib.evaluation import picture
-from LiverSegLib.inference import segmenter, slice_cache
+from LiverSegLib.inference import segmenter
 from LiverSegLib.io import files
 
 
@@ -180,22 +180,6 @@ def test_scaled_voxels_give_the_same_liver(run, a_scan, a_result, output_folder,
     labels, _ = files.read_labels(output_folder / "liver.nii.gz")
     assert labels.any()
     assert np.array_equal(labels, files.read_labels(a_result)[0])
-
-
-def test_test_time_augmentation_averages_over_several_pixel_sizes(a_scan, run, output_folder, monkeypatch):
-    sizes = []
-    resampled = slice_cache.to_model_spacing
-    monkeypatch.setattr(
-        slice_cache, "to_model_spacing", lambda stack, spacing, mm: sizes.append(mm) or resampled(stack, spacing, mm)
-    )
-    plain, augmented = output_folder / "plain.nii.gz", output_folder / "augmented.nii.gz"
-
-    assert run("segment", a_scan.ct, "-o", plain, "--device", "cpu").exit_code == 0
-    assert set(sizes) == {1.5}
-    assert run("segment", a_scan.ct, "-o", augmented, "--device", "cpu", "--test-time-augmentation").exit_code == 0
-
-    assert len(set(sizes)) == 3
-    assert augmented.exists()
 
 
 def test_an_output_that_is_a_link_is_written_through_and_one_to_the_input_is_refused(run, a_scan, tmp_path):

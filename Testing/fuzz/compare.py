@@ -19,7 +19,7 @@ def problem_of_ct(ct: CTVolume, path: Path) -> str:
     """What is wrong with a CT that was read from a file or folder; :data:`UNJUDGED`, or nothing if it is right."""
     if ct.hu.ndim != 3 or ct.hu.dtype != np.int16 or not ct.hu.size:
         return f"{ct.hu.shape} {ct.hu.dtype}"
-    if not np.array_equal(ct.from_canonical(ct.canonical().hu), ct.hu):
+    if not np.array_equal(ct.geometry.from_canonical(ct.canonical().hu), ct.hu):
         return "not the same voxels there and back"
     if path.is_dir():
         return _problem_of_series(ct, path)

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from LiverSegLib.data.resample import corners, reference_on_grid, same_grid
+from LiverSegLib.data.geometry import Geometry
+from LiverSegLib.data.labels import LabelVolume
+from LiverSegLib.data.resample import reference_on_grid
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError, LiverSegError, OutputError
 from LiverSegLib.inference.segmenter import Segmenter
@@ -107,7 +109,7 @@ def test_a_volume_holds_the_same_numbers_or_is_refused(values, affine):
 def test_every_voxel_keeps_its_place_in_the_axial_stack_and_comes_back(shape, affine):
     ct = CTVolume(np.arange(np.prod(shape), dtype=np.int16).reshape(shape), affine)
     canonical = ct.canonical()
-    assert np.array_equal(ct.from_canonical(canonical.hu), ct.hu)
+    assert np.array_equal(ct.geometry.from_canonical(canonical.hu), ct.hu)
     for k, j, i in np.ndindex(*canonical.hu.shape):
         own_k, own_j, own_i = np.argwhere(ct.hu == canonical.hu[k, j, i])[0]
         here = canonical.affine @ (i, j, k, 1)
@@ -122,9 +124,9 @@ def test_labels_come_back_from_a_file_on_the_same_grid(folder, suffix, shape, af
     path = folder / f"labels{suffix}"
     with clean_errors_only(InputError, OutputError):
         files.write_labels(path, labels, affine)
-        read, read_affine = files.read_labels(path)
-        assert np.array_equal(read, labels)
-        assert same_grid(shape, read_affine, shape, affine)
+        read = files.read_labels(path)
+        assert np.array_equal(read.labels, labels)
+        assert read.geometry.is_same_as(Geometry(shape, affine))
 
 
 @settings(max_examples=30)
@@ -135,7 +137,7 @@ def test_a_ct_comes_back_from_a_file_on_the_same_grid(folder, values, affine):
         files.write_ct(folder / "ct.nii", ct)
         again = files.read_ct(folder / "ct.nii")
         assert np.array_equal(again.hu, ct.hu)
-        assert same_grid(ct.hu.shape, again.affine, ct.hu.shape, affine)
+        assert again.geometry.is_same_as(ct.geometry)
 
 
 @settings(max_examples=100)
@@ -144,9 +146,9 @@ def test_a_reference_comes_on_the_image_s_grid_or_is_refused(shape, affine, othe
     labels = np.random.default_rng(seed).integers(0, 3, other_shape).astype(np.uint8)
     if near:
         other = other.copy()
-        other[:3, 3] = (affine @ corners(shape)).mean(axis=1)[:3]
+        other[:3, 3] = Geometry(shape, affine).outline().mean(axis=1)
     with clean_errors_only(InputError):
-        on_grid, _ = reference_on_grid(labels, other, shape, affine)
+        on_grid = reference_on_grid(LabelVolume(labels, other), Geometry(shape, affine)).labels
         assert on_grid.shape == shape and on_grid.dtype == np.uint8
         assert set(np.unique(on_grid)) <= {0, 1, 2}
 

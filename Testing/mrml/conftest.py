@@ -64,7 +64,7 @@ class StandIn:
         self.device = device
         self.calls = 0
 
-    def segment(self, ct, progress=None, cancel=None, tumour=False, test_time_augmentation=False):
+    def segment(self, ct, progress=None, cancel=None, tumour=False):
         self.calls += 1
         for share in (0.0, 1.0):
             if cancel is not None and cancel.is_set():

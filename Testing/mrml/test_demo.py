@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes.util
 import json
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,8 @@ import LiverSeg
 from LiverSegLib import mrml
 from LiverSegLib.errors import OutputError
 from LiverSegLib.io import files
+from Testing.demo import demo as demo_script
+from Testing.demo.view3d import check_rendering, render_3d
 
 FILES = ["ct.nii.gz", "liver.seg.nrrd", "overlay.png", "report.json", "view3d.png"]
 
@@ -25,11 +25,7 @@ FILES = ["ct.nii.gz", "liver.seg.nrrd", "overlay.png", "report.json", "view3d.pn
 def demo(monkeypatch, a_scene, a_stand_in):
     """The demo script, with the stand-in for the network."""
     monkeypatch.setattr(LiverSeg, "_bundledSegmenter", lambda device: a_stand_in)
-    spec = spec_from_file_location("demo", Path(LiverSeg.__file__).parent / "Scripts/demo.py")
-    script = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "demo", script)
-    spec.loader.exec_module(script)
-    return script
+    return demo_script
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def no_rendering(monkeypatch):
 
 def rendering_works():
     try:
-        mrml.check_rendering()
+        check_rendering()
     except OutputError:
         return False
     return True
@@ -142,7 +138,7 @@ def test_the_3d_picture_is_seen_from_the_front(a_volume_node, a_segmentation_nod
     shape[1:9, 7:9, 2:3] = 1
     mrml.write_segmentation(a_segmentation_node, shape, a_volume_node)
     a_segmentation_node.GetSegmentation().GetSegment(mrml.SEGMENT_IDS[1]).SetColor(1, 0, 0)
-    picture = mrml.render_3d(a_segmentation_node, size=(300, 200)).astype(int)
+    picture = render_3d(a_segmentation_node, size=(300, 200)).astype(int)
     rows, columns = np.nonzero(picture[..., 0] - picture[..., 1:].max(axis=2) > 60)
     assert columns.mean() < (columns.min() + columns.max()) / 2 - 5
     assert rows.mean() < (rows.min() + rows.max()) / 2 - 5
@@ -152,7 +148,7 @@ def test_the_3d_picture_is_seen_from_the_front(a_volume_node, a_segmentation_nod
 def test_there_is_no_3d_picture_of_nothing(a_volume_node, a_segmentation_node, labels):
     mrml.write_segmentation(a_segmentation_node, np.zeros_like(labels), a_volume_node)
     with pytest.raises(OutputError, match="empty"):
-        mrml.render_3d(a_segmentation_node, a_volume_node)
+        render_3d(a_segmentation_node, a_volume_node)
 
 
 def test_a_node_cannot_be_written_into_a_folder_that_is_not_there(tmp_path, a_volume_node):

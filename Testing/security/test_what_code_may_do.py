@@ -39,8 +39,6 @@ LOADS_OBJECTS = {"load", "loads"}
 
 # Each with its reason; SECURITY.md tells of them.
 ALLOWED = {
-    # Whether VTK can render, tried in a process of its own, since it crashes where it cannot. The words are our own.
-    ("view3d.py", "subprocess.run"),
     # Which code a network was trained with. The words are our own.
     ("fit.py", "subprocess.run"),
 }

@@ -30,7 +30,7 @@ from LiverSegLib import messages, mrml
 from Testing.bench import Application, slicer_application
 from Testing.bench.widgets import ctkCollapsibleButton, ctkSliderWidget, qMRMLNodeComboBox
 from Testing.mrml.snapshot import segments
-from Testing.mrml.transforms import TRANSFORMS, add_transform
+from Testing.mrml.transforms import add_transform
 from Testing.soak.process import leave
 from Testing.widget.actions import add_reference, liver_in, nodes, segment, wait_for_the_end
 from Testing.widget.stand_in import StandIn, small_ct
@@ -42,6 +42,7 @@ OTHERS = "Testing.Others"
 UNEXPECTED = messages.UNEXPECTED_ERROR.partition("{")[0]
 # slicer-core now and then cannot merge the subject hierarchy of a file with its own, and makes it anew: not ours.
 ERROR = re.compile(r"ERR\|(?!.*(?:ResolveUnresolvedItems|ResolveSubjectHierarchy))|Traceback")
+SAVED_TRANSFORMS = ("none", "linear", "nested", "scaling", "grid")
 KINDS = ("ScalarVolume", "Segmentation", "Table", "Transform", "Sequence", "SequenceBrowser")
 
 
@@ -211,7 +212,7 @@ class Person:
     def transform(self) -> None:
         if volumes := nodes("ScalarVolume"):
             volume = self.random.choice(volumes)
-            transform = add_transform(self.application.scene, self.random.choice(TRANSFORMS))
+            transform = add_transform(self.application.scene, self.random.choice(SAVED_TRANSFORMS))
             self.left.pop(volume.GetID(), None)
             volume.SetAndObserveTransformNodeID(transform)
 
@@ -257,6 +258,7 @@ class Person:
 
     def add_saved_data(self) -> None:
         path = self.application.save_scene(self.folder / f"{self.count}.mrb")
+        self.left.clear()  # Slicer puts the segments that it saves into shared layers
         self.application.scene.ReadFromMRB(str(path), False)
 
     def draw(self) -> None:
@@ -340,6 +342,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.seed is not None:
         faulthandler.dump_traceback_later(LONGEST_SECONDS, file=sys.stdout, exit=True)
+        sys.stderr = sys.stdout
         with errors_in_a_file() as reader:
             failures = play(options.seed, options.count, Log(reader))
         print(*(f"FAILED: {failure}" for failure in failures), sep="\n")

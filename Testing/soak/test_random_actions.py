@@ -11,8 +11,8 @@ import pytest
 import slicer.util
 
 from LiverSegLib.errors import OutputError
-from LiverSegLib.mrml.view3d import try_rendering
 from Testing.bench import slicer_application
+from Testing.demo.view3d import check_rendering
 from Testing.soak.random_actions import Log, Person, failures_of, run
 from Testing.widget.actions import nodes
 from Testing.widget.stand_in import StandIn
@@ -21,7 +21,7 @@ from Testing.widget.stand_in import StandIn
 @pytest.mark.skipif(sys.platform != "linux", reason="the bench keeps Python's lock on Linux only")
 def test_random_actions_crash_raise_and_log_nothing_and_leave_what_others_have():
     try:
-        try_rendering()
+        check_rendering()
     except OutputError as error:
         pytest.skip(str(error))
     assert run(seed=0, count=100) == []

@@ -55,7 +55,7 @@ def test_the_scans_have_different_shapes_and_orientations(scans: list[Path]):
 
     volumes = {path.name: files.read_ct(path) for path in scans}
     assert len({ct.hu.shape for ct in volumes.values()}) == len(scans)
-    assert [name for name, ct in volumes.items() if ct.obliquity_degrees > 10] == ["oblique.mha"]
+    assert [name for name, ct in volumes.items() if ct.geometry.obliquity_degrees > 10] == ["oblique.mha"]
     assert np.array_equal(volumes["axial.nii.gz"].canonical().hu, volumes["sagittal.nrrd"].canonical().hu)
 
 

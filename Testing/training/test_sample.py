@@ -37,7 +37,7 @@ def test_a_tilted_scan_keeps_its_liver_on_its_voxels() -> None:
     phantom = make_phantom(3, shape=(30, 64, 64), spacing=(8.0, 5.5, 5.5))
     scan = LabelledScan(phantom.ct, phantom.labels)
     tilted = tilt(scan, np.random.default_rng(0))
-    assert 5 <= tilted.ct.obliquity_degrees <= 20.001
+    assert 5 <= tilted.ct.geometry.obliquity_degrees <= 20.001
     parenchyma = [one.ct.hu[one.labels == 1].mean() for one in (tilted, scan)]
     assert parenchyma[0] == pytest.approx(parenchyma[1], abs=10)
     volumes = [one.liver.sum() * one.ct.voxel_volume_ml for one in (tilted, scan)]

@@ -44,7 +44,6 @@ def stored(output: Path, record: CaseRecord) -> CaseRecord:
     "changes",
     [
         {"tumour": True},
-        {"test_time_augmentation": True},
         {"force": True},
         {"suffix": ".nrrd"},
         {"pictures": False},

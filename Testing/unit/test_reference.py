@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LiverSegLib.data.reference import NamedSegment, find_liver, label_values, paste
+from LiverSegLib.data.geometry import Geometry
+from LiverSegLib.data.labels import LabelVolume
+from LiverSegLib.data.reference import NamedSegment, find_liver, label_values
+from LiverSegLib.data.resample import paste
 from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
+
+GRID = Geometry((4, 4, 4), np.eye(4))
 
 
 def named(*names):
@@ -84,24 +89,23 @@ def test_a_cropped_part_goes_back_where_it_was_cut_out(offset, seed):
     whole[box] = np.random.default_rng(seed).integers(0, 3, (3, 3, 3))
     affine = grid.copy()
     affine[:3, 3] = (grid @ [*offset[::-1], 1])[:3]
-    np.testing.assert_array_equal(paste(whole[box], affine, whole.shape, grid), whole)
+    np.testing.assert_array_equal(paste(LabelVolume(whole[box], affine), Geometry(whole.shape, grid)), whole)
 
 
 def test_labels_beyond_the_grid_are_not_pasted_but_background_is():
-    grid = np.eye(4)
     part, affine = np.ones((2, 2, 2), np.uint8), np.eye(4)
     affine[0, 3] = -1.0
-    assert paste(part, affine, (4, 4, 4), grid) is None
+    assert paste(LabelVolume(part, affine), GRID) is None
     part[:, :, 0] = 0
-    assert np.count_nonzero(paste(part, affine, (4, 4, 4), grid)) == 4
+    assert np.count_nonzero(paste(LabelVolume(part, affine), GRID)) == 4
 
 
 @pytest.mark.parametrize("move", [np.diag([-1.0, 1, 1, 1]), np.diag([1.01, 1, 1, 1]), np.eye(4) + np.eye(4, k=3) * 0.3])
 def test_voxels_that_do_not_coincide_are_not_pasted(move):
-    assert paste(np.ones((4, 4, 4), np.uint8), move, (4, 4, 4), np.eye(4)) is None
+    assert paste(LabelVolume(np.ones((4, 4, 4), np.uint8), move), GRID) is None
 
 
 def test_a_part_that_lies_quite_elsewhere_is_not_pasted():
     affine = np.eye(4)
     affine[:3, 3] = 50.0
-    assert paste(np.ones((4, 4, 4), np.uint8), affine, (4, 4, 4), np.eye(4)) is None
+    assert paste(LabelVolume(np.ones((4, 4, 4), np.uint8), affine), GRID) is None

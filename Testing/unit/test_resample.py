@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel import orientations
 
+from LiverSegLib.data.geometry import Geometry
+from LiverSegLib.data.labels import LabelVolume
 from LiverSegLib.data.resample import reference_on_grid, resample
 from LiverSegLib.errors import InputError
 
 AFFINE = np.array([[-0.8, 0, 0, 90], [0, -1.1, 0, 70], [0, 0, 2.5, -40], [0, 0, 0, 1.0]])
 SHAPE = (5, 7, 9)
+GRID = Geometry(SHAPE, AFFINE)
 AXES = ["".join(codes) for order in permutations(["LR", "PA", "IS"]) for codes in product(*order)]
 
 
@@ -46,7 +49,7 @@ def ramp(shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("order", [0, 1])
 def test_the_same_grid_gives_the_same_values(order: int) -> None:
     hu = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
-    result = resample(hu, AFFINE, SHAPE, AFFINE, order=order)
+    result = resample(hu, GRID, GRID, order=order)
     np.testing.assert_array_equal(result, hu)
     assert result.dtype == np.int16
 
@@ -54,7 +57,7 @@ def test_the_same_grid_gives_the_same_values(order: int) -> None:
 @pytest.mark.parametrize("axes", AXES)
 def test_other_axis_orders_give_the_same_voxels(axes: str) -> None:
     stored, affine = turned(labelled(), AFFINE, axes)
-    np.testing.assert_array_equal(resample(stored, affine, SHAPE, AFFINE, order=0), labelled())
+    np.testing.assert_array_equal(resample(stored, Geometry(stored.shape, affine), GRID, order=0), labelled())
 
 
 @given(
@@ -70,7 +73,7 @@ def test_linear_interpolation_is_exact_for_what_is_linear_in_the_patient(
     # The small target grid lies around the centre of the large one.
     centre = AFFINE @ (*(np.array(shape[::-1]) / 2 + shift), 1.0)
     inner[:3, 3] = centre[:3] - inner[:3, :3] @ (1.0, 1.0, 1.0)
-    result = resample(ramp(shape, AFFINE), AFFINE, (3, 3, 3), inner, order=1, fill=np.nan)
+    result = resample(ramp(shape, AFFINE), Geometry(shape, AFFINE), Geometry((3, 3, 3), inner), fill=np.nan)
     np.testing.assert_allclose(result, ramp((3, 3, 3), inner), atol=1e-6)
 
 
@@ -79,8 +82,9 @@ def test_voxels_reach_to_their_faces_and_beyond_them_there_is_the_fill_value() -
     single_slice = np.full((1, 3, 3), 60, np.int16)
     finer = np.diag((1.0, 1.0, 1.0, 1.0))
     finer[2, 3] = -2.5
+    grid = Geometry((6, 3, 3), finer)
     for order in (0, 1):
-        column = resample(single_slice, affine, (6, 3, 3), finer, order=order, fill=-1000)[:, 1, 1]
+        column = resample(single_slice, Geometry(single_slice.shape, affine), grid, order=order, fill=-1000)[:, 1, 1]
         # Slice centres at S = -2.5, -1.5, -0.5, 0.5, 1.5 and 2.5 mm; the slice is 4 mm thick.
         np.testing.assert_array_equal(column, [-1000, 60, 60, 60, 60, -1000])
 
@@ -89,37 +93,39 @@ def test_integers_are_rounded_not_cut() -> None:
     halfway = np.diag((1.0, 1.0, 1.0, 1.0))
     halfway[0, 3] = 0.5
     values = np.array([[[0, 3, 6]]], np.int16)
-    np.testing.assert_array_equal(resample(values, np.eye(4), (1, 1, 2), halfway), [[[2, 5]]])
+    np.testing.assert_array_equal(
+        resample(values, Geometry(values.shape, np.eye(4)), Geometry((1, 1, 2), halfway)), [[[2, 5]]]
+    )
 
 
 def test_voxels_in_the_byte_order_of_another_machine_are_resampled() -> None:
     swapped = labelled().astype(">i2")
-    np.testing.assert_array_equal(resample(swapped, AFFINE, SHAPE, AFFINE), labelled())
+    np.testing.assert_array_equal(resample(swapped, GRID, GRID), labelled())
 
 
 def test_a_reference_on_the_same_grid_stays_as_it_is() -> None:
     labels = labelled()
     rounded = AFFINE.astype(np.float32) * np.float32(1 + 1e-6)
     rounded[3, 3] = 1
-    on_grid, warnings = reference_on_grid(labels, rounded, SHAPE, AFFINE)
-    assert on_grid is labels
-    assert warnings == []
+    reference = LabelVolume(labels, rounded)
+    assert reference_on_grid(reference, GRID) is reference
 
 
 def test_a_reference_with_other_axes_is_turned_with_a_warning() -> None:
     stored, affine = turned(labelled(), AFFINE, "RAS")
-    on_grid, warnings = reference_on_grid(stored, affine, SHAPE, AFFINE)
-    np.testing.assert_array_equal(on_grid, labelled())
-    assert len(warnings) == 1
-    assert "another voxel grid" in warnings[0]
-    assert "axes RAS, its corners 0 mm away" in warnings[0]
+    on_grid = reference_on_grid(LabelVolume(stored, affine, warnings=("Before.",)), GRID)
+    np.testing.assert_array_equal(on_grid.labels, labelled())
+    before, warning = on_grid.warnings
+    assert before == "Before."
+    assert "another voxel grid" in warning
+    assert "axes RAS, its corners 0 mm away" in warning
 
 
 @pytest.mark.parametrize(("shift", "told"), [(0.5, "0.866 mm"), (5.0, "8.66 mm")])
 def test_a_reference_beside_the_image_is_told_by_how_much(shift, told) -> None:
     moved = AFFINE.copy()
     moved[:3, 3] += shift
-    [warning, *_] = reference_on_grid(labelled(), moved, SHAPE, AFFINE)[1]
+    [warning, *_] = reference_on_grid(LabelVolume(labelled(), moved), GRID).warnings
     assert f"its corners {told} away at most" in warning
 
 
@@ -127,17 +133,17 @@ def test_a_reference_with_other_spacing_is_resampled_with_a_warning() -> None:
     fine = np.repeat(np.repeat(np.repeat(labelled(), 2, 0), 2, 1), 2, 2)
     fine_affine = AFFINE @ np.diag((0.5, 0.5, 0.5, 1.0))
     fine_affine[:3, 3] -= fine_affine[:3, :3] @ (0.5, 0.5, 0.5)
-    coarse, warnings = reference_on_grid(labelled(), AFFINE, fine.shape, fine_affine)
-    np.testing.assert_array_equal(coarse, fine)
-    assert len(warnings) == 1
-    assert coarse.dtype == np.uint8
+    on_grid = reference_on_grid(LabelVolume(labelled(), AFFINE), Geometry(fine.shape, fine_affine))
+    np.testing.assert_array_equal(on_grid.labels, fine)
+    assert len(on_grid.warnings) == 1
+    assert on_grid.labels.dtype == np.uint8
 
 
 def test_how_much_of_the_reference_lies_outside_the_image_is_told() -> None:
     everywhere = np.ones((10, 7, 9), np.uint8)
-    on_grid, warnings = reference_on_grid(everywhere, AFFINE, (6, 7, 9), AFFINE)
-    assert on_grid.all()
-    assert any("40%" in warning for warning in warnings)
+    on_grid = reference_on_grid(LabelVolume(everywhere, AFFINE), Geometry((6, 7, 9), AFFINE))
+    assert on_grid.labels.all()
+    assert any("40%" in warning for warning in on_grid.warnings)
 
 
 def test_a_reference_elsewhere_is_refused() -> None:
@@ -145,17 +151,17 @@ def test_a_reference_elsewhere_is_refused() -> None:
     elsewhere[0, 3] += 500
     for labels in (labelled(), np.zeros(SHAPE, np.uint8)):
         with pytest.raises(InputError, match="do not overlap"):
-            reference_on_grid(labels, elsewhere, SHAPE, AFFINE)
+            reference_on_grid(LabelVolume(labels, elsewhere), GRID)
 
 
 def test_a_reference_whose_labels_all_lie_outside_is_refused() -> None:
     labels = np.zeros((10, 7, 9), np.uint8)
     labels[8:] = 1
     with pytest.raises(InputError, match="do not overlap"):
-        reference_on_grid(labels, AFFINE, (6, 7, 9), AFFINE)
+        reference_on_grid(LabelVolume(labels, AFFINE), Geometry((6, 7, 9), AFFINE))
 
 
 def test_an_empty_reference_on_another_grid_stays_empty() -> None:
-    on_grid, _ = reference_on_grid(np.zeros((10, 7, 9), np.uint8), AFFINE, SHAPE, AFFINE)
-    assert on_grid.shape == SHAPE
-    assert not on_grid.any()
+    on_grid = reference_on_grid(LabelVolume(np.zeros((10, 7, 9), np.uint8), AFFINE), GRID)
+    assert on_grid.labels.shape == SHAPE
+    assert not on_grid.labels.any()

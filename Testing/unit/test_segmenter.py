@@ -172,14 +172,12 @@ def test_an_mr_image_is_refused_unless_forced(a_segmenter: Segmenter, a_ct: CTVo
     assert a_segmenter.segment(mr, force=True).warnings
 
 
-@pytest.mark.parametrize("augmentation", [False, True])
-def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume, augmentation: bool) -> None:
+def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     shares: list[float] = []
     stages: list[str] = []
     a_segmenter.segment(
         a_ct,
         progress=lambda share, stage: (shares.append(share), stages.append(stage)),
-        test_time_augmentation=augmentation,
     )
     assert shares == sorted(shares)
     assert shares[0] == 0
@@ -319,40 +317,3 @@ def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segme
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
         patch.setattr("LiverSegLib.inference.stack.PreparedSlices.stacks", broken)
         a_segmenter_on_a_gpu.segment(a_ct)
-
-
-def test_augmentation_averages_over_pixel_sizes(
-    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = a_segmenter.segment(a_ct, probabilities=True)
-    augmented = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
-    change = np.abs(augmented.probabilities - plain.probabilities).mean()
-    assert 0.001 < change < 0.2  # another answer, but not to another question
-    monkeypatch.setattr("LiverSegLib.inference.segmenter.AUGMENTED_PIXEL_SIZES", (1.0, 1.0, 1.0))
-    same = a_segmenter.segment(a_ct, probabilities=True, test_time_augmentation=True)
-    assert np.allclose(same.probabilities, plain.probabilities, atol=2e-3)
-
-
-def test_augmentation_serves_oblique_volumes_tumours_and_odd_shapes(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    oblique = a_ct.affine @ np.array(((1, 0, 0, 0), (0, 0.94, -0.34, 0), (0, 0.34, 0.94, 0), (0, 0, 0, 1)))
-    for ct in (CTVolume(a_ct.hu, oblique), CTVolume(a_ct.hu[:1, :45, :37], a_ct.affine)):
-        found = a_segmenter.segment(ct, tumour=True, probabilities=True, test_time_augmentation=True)
-        assert found.labels.shape == ct.hu.shape
-        assert found.probabilities.shape == (3, *ct.hu.shape)
-
-
-def test_augmentation_can_be_cancelled_between_two_pixel_sizes(
-    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cancel = threading.Event()
-    network, calls = a_segmenter.predictor.network, []
-
-    def cancelling(images: torch.Tensor) -> torch.Tensor:
-        calls.append(images)
-        cancel.set()
-        return network(images)
-
-    monkeypatch.setattr(a_segmenter.predictor, "network", cancelling)
-    with pytest.raises(Cancelled):
-        a_segmenter.segment(a_ct, cancel=cancel, test_time_augmentation=True)
-    assert len(calls) == 1

@@ -44,7 +44,7 @@ def test_a_ball_goes_upright_and_back_to_its_place(angles: tuple[float, float, f
     oblique = CTVolume(np.where(truth, 100, -100).astype(np.int16), affine)
 
     upright = to_upright(oblique, 1.5)
-    assert upright.obliquity_degrees == 0
+    assert upright.geometry.obliquity_degrees == 0
     assert dice(upright.hu > 0, ball(upright.hu.shape, upright.affine, centre, 25.0)) > 0.97
     back = interpolate_from_upright(upright.hu, (0, 0, 0), upright, oblique, range(SHAPE[0]), fill=-1000)
     assert dice(back > 0, truth) > 0.97

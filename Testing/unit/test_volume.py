@@ -83,13 +83,13 @@ class TestEveryAxisOrder:
 
     def test_gets_its_own_voxels_back(self, orientation: np.ndarray) -> None:
         volume = reordered(a_volume(), orientation)
-        np.testing.assert_array_equal(volume.from_canonical(volume.canonical().hu), volume.hu)
+        np.testing.assert_array_equal(volume.geometry.from_canonical(volume.canonical().hu), volume.hu)
 
     def test_keeps_its_own_axes_under_an_oblique_affine(self, orientation: np.ndarray) -> None:
         volume = reordered(a_volume(rotation(0, 20.0) @ LPS), orientation)
         canonical = volume.canonical()
         np.testing.assert_array_equal(canonical.hu, a_volume().hu)
-        np.testing.assert_array_equal(volume.from_canonical(canonical.hu), volume.hu)
+        np.testing.assert_array_equal(volume.geometry.from_canonical(canonical.hu), volume.hu)
 
 
 class TestCanonical:
@@ -117,7 +117,7 @@ class TestCanonical:
     def test_turns_back_labels_of_another_dtype(self) -> None:
         volume = reordered(a_volume(), np.array([[2, 1], [1, -1], [0, -1]]))
         labels = (volume.canonical().hu > 60).astype(np.uint8)
-        back = volume.from_canonical(labels)
+        back = volume.geometry.from_canonical(labels)
         assert back.dtype == np.uint8
         np.testing.assert_array_equal(back, volume.hu > 60)
 
@@ -126,7 +126,7 @@ class TestCanonical:
         voxels = np.random.default_rng(seed).integers(-1000, 1000, (1, 5, 6), dtype=np.int16)
         volume = reordered(CTVolume(voxels, LPS), orientation)
         np.testing.assert_array_equal(volume.canonical().hu, voxels)
-        np.testing.assert_array_equal(volume.from_canonical(voxels), volume.hu)
+        np.testing.assert_array_equal(volume.geometry.from_canonical(voxels), volume.hu)
 
 
 class TestMirrored:
@@ -172,15 +172,15 @@ class TestGeometry:
 
     @pytest.mark.parametrize("orientation", AXIS_ORDERS, ids=axes)
     def test_axes_along_the_patient_are_not_oblique(self, orientation: np.ndarray) -> None:
-        assert reordered(a_volume(), orientation).obliquity_degrees == pytest.approx(0.0, abs=1e-6)
+        assert reordered(a_volume(), orientation).geometry.obliquity_degrees == pytest.approx(0.0, abs=1e-6)
 
     @given(axis=st.integers(0, 2), degrees=st.floats(-44.0, 44.0))
     def test_obliquity_is_the_angle_of_the_rotation(self, axis: int, degrees: float) -> None:
         oblique = a_volume(rotation(axis, degrees) @ LPS)
-        assert oblique.obliquity_degrees == pytest.approx(abs(degrees), abs=1e-5)
+        assert oblique.geometry.obliquity_degrees == pytest.approx(abs(degrees), abs=1e-5)
 
     def test_obliquity_is_taken_to_the_nearest_patient_axis(self) -> None:
-        assert a_volume(rotation(2, 80.0) @ LPS).obliquity_degrees == pytest.approx(10.0)
+        assert a_volume(rotation(2, 80.0) @ LPS).geometry.obliquity_degrees == pytest.approx(10.0)
 
 
 class TestVoxelsThatAreAccepted:

@@ -47,8 +47,8 @@ class StandIn:
     def warm_up(self) -> None:
         self.warm_ups += 1
 
-    def segment(self, ct: CTVolume, progress=None, cancel=None, tumour=False, test_time_augmentation=False) -> Any:
-        self.calls.append({"tumour": tumour, "test_time_augmentation": test_time_augmentation})
+    def segment(self, ct: CTVolume, progress=None, cancel=None, tumour=False) -> Any:
+        self.calls.append({"tumour": tumour})
         for share in (0.0, 0.5):
             progress(share, "Finding the liver")
         self._wait(cancel)

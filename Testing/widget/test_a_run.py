@@ -114,14 +114,7 @@ def test_tumours_become_a_segment_when_they_are_asked_for(application, quick_pan
     names = [name for _, name, _, _ in segments(output)]
     assert names == [LIVER.name, TUMOUR.name][: 1 + wanted]
     assert (quick_panel.ui.tumourVolumeLabel.text != "–") == wanted
-    assert stand_in.calls == [{"tumour": wanted, "test_time_augmentation": False}]
-
-
-def test_test_time_augmentation_reaches_the_network(application, quick_panel, stand_in, ct_node):
-    open_advanced(application, quick_panel)
-    application.click(quick_panel.ui.testTimeAugmentationCheckBox)
-    segment(application, quick_panel)
-    assert stand_in.calls == [{"tumour": False, "test_time_augmentation": True}]
+    assert stand_in.calls == [{"tumour": wanted}]
 
 
 # ---- several volumes -------------------------------------------------------------------------------------------------

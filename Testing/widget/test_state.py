@@ -13,7 +13,6 @@ from Testing.widget.stand_in import StandIn, small_ct
 CHOICES = {
     "device": "cpu",
     "tumour": True,
-    "testTimeAugmentation": True,
     "show3D": False,
     "surfaceSmoothing": 0.25,
     "showOutline": False,
@@ -23,7 +22,6 @@ CHOICES = {
 }
 BOXES = {
     "tumour": "tumourCheckBox",
-    "testTimeAugmentation": "testTimeAugmentationCheckBox",
     "show3D": "show3DCheckBox",
     "showOutline": "outlineCheckBox",
     "showFill": "fillCheckBox",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from LiverSegLib.errors import OutputError
-from LiverSegLib.mrml.view3d import try_rendering
+from Testing.demo.view3d import check_rendering
 from Testing.widget.views_scenes import SCENES
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def played():
     """Of a process of its own: the scenes that were played to their ends, and what the log says."""
     try:
-        try_rendering()
+        check_rendering()
     except OutputError as error:
         pytest.skip(str(error))
     paths = os.pathsep.join([str(ROOT / "LiverSeg"), str(ROOT)])

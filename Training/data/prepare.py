@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 from tqdm import tqdm
 
+from LiverSegLib.data.geometry import Geometry
 from LiverSegLib.data.resample import resample
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
@@ -108,8 +109,9 @@ def tilt(scan: LabelledScan, rng: np.random.Generator) -> LabelledScan:
     affine[:3, :3] = rotation @ (scan.ct.affine[:3, :3] / spacing) * target_spacing
     affine[:3, 3] = centre - affine[:3, :3] @ ((target_size - 1) / 2)
     shape = tuple(int(n) for n in target_size[::-1])
-    hu = resample(scan.ct.hu.astype(np.float32), scan.ct.affine, shape, affine, order=1, fill=LOWEST_HU)
-    labels = resample(scan.labels, scan.ct.affine, shape, affine, order=0, fill=0)
+    grid = Geometry(shape, affine)
+    hu = resample(scan.ct.hu.astype(np.float32), scan.ct.geometry, grid, fill=LOWEST_HU)
+    labels = resample(scan.labels, scan.ct.geometry, grid, order=0)
     ct = CTVolume(np.rint(hu).astype(np.int16), affine, f"{scan.ct.name}_tilted")
     return replace(scan, ct=ct, labels=labels.astype(np.uint8))
 

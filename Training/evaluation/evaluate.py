@@ -254,16 +254,15 @@ def _value_of(key: str, text: str) -> str | float | None:
 
 def _axial(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
     """Labels of the CT on the grid of its canonical stack."""
-    return replace(ct, hu=labels).canonical().hu
+    return np.ascontiguousarray(ct.geometry.to_canonical(labels))
 
 
 def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool, dataset: str) -> Case:
     ct = read_ct(folder / f"{name}_ct.nii.gz")
-    reference, affine = read_labels(folder / f"{name}_liver.nii.gz")
-    reference, warnings = reference_on_grid(reference, affine, ct.hu.shape, ct.affine)
-    for warning in warnings:
+    reference = reference_on_grid(read_labels(folder / f"{name}_liver.nii.gz"), ct.geometry)
+    for warning in reference.warnings:
         tqdm.write(f"{name}: {warning}")
-    return Case(group, name, ct, reference, tumour_labelled, dataset, person_of(name))
+    return Case(group, name, ct, reference.labels, tumour_labelled, dataset, person_of(name))
 
 
 def degradation_names(text: str) -> list[str]:

@@ -43,7 +43,6 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
     wanted = BatchOptions(
         device=options.device,
         tumour=options.tumour,
-        test_time_augmentation=options.test_time_augmentation,
         force=options.force,
         model=options.model,
         suffix=options.format,

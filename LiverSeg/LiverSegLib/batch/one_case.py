@@ -106,9 +106,10 @@ def load_case(case: Case, options: BatchOptions) -> LoadedCase:
 
         check_can_write(case.files, case.name)
     ct = _read_ct(case, options.force)
-    reference, warnings = None, list[str]()
+    reference, warnings = None, tuple[str, ...]()
     if case.reference is not None:
-        reference, warnings = reference_on_grid(*files.read_labels(case.reference), ct.hu.shape, ct.affine)
+        on_grid = reference_on_grid(files.read_labels(case.reference), ct.geometry)
+        reference, warnings = on_grid.labels, on_grid.warnings
     patient = _patient(case) if options.patient_data else {}
     digest = case.input_digest()
     return LoadedCase(case, ct, digest, reference, (*case.warnings, *warnings), patient, perf_counter() - started)
@@ -123,7 +124,6 @@ def segment_loaded(
         cancel=cancel,
         tumour=options.tumour,
         force=options.force,
-        test_time_augmentation=options.test_time_augmentation,
     )
     return Found(loaded, segmentation)
 

@@ -28,7 +28,7 @@ class BatchOptions:
     ----------
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps".
-    tumour, test_time_augmentation, force
+    tumour, force
         As for :meth:`LiverSegLib.inference.segmenter.Segmenter.segment`.
     model
         Weights with their card beside them; None for the bundled ones.
@@ -51,7 +51,6 @@ class BatchOptions:
 
     device: str = "auto"
     tumour: bool = False
-    test_time_augmentation: bool = False
     force: bool = False
     model: Path | None = None
     suffix: str = ".nii.gz"

@@ -1,4 +1,4 @@
-"""What a reference segmentation means: which of its segments is the liver, and where a part of a grid belongs on it."""
+"""What a reference segmentation means: which of its segments or labels is the liver."""
 
 from __future__ import annotations
 
@@ -104,37 +104,3 @@ def label_values(values: np.ndarray, where: str) -> np.ndarray:
     if len(found) == 1:
         return (values != 0).astype(np.uint8)
     raise InputError(messages.UNCLEAR_LABELS.format(name=where, count=len(found)))
-
-
-def paste(labels: np.ndarray, affine: np.ndarray, shape: tuple[int, ...], grid: np.ndarray) -> np.ndarray | None:
-    """Copy labels that lie voxel on voxel on a part of a grid, as those of a cropped segment do.
-
-    Parameters
-    ----------
-    labels, affine
-        uint8 (k, j, i) and its IJK→RAS matrix.
-    shape, grid
-        Shape (k, j, i) and IJK→RAS matrix of the grid.
-
-    Returns
-    -------
-    uint8 of that shape, or None if the voxels do not coincide or labelled ones lie outside the grid.
-    """
-    to_grid = np.linalg.solve(grid, affine)
-    first = np.rint(to_grid[:3, 3])
-    exact = np.eye(4)
-    exact[:3, 3] = first
-    corners = np.array(
-        [[i, j, k, 1] for i in (0, labels.shape[2]) for j in (0, labels.shape[1]) for k in (0, labels.shape[0])]
-    )
-    # A hundredth of a voxel is what header rounding can do, far from what could change a voxel.
-    if np.abs((to_grid - exact) @ corners.T).max() > 0.01:
-        return None
-    offset = first.astype(int)[::-1]
-    start, stop = np.maximum(offset, 0), np.minimum(offset + labels.shape, shape)
-    inner = tuple(slice(a, max(a, b)) for a, b in zip(start - offset, stop - offset, strict=True))
-    if np.count_nonzero(labels[inner]) < np.count_nonzero(labels):
-        return None
-    pasted = np.zeros(shape, np.uint8)
-    pasted[tuple(slice(a, max(a, b)) for a, b in zip(start, stop, strict=True))] = labels[inner]
-    return pasted

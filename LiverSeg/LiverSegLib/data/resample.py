@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from itertools import product
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
 from .. import messages
 from ..errors import InputError
+from .geometry import Geometry
+from .labels import LabelVolume
 
-# A hundredth of a voxel is what rounding in a header can do, far from what could change a voxel.
-SAME_GRID_TOLERANCE_VOXELS = 0.01
 # With less of the reference inside the image, the comparison is about a part of the liver, and the user should know.
 WHOLE_REFERENCE_SHARE = 0.99
 
 
-def resample(
-    array: np.ndarray,
-    affine: np.ndarray,
-    target_shape: tuple[int, ...],
-    target_affine: np.ndarray,
-    order: int = 1,
-    fill: float = 0.0,
-) -> np.ndarray:
+def resample(array: np.ndarray, source: Geometry, target: Geometry, order: int = 1, fill: float = 0.0) -> np.ndarray:
     """Resample in physical space.
 
     Parameters
     ----------
     array
-        Values of any real dtype, shape (k, j, i).
-    affine, target_affine
-        4×4 IJK→RAS matrices in mm of the given and the wanted grid.
-    target_shape
-        Wanted shape (k, j, i).
+        Values of any real dtype, shape (k, j, i), on the grid ``source``.
+    source, target
+        The given and the wanted grid.
     order
         0 for labels (nearest neighbour), 1 for images (trilinear). Nothing is smoothed before a grid gets coarser.
     fill
@@ -43,9 +34,10 @@ def resample(
     -------
     Array of the wanted shape and of the input's dtype; integers are rounded.
     """
-    matrix, offset = _target_to_source(affine, target_affine)
-    array = _native_byte_order(array)
-    grid = {"matrix": matrix, "offset": offset, "output_shape": tuple(target_shape)}
+    matrix, offset = target.index_map(source)
+    # Files may hold the other byte order, which scipy.ndimage refuses.
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    grid = {"matrix": matrix, "offset": offset, "output_shape": tuple(target.shape)}
     if order == 0:
         return ndimage.affine_transform(array, order=0, mode="grid-constant", cval=fill, **grid)
     values = ndimage.affine_transform(array, order=order, mode="nearest", **grid)
@@ -55,107 +47,58 @@ def resample(
     return values
 
 
-def reference_on_grid(
-    labels: np.ndarray, labels_affine: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
+def reference_on_grid(reference: LabelVolume, grid: Geometry) -> LabelVolume:
     """Bring a reference segmentation to the grid of an image.
-
-    Parameters
-    ----------
-    labels
-        Label map, uint8 (k, j, i), 0 is background.
-    labels_affine, affine
-        4×4 IJK→RAS matrices in mm of the labels and of the image.
-    shape
-        Shape (k, j, i) of the image.
 
     Returns
     -------
-    labels
-        uint8 on the image's grid: the array that was given if the grids are the same, else the nearest neighbours.
-    warnings
-        Sentences for the user: that it was resampled, and that a part of it lies outside the image.
+    The volume that was given if the grids are the same, else the nearest neighbours of its labels, with sentences for
+    the user added to its warnings: that it was resampled, and that a part of it lies outside the image.
 
     Raises
     ------
     InputError
         If the reference, or all that is labelled in it, lies outside the image.
     """
-    if same_grid(labels.shape, labels_affine, shape, affine):
-        return labels, []
-    share = _share_inside(labels, labels_affine, shape, affine)
-    if share == 0 or not _boxes_overlap(labels.shape, labels_affine, shape, affine):
+    if reference.geometry.is_same_as(grid):
+        return reference
+    share = _share_inside(reference, grid)
+    if share == 0 or not reference.geometry.overlaps(grid):
         raise InputError(messages.NO_OVERLAP)
-    grids = {"reference": _described(labels.shape, labels_affine), "image": _described(shape, affine)}
-    warnings = [messages.OTHER_GRID.format(**grids, distance=_distance(labels.shape, labels_affine, shape, affine))]
+    distance = reference.geometry.distance_mm(grid)
+    warnings = [messages.OTHER_GRID.format(reference=reference.geometry, image=grid, distance=distance)]
     if share < WHOLE_REFERENCE_SHARE:
         warnings.append(messages.PARTLY_OUTSIDE.format(share=1 - share))
-    return resample(labels, labels_affine, shape, affine, order=0), warnings
+    labels = resample(reference.labels, reference.geometry, grid, order=0)
+    return replace(reference, labels=labels, affine=grid.affine, warnings=(*reference.warnings, *warnings))
 
 
-def same_grid(
-    shape: tuple[int, ...],
-    affine: np.ndarray,
-    other_shape: tuple[int, ...],
-    other_affine: np.ndarray,
-    tolerance_voxels: float = SAME_GRID_TOLERANCE_VOXELS,
-) -> bool:
-    """Whether two grids (shapes in (k, j, i), IJK→RAS affines) have the same voxels in the same order."""
-    if tuple(shape) != tuple(other_shape):
-        return False
-    here = corners(shape)
-    moved = np.linalg.solve(other_affine, affine) @ here
-    return bool(np.abs(moved - here).max() <= tolerance_voxels)
+def paste(part: LabelVolume, grid: Geometry) -> np.ndarray | None:
+    """Copy labels that lie voxel on voxel on a part of a grid, as those of a cropped segment do.
+
+    Returns
+    -------
+    uint8 of the grid's shape, or None if the voxels do not coincide or labelled ones lie outside the grid.
+    """
+    labels = part.labels
+    offset = np.rint(part.geometry.index_map(grid)[1]).astype(int)
+    k, j, i = (int(n) for n in offset)
+    if not grid.part((k, j, i), labels.shape).is_same_as(part.geometry):
+        return None
+    start, stop = np.maximum(offset, 0), np.minimum(offset + labels.shape, grid.shape)
+    inner = tuple(slice(a, max(a, b)) for a, b in zip(start - offset, stop - offset, strict=True))
+    if np.count_nonzero(labels[inner]) < np.count_nonzero(labels):
+        return None
+    pasted = np.zeros(grid.shape, np.uint8)
+    pasted[tuple(slice(a, max(a, b)) for a, b in zip(start, stop, strict=True))] = labels[inner]
+    return pasted
 
 
-def _target_to_source(affine: np.ndarray, target_affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and offset from (k, j, i) of the target to (k, j, i) of the source: an (i, j, k) affine turned around."""
-    ijk = np.linalg.solve(affine, target_affine)
-    return ijk[:3, :3][::-1, ::-1], ijk[:3, 3][::-1]
-
-
-def _native_byte_order(array: np.ndarray) -> np.ndarray:
-    """Files may hold the other byte order, which scipy.ndimage refuses."""
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def corners(shape: tuple[int, ...], margin: float = 0.0) -> np.ndarray:
-    """Homogeneous (i, j, k, 1) of the eight corner voxels as columns; a margin in voxels moves them outwards."""
-    k, j, i = shape
-    return np.array([(*corner, 1.0) for corner in product(*((-margin, n - 1 + margin) for n in (i, j, k)))]).T
-
-
-def _boxes_overlap(
-    shape: tuple[int, ...], affine: np.ndarray, other_shape: tuple[int, ...], other_affine: np.ndarray
-) -> bool:
-    """Whether the boxes around both grids, voxel faces included, share a volume along the patient's axes."""
-    first = (affine @ corners(shape, margin=0.5))[:3]
-    second = (other_affine @ corners(other_shape, margin=0.5))[:3]
-    return bool(np.all(first.min(axis=1) < second.max(axis=1)) and np.all(second.min(axis=1) < first.max(axis=1)))
-
-
-def _share_inside(labels: np.ndarray, labels_affine: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> float:
+def _share_inside(reference: LabelVolume, grid: Geometry) -> float:
     """Share of the labelled voxels whose centres lie in the image; 1 where nothing is labelled."""
-    matrix, offset = _target_to_source(affine, labels_affine)
-    labelled = np.argwhere(labels)
+    matrix, offset = reference.geometry.index_map(grid)
+    labelled = np.argwhere(reference.labels)
     if not len(labelled):
         return 1.0
     image_kji = labelled @ matrix.T + offset
-    return float(np.mean(np.all((image_kji > -0.5) & (image_kji < np.array(shape) - 0.5), axis=1)))
-
-
-def _distance(
-    shape: tuple[int, ...], affine: np.ndarray, other_shape: tuple[int, ...], other_affine: np.ndarray
-) -> float:
-    """Distance in mm, at most, of a grid's corners, voxel faces included, from the nearest ones of another."""
-    first = (affine @ corners(shape, margin=0.5))[:3]
-    second = (other_affine @ corners(other_shape, margin=0.5))[:3]
-    return round(float(np.linalg.norm(first[:, :, None] - second[:, None], axis=0).min(axis=1).max()), 3)
-
-
-def _described(shape: tuple[int, ...], affine: np.ndarray) -> str:
-    from nibabel.orientations import aff2axcodes  # see volume.py
-
-    size = " × ".join(str(n) for n in shape[::-1])
-    spacing = " × ".join(f"{mm:.3g}" for mm in np.linalg.norm(affine[:3, :3], axis=0))
-    return messages.GRID.format(size=size, spacing=spacing, axes="".join(aff2axcodes(affine)))
+    return float(np.mean(np.all((image_kji > -0.5) & (image_kji < np.array(grid.shape) - 0.5), axis=1)))

@@ -1,7 +1,4 @@
-"""CTVolume: HU on a voxel grid in the patient; to the canonical axial stack and back.
-
-nibabel is imported only where it is used: Slicer does not bring it, and the panel opens before it is installed.
-"""
+"""CTVolume: HU on a voxel grid in the patient."""
 
 from __future__ import annotations
 
@@ -14,9 +11,7 @@ import numpy as np
 
 from .. import messages
 from ..errors import InputError
-
-# Columns run to the patient's left, rows to posterior, slices to superior: an axial stack as radiologists view it.
-CANONICAL_AXES = ("L", "P", "S")
+from .geometry import Geometry
 
 # ITK's and DICOM's axes run to left and posterior, ours to right and anterior.
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
@@ -68,22 +63,19 @@ class CTVolume:
         return cls(hu, affine, name, warnings)
 
     @cached_property
+    def geometry(self) -> Geometry:
+        """Where the voxels lie in the patient."""
+        return Geometry(self.hu.shape, self.affine)
+
+    @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance between voxel centres in mm along (k, j, i)."""
-        i, j, k = (float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))
-        return k, j, i
+        return self.geometry.spacing
 
-    @cached_property
+    @property
     def voxel_volume_ml(self) -> float:
         """Volume of one voxel in millilitres."""
-        return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-
-    @cached_property
-    def obliquity_degrees(self) -> float:
-        """Largest angle in degrees between a voxel axis and the patient axis nearest to it."""
-        directions = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
-        cosines = np.abs(directions).max(axis=0)
-        return float(np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0))).max())
+        return self.geometry.voxel_volume_ml
 
     def mirrored(self) -> CTVolume:
         """The same voxels in a patient whose left and right are exchanged."""
@@ -106,32 +98,7 @@ class CTVolume:
 
     def canonical_view(self) -> CTVolume:
         """The same as :meth:`canonical` without a copy: its array is a view of this one's."""
-        from nibabel import orientations
-
-        transform = orientations.ornt_transform(*self._own_and_canonical_axes())
-        affine = self.affine @ orientations.inv_ornt_aff(transform, self.hu.shape[::-1])
-        return CTVolume(self.to_canonical(self.hu), affine, self.name)
-
-    def to_canonical(self, array: np.ndarray) -> np.ndarray:
-        """A view of a (k, j, i) array on this volume's grid, along the axes of :meth:`canonical`."""
-        from nibabel import orientations
-
-        transform = orientations.ornt_transform(*self._own_and_canonical_axes())
-        return orientations.apply_orientation(array.transpose(2, 1, 0), transform).transpose(2, 1, 0)
-
-    def from_canonical(self, array: np.ndarray) -> np.ndarray:
-        """Turn a (k, j, i) array on the grid of :meth:`canonical` back to this volume's own axes."""
-        from nibabel import orientations
-
-        own, canonical = self._own_and_canonical_axes()
-        back = orientations.ornt_transform(canonical, own)
-        return np.ascontiguousarray(orientations.apply_orientation(array.transpose(2, 1, 0), back).transpose(2, 1, 0))
-
-    def _own_and_canonical_axes(self) -> tuple[np.ndarray, np.ndarray]:
-        """This volume's orientation and the canonical one, as nibabel writes them."""
-        from nibabel import orientations
-
-        return orientations.io_orientation(self.affine), orientations.axcodes2ornt(CANONICAL_AXES)
+        return CTVolume(self.geometry.to_canonical(self.hu), self.geometry.canonical().affine, self.name)
 
 
 # The steps of CTVolume.from_array, for a copy that is made piece by piece.

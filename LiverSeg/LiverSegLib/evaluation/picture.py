@@ -60,8 +60,8 @@ def overlay(
     RGB picture, uint8 (row, column, 3). The patient's left is on the right, as radiologists view it. Without any liver
     the slices are spread over the whole image and the caption says so.
     """
-    hu, labels_turned = ct.canonical_view(), ct.to_canonical(labels)
-    reference_turned = None if reference is None else ct.to_canonical(reference)
+    hu, labels_turned = ct.canonical_view(), ct.geometry.to_canonical(labels)
+    reference_turned = None if reference is None else ct.geometry.to_canonical(reference)
     box = _body_box(hu)
     scale = _pixels_per_mm(hu, box)
     panels = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import messages
+from ..data.labels import LabelVolume
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
 from ..io.json_file import write_json
@@ -90,13 +91,13 @@ class SegmentationReport:
             If the reference has another shape.
         """
         labels = segmentation.labels
-        voxel_ml = abs(float(np.linalg.det(segmentation.affine[:3, :3]))) / 1000.0
+        found = LabelVolume(labels, segmentation.affine)
         tumours = labels == 2
 
         def volume_ml(mask: np.ndarray) -> float:
             if isinstance(spacing, PatientSpace):
                 return spacing.volume_ml(mask)
-            return int(np.count_nonzero(mask)) * voxel_ml
+            return found.volume_ml(mask)
 
         seconds = {**segmentation.seconds, "write": write_seconds}
         seconds = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}

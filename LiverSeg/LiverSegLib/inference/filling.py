@@ -40,7 +40,7 @@ def without_filling(ct: CTVolume, air_hu: float) -> tuple[CTVolume, list[str]]:
         return ct, []
     hu = ct.hu.copy()
     around = 0
-    for axial in ct.to_canonical(hu):
+    for axial in ct.geometry.to_canonical(hu):
         filled = ndimage.binary_opening(axial == value, _SQUARE)
         around += _count_around_corners(filled)
         axial[filled] = lowest

@@ -40,12 +40,12 @@ class Answer:
         self.canonical = ct.canonical_view()
         # The system gives pages of zeros only where something is written: labels of a whole body cost little.
         self.own_labels = np.zeros(ct.hu.shape, dtype=np.uint8)
-        self.labels = ct.to_canonical(self.own_labels)
+        self.labels = ct.geometry.to_canonical(self.own_labels)
         self.own_classes = np.zeros((classes, *ct.hu.shape), dtype=np.float16) if classes else None
         self._classes: list[np.ndarray] = []
         if self.own_classes is not None:
             self.own_classes[0] = 1
-            self._classes = [ct.to_canonical(probability) for probability in self.own_classes]
+            self._classes = [ct.geometry.to_canonical(probability) for probability in self.own_classes]
         self.agreement = SelfAgreement()
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0

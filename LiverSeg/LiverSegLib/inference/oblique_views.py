@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import messages
-from ..data.resample import corners, resample
+from ..data.geometry import Geometry
+from ..data.resample import resample
 from ..data.volume import CTVolume
 from ..errors import InputError
 
@@ -28,7 +29,7 @@ AIR_HU = -1000.0
 
 def is_oblique(canonical: CTVolume) -> bool:
     """Whether the axes of the volume lie too far off the patient's to use its slices as they are."""
-    return canonical.obliquity_degrees > LARGEST_ANGLE_DEGREES
+    return canonical.geometry.obliquity_degrees > LARGEST_ANGLE_DEGREES
 
 
 def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
@@ -39,7 +40,7 @@ def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
     InputError
         If this grid would have far more voxels than the volume has, or more than :data:`MOST_VOXELS`.
     """
-    outline = (canonical.affine @ corners(canonical.hu.shape, margin=0.5))[:3]
+    outline = canonical.geometry.outline()
     low, high = outline.min(axis=1), outline.max(axis=1)
     slice_mm = np.clip(canonical.spacing[0], SMALLEST_SLICE_SPACING_MM, LARGEST_SLICE_SPACING_MM)
     spacing = np.array((pixel_mm, pixel_mm, slice_mm))
@@ -50,9 +51,8 @@ def to_upright(canonical: CTVolume, pixel_mm: float) -> CTVolume:
     # i runs to the left and j to posterior, against R and A: those start at their highest coordinate.
     affine = np.diag((-spacing[0], -spacing[1], spacing[2], 1.0))
     affine[:3, 3] = np.array((high[0], high[1], low[2])) + np.diag(affine)[:3] / 2
-    shape = (int(size[2]), int(size[1]), int(size[0]))
-    hu = resample(canonical.hu, canonical.affine, shape, affine, order=1, fill=AIR_HU)
-    return CTVolume(hu, affine, canonical.name)
+    grid = Geometry((int(size[2]), int(size[1]), int(size[0])), affine)
+    return CTVolume(resample(canonical.hu, canonical.geometry, grid, fill=AIR_HU), affine, canonical.name)
 
 
 def interpolate_from_upright(
@@ -75,25 +75,17 @@ def interpolate_from_upright(
     -------
     float32 (slices, j, i).
     """
-    part_affine = upright.affine @ _shift(first)
-    affine = canonical.affine @ _shift((slices.start, 0, 0))
-    shape = (len(slices), *canonical.hu.shape[1:])
-    return resample(array.astype(np.float32, copy=False), part_affine, shape, affine, order=1, fill=fill)
+    part = upright.geometry.part(first, array.shape)
+    wanted = canonical.geometry.part((slices.start, 0, 0), (len(slices), *canonical.hu.shape[1:]))
+    return resample(array.astype(np.float32, copy=False), part, wanted, fill=fill)
 
 
 def slices_of_part(
     shape: tuple[int, ...], first: tuple[int, int, int], upright: CTVolume, canonical: CTVolume
 ) -> range:
     """The slices of the oblique volume that meet a part of the upright grid, given its shape and first voxel."""
-    to_oblique = np.linalg.solve(canonical.affine, upright.affine @ _shift(first))
-    heights = (to_oblique @ corners(shape, margin=0.5))[2]
+    part = upright.geometry.part(first, shape)
+    heights = (np.linalg.solve(canonical.affine, part.affine) @ part.corners(margin=0.5))[2]
     count = len(canonical.hu)
     start, stop = np.clip((np.floor(heights.min()), np.ceil(heights.max()) + 1), 0, count).astype(int)
     return range(int(start), int(stop))
-
-
-def _shift(first: tuple[int, int, int]) -> np.ndarray:
-    """Affine from voxels (i, j, k) of a part to those of the whole."""
-    matrix = np.eye(4)
-    matrix[:3, 3] = first[::-1]
-    return matrix

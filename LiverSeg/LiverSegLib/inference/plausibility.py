@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from .. import messages
 from ..data.bounding_box import Box, box_of
-from ..data.resample import corners
 from ..data.volume import CTVolume
 from ..errors import InputError
 
@@ -100,7 +99,7 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
 
 
 def _check_size(ct: CTVolume) -> None:
-    outline = (ct.affine @ corners(ct.hu.shape, margin=0.5))[:3]
+    outline = ct.geometry.outline()
     size = outline.max(axis=1) - outline.min(axis=1)
     if np.any(size > (_WIDEST_MM, _WIDEST_MM, _TALLEST_MM)) or min(ct.spacing) < _SMALLEST_VOXEL_MM:
         raise InputError(

@@ -47,10 +47,6 @@ LEAST_DICE, LEAST_SURE = 0.5, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT.
 PICTURE_DICE, PICTURE_ML = 0.78, 300.0
 
-# Pixel sizes for test-time augmentation, relative to the one that the network was trained with. Mirror images are no
-# choice: the network never saw any, and takes a full stomach on the right for a liver.
-AUGMENTED_PIXEL_SIZES = (1.0, 5 / 6, 6 / 5)
-
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -122,7 +118,6 @@ class Segmenter:
         tumour: bool = False,
         force: bool = False,
         probabilities: bool = False,
-        test_time_augmentation: bool = False,
     ) -> Segmentation:
         """Segment the liver.
 
@@ -140,8 +135,6 @@ class Segmenter:
             Segment although the values do not look like CT.
         probabilities
             Also return the class probabilities.
-        test_time_augmentation
-            Average what the network finds at three pixel sizes: three times the work for a steadier outline.
 
         Raises
         ------
@@ -152,8 +145,7 @@ class Segmenter:
         DeviceError
             If even the CPU has too little memory.
         """
-        pixel_sizes = AUGMENTED_PIXEL_SIZES if test_time_augmentation else (1.0,)
-        return _Run(self, Course(progress, cancel), tumour, probabilities, pixel_sizes).segment(ct, force)
+        return _Run(self, Course(progress, cancel), tumour, probabilities).segment(ct, force)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
@@ -169,7 +161,6 @@ class _Run:
     course: Course
     tumour: bool
     probabilities: bool
-    pixel_sizes: tuple[float, ...]
     warnings: list[str] = field(default_factory=list)
 
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
@@ -318,9 +309,7 @@ class _Run:
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> FoundMargins:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
         predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
-        return StackInference(
-            predictor, stack, self.odds, self.pixel_sizes, batch_size, self.course, span, everywhere
-        ).find()
+        return StackInference(predictor, stack, self.odds, batch_size, self.course, span, everywhere).find()
 
     def _smooth(self, found: FoundMargins, positions: range, answer: Answer) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""

@@ -38,8 +38,8 @@ class FoundMargins:
         Rows and columns of a slice as the network sees it, and as it is.
     slice_spacing
         Distance in mm between slices.
-    views
-        For each pixel size, log-odds float16 (odds, rows, columns) of ``part`` by slice.
+    margins
+        Log-odds float16 (odds, rows, columns) of ``part`` by slice.
     """
 
     ranges: list[range]
@@ -47,7 +47,7 @@ class FoundMargins:
     size: tuple[int, int]
     input_size: tuple[int, int]
     slice_spacing: float
-    views: list[dict[int, Tensor]]
+    margins: dict[int, Tensor]
 
     def batches(self, batch_size: int) -> Iterator[range]:
         """All slices of the ranges, in parts that follow each other."""
@@ -59,13 +59,13 @@ class FoundMargins:
         return [slices for slices in both if slices]
 
     def smooth(self, positions: range) -> Tensor:
-        """Mean over the views and neighbouring slices; float32 (n, odds, rows, columns) of ``part``."""
+        """Mean over neighbouring slices; float32 (n, odds, rows, columns) of ``part``."""
         [within] = [found for found in self.ranges if positions.start in found]
         reach = smoothing_reach(self.slice_spacing)
         around = range(max(within.start, positions.start - reach), min(within.stop, positions.stop + reach))
-        views = [torch.stack([view[position] for position in around]).float() for view in self.views]
-        wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=views[0].device)
-        return smooth_through_slices(torch.stack(views).mean(dim=0), wanted, self.slice_spacing)
+        margins = torch.stack([self.margins[position] for position in around]).float()
+        wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=margins.device)
+        return smooth_through_slices(margins, wanted, self.slice_spacing)
 
     @property
     def part_of_input(self) -> Rectangle:
@@ -98,9 +98,6 @@ class StackInference:
         An axial stack.
     odds
         How many log-odds are wanted: 1 of liver, 2 of tumour as well.
-    pixel_sizes
-        What the network is to see, relative to the pixels that it was trained with; the mean of all is the result,
-        and with the first one the liver is looked for.
     batch_size
         Slices at a time.
     course, span
@@ -114,7 +111,6 @@ class StackInference:
         predictor: Predictor,
         stack: CTVolume,
         odds: int,
-        pixel_sizes: Sequence[float],
         batch_size: int,
         course: Course,
         span: tuple[float, float],
@@ -122,66 +118,57 @@ class StackInference:
     ) -> None:
         self._predictor, self._stack, self._odds, self._batch_size = predictor, stack, odds, batch_size
         self._course, (self._share, self._end) = course, span
-        self._pixels_mm = [predictor.card.spacing_mm * size for size in pixel_sizes]
-        self._views: list[dict[int, Tensor]] = [{} for _ in pixel_sizes]
+        self._margins: dict[int, Tensor] = {}
         self._areas: dict[int, float] = {}
         self._search = Search(len(stack.hu), stack.spacing[0])
         self._body = None if everywhere else Body(stack, predictor.card.window_hu)
-        self._size = size_of(stack, self._pixels_mm[0])
+        self._size = size_of(stack, predictor.card.spacing_mm)
         # All log-odds are kept on this part, whatever part of it was looked at.
-        self._part = self._part_with_body([range(len(stack.hu))], self._size)
+        self._part = self._part_with_body([range(len(stack.hu))])
         course.lap("preprocess")
 
     def find(self) -> FoundMargins:
         """Look for the liver, then look at it."""
         ranges = self._look_at_ranges(self._first_ranges())
-        for view in range(1, len(self._views)):
-            positions = [position for found in ranges for position in found]
-            self._look_at(positions, view, ranges, 1 / (len(self._views) - view))
-        part = overlap(self._part_with_body(ranges, self._size), self._part)
+        part = overlap(self._part_with_body(ranges), self._part)
         rows, columns = relative_to(part, self._part)
-        views = [
-            {position: view[position][:, rows, columns] for found in ranges for position in found}
-            for view in self._views
-        ]
-        return FoundMargins(ranges, part, self._size, self._input_size, self._stack.spacing[0], views)
+        margins = {position: self._margins[position][:, rows, columns] for found in ranges for position in found}
+        return FoundMargins(ranges, part, self._size, self._input_size, self._stack.spacing[0], margins)
 
     def _first_ranges(self) -> list[range]:
         """All slices, or those near to where the liver is on some that are looked at first."""
         if self._body is None or not self._search.pays:
             return [range(self._search.count)]
         first_look = self._search.first_look
-        left = len(first_look) + self._search.usual_count * len(self._views)
+        left = len(first_look) + self._search.usual_count
         for batch in even_batches(first_look, self._batch_size):
             # Each with the body that is there: legs and neck are narrow.
-            self._look_at(batch, 0, [range(batch[0], batch[-1] + 1)], len(batch) / left)
+            self._look_at(batch, [range(batch[0], batch[-1] + 1)], len(batch) / left)
             left -= len(batch)
         return self._search.ranges(self._areas)
 
     def _look_at_ranges(self, ranges: list[range]) -> list[range]:
         """Look at each slice of the ranges, and beyond them until no liver is near their ends."""
-        share = 1 / len(self._views)
+        share = 1.0
         while True:
-            missing = [position for found in ranges for position in found if position not in self._views[0]]
-            self._look_at(missing, 0, ranges, share)
+            missing = [position for found in ranges for position in found if position not in self._margins]
+            self._look_at(missing, ranges, share)
             longer = self._search.extended(ranges, self._areas)
             if longer == ranges:
                 return ranges
             ranges, share = longer, 0.1
 
-    def _look_at(self, positions: Sequence[int], view: int, ranges: list[range], share: float) -> None:
+    def _look_at(self, positions: Sequence[int], ranges: list[range], share: float) -> None:
         """Run the network on some slices, as a share of the progress that is left, where the ranges hold the body."""
         begin, length = self._share, (self._end - self._share) * share
-        size = size_of(self._stack, self._pixels_mm[view])
-        part = self._part_with_body(ranges, size)
+        part = self._part_with_body(ranges)
         card = self._predictor.card
         prepared = PreparedSlices(
-            self._stack, self._pixels_mm[view], part, card.window_hu, card.offsets_mm, self._predictor.device
+            self._stack, card.spacing_mm, part, card.window_hu, card.offsets_mm, self._predictor.device
         )
         for batch, margins in _one_ahead(self._answers(prepared, positions, begin, length)):
-            if view == 0:
-                self._measure(batch, margins)
-            self._store(batch, view, margins, part, size)
+            self._measure(batch, margins)
+            self._store(batch, margins, part)
             self._course.lap("network")
         self._share = begin + length
 
@@ -206,18 +193,19 @@ class StackInference:
         pixel_mm2 = field_of_view / math.prod(self._size)
         self._areas.update((position, count * pixel_mm2) for position, count in zip(batch, pixels, strict=True))
 
-    def _store(self, batch: Sequence[int], view: int, margins: Tensor, part: Rectangle, size: tuple[int, int]) -> None:
-        """Keep log-odds of a part of slices with ``size`` pixels on the first view's pixels."""
-        wanted = overlap(pixels_within(part, size, self._size), self._part)
+    def _store(self, batch: Sequence[int], margins: Tensor, part: Rectangle) -> None:
+        """Keep log-odds of a part of some slices."""
+        wanted = overlap(part, self._part)
         rows, columns = relative_to(wanted, self._part)
         height, width = (edges.stop - edges.start for edges in self._part)
         # Half precision, as there may be a thousand slices. What was not looked at is background.
         stored = margins.new_full((len(batch), self._odds, height, width), -LARGEST_MARGIN, dtype=torch.float16)
-        stored[:, :, rows, columns] = part_to_other_size(margins, part, size, wanted, self._size).half()
-        self._views[view].update(zip(batch, stored.unbind(), strict=True))
+        inner_rows, inner_columns = relative_to(wanted, part)
+        stored[:, :, rows, columns] = margins[:, :, inner_rows, inner_columns].half()
+        self._margins.update(zip(batch, stored.unbind(), strict=True))
 
-    def _part_with_body(self, ranges: list[range], size: tuple[int, int]) -> Rectangle:
-        return aligned(WHOLE if self._body is None else self._body.outline(ranges), size)
+    def _part_with_body(self, ranges: list[range]) -> Rectangle:
+        return aligned(WHOLE if self._body is None else self._body.outline(ranges), self._size)
 
     @property
     def _input_size(self) -> tuple[int, int]:

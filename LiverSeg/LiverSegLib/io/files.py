@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import messages
 from ..data import structures
+from ..data.labels import LabelVolume
 from ..data.reference import label_values
 from ..data.volume import CTVolume, check_position
 from ..errors import InputError, OutputError
@@ -73,16 +74,11 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
     return replace(ct, header=image.place)
 
 
-def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+def read_labels(path: str | os.PathLike[str]) -> LabelVolume:
     """Read a labelmap from .nii, .nii.gz, .nrrd, .mha or Slicer's .seg.nrrd.
 
-    Returns
-    -------
-    labels
-        uint8, shape (k, j, i): 0 background, 1 liver, 2 tumour. A mask of one other value, say 255, is the liver;
-        the segments of a .seg.nrrd file are told by their names.
-    affine
-        4×4 matrix, voxel indices (i, j, k) to RAS millimetres.
+    Its labels are 0 background, 1 liver, 2 tumour. A mask of one other value, say 255, is the liver; the segments of a
+    .seg.nrrd file are told by their names.
 
     Raises
     ------
@@ -93,21 +89,22 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     image = _read(path)
-    values, affine, fields = image.values, image.affine, image.fields
-    check_position(affine, str(path))
+    values, fields = image.values, image.fields
+    affine = check_position(image.affine, str(path))
     if not values.size:
         raise InputError(messages.NO_VOXELS.format(name=path, shape=values.shape))
     if "Segment0_LabelValue" in fields:
         layers = values if values.ndim == 4 else values[..., np.newaxis]
         try:
-            return structures.to_labels(layers, fields, str(path)), affine
+            labels = structures.to_labels(layers, fields, str(path))
         except (ValueError, IndexError) as error:
             raise headers.unreadable(path) from error
+        return LabelVolume(labels, affine, warnings=image.warnings)
     if values.ndim != 3:
         raise InputError(messages.SEVERAL_VALUES.format(path=path, count=values.shape[3]))
     if not np.isfinite(values).all():
         raise InputError(messages.LABELS_NOT_FINITE.format(path=path))
-    return label_values(values, str(path)), affine
+    return LabelVolume(label_values(values, str(path)), affine, warnings=image.warnings)
 
 
 def write_labels(

@@ -15,7 +15,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from .. import messages
-from ..data.resample import same_grid
+from ..data.geometry import Geometry
 from ..data.volume import check_position
 from ..errors import InputError, OutputError
 from . import headers, nifti_place
@@ -66,7 +66,8 @@ def read(path: str | os.PathLike[str]) -> StoredImage:
         raise headers.unreadable(path) from error
     values = values.reshape(values.shape[-3:])
     affine = check_position(affine, str(path))
-    warnings = nifti_place.doubts(place, values.shape, affine, path.name) + _doubts_of_scaling(header, path.name)
+    doubts = nifti_place.doubts(place, Geometry(values.shape, affine), path.name)
+    warnings = doubts + _doubts_of_scaling(header, path.name)
     return StoredImage(values, affine, warnings=warnings, place=place)
 
 
@@ -86,7 +87,7 @@ def write(
         raise OutputError(messages.NO_GRID_FOR_NIFTI.format(path=path))
     # Given an affine, nibabel would write forms of its own; given a header, it would mend it.
     image = nibabel.Nifti1Image(values.transpose(2, 1, 0), None)
-    nifti_place.set_place(image.header, values.shape, affine, place or {})
+    nifti_place.set_place(image.header, Geometry(values.shape, affine), place or {})
     nibabel.save(image, path)
 
 
@@ -96,7 +97,7 @@ def _holds(shape: tuple[int, ...], affine: np.ndarray) -> bool:
         stored = affine.astype(np.float32).astype(np.float64)
     if max(shape) > LARGEST_SIZE or not np.isfinite(stored).all() or not stored[:3, :3].any(axis=0).all():
         return False
-    return same_grid(shape, stored, shape, affine)
+    return Geometry(shape, stored).is_same_as(Geometry(shape, affine))
 
 
 def _header(stream: BinaryIO, path: Path) -> tuple[nibabel.Nifti1Header, dict[str, Any]]:

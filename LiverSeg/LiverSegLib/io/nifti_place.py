@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from .. import messages
-from ..data.resample import corners, same_grid
+from ..data.geometry import Geometry
 from . import headers
 
 QFORM = ("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
@@ -38,10 +38,8 @@ def place_of(header: nibabel.Nifti1Header) -> dict[str, Any]:
     return {"pixdim": header["pixdim"][LENGTHS], **{field: header[field] for field in FIELDS}}
 
 
-def set_place(
-    header: nibabel.Nifti1Header, shape: tuple[int, ...], affine: np.ndarray, place: Mapping[str, Any]
-) -> None:
-    """Say where voxels (k, j, i) with an IJK→RAS affine lie: as the CT did that they belong to, if it was a NIfTI file.
+def set_place(header: nibabel.Nifti1Header, geometry: Geometry, place: Mapping[str, Any]) -> None:
+    """Say where voxels lie: as the CT did that they belong to, if it was a NIfTI file.
 
     ``place`` is what :func:`place_of` found in that CT, or nothing. Then sform and qform say the same, but a sheared
     grid, which no qform can hold, has the sform alone: ITK refuses that, and does not misplace it.
@@ -52,9 +50,9 @@ def set_place(
             header[field] = place[field]
         return
     header.set_xyzt_units("mm")
-    header.set_sform(affine, SCANNER_SPACE)
-    header.set_qform(affine, SCANNER_SPACE)
-    if not same_grid(shape, header.get_qform(), shape, affine, AGREEMENT_VOXELS):
+    header.set_sform(geometry.affine, SCANNER_SPACE)
+    header.set_qform(geometry.affine, SCANNER_SPACE)
+    if not Geometry(geometry.shape, header.get_qform()).is_same_as(geometry, AGREEMENT_VOXELS):
         header["qform_code"] = 0
 
 
@@ -70,13 +68,13 @@ def check_place(place: Mapping[str, Any], path: Path) -> None:
         raise headers.without_position(path, messages.MISSING_QFORM)
 
 
-def doubts(place: Mapping[str, Any], shape: tuple[int, ...], affine: np.ndarray, name: str) -> tuple[str, ...]:
-    """A sentence for the user if others see the voxels (k, j, i) of a file elsewhere than by this affine, in mm."""
+def doubts(place: Mapping[str, Any], geometry: Geometry, name: str) -> tuple[str, ...]:
+    """A sentence for the user if others see the voxels of a file elsewhere than on this grid."""
     with np.errstate(all="ignore"):
-        second = _second_place(place, affine)
-        if same_grid(shape, second, shape, affine, AGREEMENT_VOXELS):
+        second = _second_place(place, geometry.affine)
+        if Geometry(geometry.shape, second).is_same_as(geometry, AGREEMENT_VOXELS):
             return ()
-        distance = np.linalg.norm((second - affine) @ corners(shape), axis=0).max()
+        distance = np.linalg.norm((second - geometry.affine) @ geometry.corners(), axis=0).max()
     return (messages.FORMS_DIFFER.format(name=name, distance=distance),)
 
 

@@ -31,7 +31,6 @@ from .sequences import frame_nodes, sequence_browser_of, write_frames
 from .storage import save_node
 from .tables import store_report, stored_report, write_report_table
 from .transforms import check_transform, patient_space
-from .view3d import check_rendering, render_3d
 from .volumes import copy_volume_in_pieces, labelmap_from_array, volume_from_ct, volume_to_ct
 
 __all__ = [
@@ -43,7 +42,6 @@ __all__ = [
     "affine_of",
     "centre_3d_views",
     "check_output",
-    "check_rendering",
     "check_transform",
     "content_state",
     "copy_volume_in_pieces",
@@ -61,7 +59,6 @@ __all__ = [
     "reference_to_labels",
     "remove_disagreement",
     "remove_whole",
-    "render_3d",
     "save_node",
     "segmentation_of",
     "segmentation_to_labels",

@@ -13,8 +13,10 @@ import vtk
 from .. import messages
 from ..data import reference as references
 from ..data.bounding_box import Box, box_of
+from ..data.geometry import Geometry
+from ..data.labels import LabelVolume
 from ..data.reference import NamedSegment
-from ..data.resample import reference_on_grid
+from ..data.resample import paste, reference_on_grid
 from ..data.structures import LIVER, TUMOUR
 from ..errors import InputError
 from .images import affine_of, geometry_of, image_affine, shape_of, to_image, voxels_of
@@ -38,13 +40,11 @@ class _Part:
 class ReferenceVoxels:
     """A reference, or a result, as it was when it was read: it knows no node any more.
 
-    ``shape`` (k, j, i) and ``affine`` are the CT's, ``name`` is what to call the reference in messages.
-    ``may_be_empty`` holds for a result.
+    ``geometry`` is the CT's, ``name`` is what to call the reference in messages. ``may_be_empty`` holds for a result.
     """
 
     name: str
-    shape: tuple[int, int, int]
-    affine: np.ndarray
+    geometry: Geometry
     liver: _Part | None
     tumours: tuple[_Part, ...] = ()
     may_be_empty: bool = False
@@ -63,7 +63,7 @@ class ReferenceVoxels:
             If nothing is labelled, if it is not clear which label is the liver, or if the liver lies outside the CT.
         """
         if self.liver is None:
-            return np.zeros(self.shape, np.uint8), []
+            return np.zeros(self.geometry.shape, np.uint8), []
         labels, warnings = self._on_grid(self.liver)
         if not self.may_be_empty and not labels.any():
             raise InputError(messages.REFERENCE_IS_EMPTY.format(name=self.name))
@@ -74,12 +74,12 @@ class ReferenceVoxels:
         return labels, list(dict.fromkeys(warnings))
 
     def _on_grid(self, part: _Part) -> tuple[np.ndarray, list[str]]:
-        labels = part.read()
-        pasted = references.paste(labels, part.affine, self.shape, self.affine)
+        found = LabelVolume(part.read(), part.affine, warnings=part.warnings)
+        pasted = paste(found, self.geometry)
         if pasted is not None:
             return pasted, list(part.warnings)
-        on_grid, warnings = reference_on_grid(labels, part.affine, self.shape, self.affine)
-        return on_grid, [*part.warnings, *warnings]
+        on_grid = reference_on_grid(found, self.geometry)
+        return on_grid.labels, list(on_grid.warnings)
 
 
 def segments_for_reference(node: slicer.vtkMRMLNode | None) -> list[tuple[str, str]]:
@@ -123,15 +123,15 @@ def read_reference(
     """
     node, wanted = reference if isinstance(reference, tuple) else (reference, None)
     _check_kind(node, wanted)
-    name, grid = node.GetName(), (shape_of(volume_node), affine_of(volume_node))
+    name, grid = node.GetName(), Geometry(shape_of(volume_node), affine_of(volume_node))
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
-        return ReferenceVoxels(name, *grid, _whole_labelmap(node, volume_node))
+        return ReferenceVoxels(name, grid, _whole_labelmap(node, volume_node))
     chosen, others = _choose(node, wanted, own_result=node is output)
     liver = _segment(node, chosen, volume_node)
     if liver is None:
         raise InputError(messages.REFERENCE_SEGMENT_IS_EMPTY.format(name=name, segment=chosen.name))
     tumours = (_segment(node, other, volume_node) for other in others)
-    return ReferenceVoxels(name, *grid, liver, tuple(tumour for tumour in tumours if tumour is not None))
+    return ReferenceVoxels(name, grid, liver, tuple(tumour for tumour in tumours if tumour is not None))
 
 
 def read_result(
@@ -145,8 +145,7 @@ def read_result(
     tumour = parts.get(SEGMENT_IDS[TUMOUR.label])
     return ReferenceVoxels(
         segmentation_node.GetName(),
-        shape_of(volume_node),
-        affine_of(volume_node),
+        Geometry(shape_of(volume_node), affine_of(volume_node)),
         parts.get(SEGMENT_IDS[LIVER.label]),
         () if tumour is None else (tumour,),
         may_be_empty=True,

@@ -110,7 +110,6 @@ class SceneSegmenter:
         reference: Any = None,
         device: str = "auto",
         tumour: bool = False,
-        test_time_augmentation: bool = False,
         reference_must_fit: bool = True,
     ) -> Steps[Outcome]:
         """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``.
@@ -130,7 +129,7 @@ class SceneSegmenter:
             # The reference comes first: one that does not fit is refused before the network runs.
             if truth.value is not None:
                 truth.take(truth.value.labels)
-            segmentation = self._find(ct, progress, cancel, device, tumour, test_time_augmentation)
+            segmentation = self._find(ct, progress, cancel, device, tumour)
             return _Found.of(segmentation, *(truth.value or ()))
 
         found = yield from self._in_worker(work, WORK_SPAN)
@@ -151,7 +150,6 @@ class SceneSegmenter:
         segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
         device: str = "auto",
         tumour: bool = False,
-        test_time_augmentation: bool = False,
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
@@ -167,7 +165,7 @@ class SceneSegmenter:
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):
-            steps = self._one_frame(frame_node, volume_node, device, tumour, test_time_augmentation)
+            steps = self._one_frame(frame_node, volume_node, device, tumour)
             part = (WRITE_SHARE * number / len(nodes), WRITE_SHARE * (number + 1) / len(nodes))
             stage = messages.FRAME_PROGRESS.format(number=number + 1, count=len(nodes), stage="{stage}")
             report, labels = yield from _scaled(steps, part, stage)
@@ -260,12 +258,11 @@ class SceneSegmenter:
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         device: str,
         tumour: bool,
-        test_time_augmentation: bool,
     ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
         ct = yield from self._copied(frame_node, COPY_SPAN)
 
         def work(progress: Progress, cancel: threading.Event) -> _Found:
-            return _Found.of(self._find(ct, progress, cancel, device, tumour, test_time_augmentation))
+            return _Found.of(self._find(ct, progress, cancel, device, tumour))
 
         found = yield from self._in_worker(work, WORK_SPAN)
         report = yield from self._measured(ct, found, volume_node, frame_node, tumour)
@@ -302,12 +299,9 @@ class SceneSegmenter:
         cancel: threading.Event,
         device: str,
         tumour: bool,
-        test_time_augmentation: bool,
     ) -> Any:
         """In the worker: the network on one CT."""
-        return self._segmenter(device, progress).segment(
-            ct, progress=progress, cancel=cancel, tumour=tumour, test_time_augmentation=test_time_augmentation
-        )
+        return self._segmenter(device, progress).segment(ct, progress=progress, cancel=cancel, tumour=tumour)
 
     def _segmenter(self, device: str, progress: Progress) -> Segmenter:
         """In the worker: the one for this device, loaded when it is first asked for."""

@@ -81,7 +81,7 @@ def measure(configuration: NnUNet, ct_path: str, sample: int | None, liver_box: 
     )
     on_grid = np.zeros(canonical.hu.shape, np.uint8)
     on_grid[box] = resampled(labels, np.array(hu.shape) / labels.shape, order=0)
-    result = ct.from_canonical(on_grid)
+    result = ct.geometry.from_canonical(on_grid)
     watch.lap(BACK)
 
     assert result.shape == ct.hu.shape

@@ -87,7 +87,7 @@ def one_run(segmenter: TimedSegmenter, ct_path: str) -> Measurement:
 
 def liver_box(ct: CTVolume, result: Segmentation) -> list[tuple[int, int]]:
     """First and last + 1 voxel with liver along (k, j, i) of the canonical CT."""
-    liver = ct.to_canonical(result.labels) > 0
+    liver = ct.geometry.to_canonical(result.labels) > 0
     if not liver.any():
         raise SystemExit(NOTHING_FOUND)
     occupied = (np.flatnonzero(liver.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-# LiverSeg.py and LiverSegLib lie in the module's folder; so the demo runs without any installation of them, too.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from LiverSeg import LiverSegLogic
 from LiverSegLib import mrml, phantom
 from LiverSegLib.data.volume import CTVolume
@@ -23,6 +20,7 @@ from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
 from LiverSegLib.evaluation import picture
 from LiverSegLib.io import files
 from LiverSegLib.io.terminal import tell, tell_error
+from Testing.demo.view3d import render_3d
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def draw_3d(volume_node, segmentation_node, path: Path) -> None:
     """The one picture that not every computer can draw; where it cannot, none of an earlier run stays behind."""
     path.unlink(missing_ok=True)
     try:
-        picture.write_png(path, mrml.render_3d(segmentation_node, volume_node))
+        picture.write_png(path, render_3d(segmentation_node, volume_node))
     except OutputError as error:
         tell(str(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess  # nosec B404 # see where it is used
+import subprocess
 import sys
 
 import numpy as np
@@ -12,12 +12,15 @@ import vtk
 from scipy import ndimage
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from .. import messages
-from ..data.structures import LIVER, TUMOUR
-from ..errors import OutputError
-from .images import affine_of, to_matrix, voxels_of
-from .segmentation import SEGMENT_IDS
+from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.errors import OutputError
+from LiverSegLib.mrml import SEGMENT_IDS
+from LiverSegLib.mrml.images import affine_of, to_matrix, voxels_of
 
+NO_RENDERING = (
+    "The 3D picture is left out because nothing here can render off-screen; "
+    "run apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri on Debian and Ubuntu."
+)
 # What the picture shows of the patient round the liver.
 SKIN_HU, BONE_HU = -300.0, 220.0
 BACKDROP_SPACING_MM, BACKDROP_PIECE_VOXELS = 3.0, 60
@@ -53,7 +56,7 @@ def render_3d(
     renderer = _renderer()
     bounds = _add_segments(renderer, segmentation_node)
     if not bounds.IsValid():
-        raise OutputError(messages.NOTHING_TO_DRAW.format(name=segmentation_node.GetName()))
+        raise OutputError(f"{segmentation_node.GetName()} is empty, so there is no 3D picture of it; check the result.")
     if volume_node is not None:
         renderer.AddActor(_actor(_isosurface(volume_node, SKIN_HU), (0.9, 0.75, 0.65), 0.15))
         renderer.AddActor(_actor(_isosurface(volume_node, BONE_HU), (0.95, 0.93, 0.85), 0.5))
@@ -62,21 +65,15 @@ def render_3d(
 
 
 def check_rendering() -> None:
-    """Raise OutputError where VTK cannot render off-screen; inside the application it always can."""
-    if not hasattr(slicer, "app"):
-        try_rendering()
-
-
-def try_rendering() -> None:
-    """As :func:`check_rendering`, whatever slicer.app is. Tried in a process of its own, since there VTK crashes."""
+    """Raise OutputError where VTK cannot render off-screen: tried in a process of its own, since there VTK crashes."""
     if sys.platform != "linux":
         return
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     trial = "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(1); w.Render()"
-    finished = subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False)  # nosec B603 # our own words
+    finished = subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False)
     if finished.returncode != 0:
-        raise OutputError(messages.NO_RENDERING)
+        raise OutputError(NO_RENDERING)
 
 
 def _renderer() -> vtk.vtkRenderer:
