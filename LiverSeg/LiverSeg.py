@@ -339,15 +339,17 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return self._parameterNode is not None and self._parameterNode.inputVolume is not None
 
     def _startSegmentation(self) -> None:
+        from LiverSegLib.inference.options import SegmentOptions
+
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        choices = {"device": parameters.device, "tumour": parameters.tumour}
+        options = SegmentOptions(device=parameters.device, tumour=parameters.tumour)
         if self._advanced.all_frames:
-            steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, **choices)
+            steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, options)
             needed = self._needed(volumeNode, segmentationNode)
             self._startRun(steps, lambda outcomes: self._onFramesSegmented(volumeNode, outcomes), needed)
         else:
-            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, **choices, referenceMustFit=False)
+            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, options, referenceMustFit=False)
             needed = self._needed(volumeNode, segmentationNode, parameters.reference)
             self._startRun(steps, lambda outcome: self._onSegmented(volumeNode, reference, outcome), needed)
 
@@ -567,31 +569,25 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
 
         if self._makeSegmenter is _bundledSegmenter:
             install.check_packages()
+        from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour)
+        options = SegmentOptions(device=device, tumour=tumour)
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
-        self,
-        volumeNode,
-        segmentationNode=None,
-        reference=None,
-        device="auto",
-        tumour=False,
-        referenceMustFit=True,
+        self, volumeNode, segmentationNode=None, reference=None, options=None, referenceMustFit=True
     ) -> Steps[Outcome]:
         """:meth:`segment` as a generator of (share done, stage).
 
         A reference that need not fit is left out if it does not; the outcome says why.
         """
-        return self._sceneSegmenter().segment(volumeNode, segmentationNode, reference, device, tumour, referenceMustFit)
+        return self._sceneSegmenter().segment(volumeNode, segmentationNode, reference, options, referenceMustFit)
 
-    def segmentFramesSteps(
-        self, volumeNode, segmentationNode=None, device="auto", tumour=False
-    ) -> Steps[list[Outcome]]:
+    def segmentFramesSteps(self, volumeNode, segmentationNode=None, options=None) -> Steps[list[Outcome]]:
         """Segment all frames of the volume's sequence, as a generator of (share done, stage)."""
-        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, device, tumour)
+        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, options)
 
     def compareSteps(self, segmentationNode, volumeNode, reference) -> Steps[Comparison]:
         """Compare a result that is in the scene with a reference, as a generator of (share done, stage)."""
@@ -790,7 +786,7 @@ class _ExactSegmenter:
     def __init__(self, labels) -> None:
         self._labels = labels if callable(labels) else lambda: labels
 
-    def segment(self, ct, progress=None, cancel=None, tumour=False):
+    def segment(self, ct, options=None, progress=None, cancel=None):
         from types import SimpleNamespace
 
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)

@@ -171,16 +171,6 @@ def test_a_series_that_nothing_can_refer_to_is_refused_before_the_network_is_loa
     assert list(output_folder.iterdir()) == []
 
 
-def test_a_tilted_gantry_is_told_in_a_warning(run, a_ct, output_folder, tmp_path):
-    c, s = np.cos(0.3), np.sin(0.3)
-    affine = a_ct.affine.copy()
-    affine[:3, :2] = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ affine[:3, :2]
-    save(slices_of(a_ct.hu, affine), tmp_path / "tilted")
-    outcome = run("segment", tmp_path / "tilted", "-o", output_folder / "liver.dcm")
-    assert outcome.exit_code == 0
-    assert "tilted by 17.2 degrees" in outcome.output
-
-
 def test_nothing_of_the_patient_is_printed_or_reported(a_ct, output_folder, tmp_path):
     save(slices_of(a_ct.hu, a_ct.affine, **CONSPICUOUS), tmp_path / "ct")
     command = [

@@ -21,6 +21,7 @@ from .label_writer import Answer
 from .logits import LARGEST_MARGIN
 from .oblique_logits import UprightMargins
 from .oblique_views import is_oblique, to_upright
+from .options import SegmentOptions
 from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Course, Progress
@@ -113,10 +114,9 @@ class Segmenter:
     def segment(
         self,
         ct: CTVolume,
+        options: SegmentOptions | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-        tumour: bool = False,
-        force: bool = False,
         probabilities: bool = False,
     ) -> Segmentation:
         """Segment the liver.
@@ -125,27 +125,26 @@ class Segmenter:
         ----------
         ct
             Any orientation and spacing.
+        options
+            What is wanted; its device and model are those that this segmenter was made with, and not looked at.
         progress
             Called with the share done, 0 to 1, and the stage in words.
         cancel
             Set it to stop within a batch.
-        tumour
-            Label tumours as 2; otherwise they are part of the liver, 1.
-        force
-            Segment although the values do not look like CT.
         probabilities
             Also return the class probabilities.
 
         Raises
         ------
         InputError
-            If the values cannot be HU and ``force`` is not set.
+            If the values cannot be HU and the options do not force it.
         Cancelled
             If ``cancel`` was set.
         DeviceError
             If even the CPU has too little memory.
         """
-        return _Run(self, Course(progress, cancel), tumour, probabilities).segment(ct, force)
+        options = options or SegmentOptions()
+        return _Run(self, Course(progress, cancel), options.tumour, probabilities).segment(ct, options.force)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
