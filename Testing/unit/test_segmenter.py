@@ -283,5 +283,5 @@ def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segme
         raise RuntimeError("a mistake of ours")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
-        patch.setattr("LiverSegLib.inference.stack.PreparedSlices.stacks", broken)
+        patch.setattr("LiverSegLib.inference.stack.SliceCache.stacks", broken)
         a_segmenter_on_a_gpu.segment(a_ct)
