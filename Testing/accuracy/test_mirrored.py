@@ -61,6 +61,7 @@ def test_turned_round_is_not_mirrored(the_segmenter: Segmenter, a_phantom: Phant
     assert not says_so(found.warnings, a_phantom.ct)
 
 
+@pytest.mark.slow
 def test_a_real_patient_mirrored_has_the_same_liver(the_segmenter: Segmenter, a_test_patient: CTVolume) -> None:
     expected = the_segmenter.segment(a_test_patient)
     found = the_segmenter.segment(flipped(a_test_patient, I))

@@ -14,6 +14,8 @@ from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct
 from LiverSegLib.phantom import make_phantom
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pixels(the_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -59,13 +61,11 @@ def assert_follows_the_liver(
     assert trunk_cost < 0.7 * full_cost
 
 
-@pytest.mark.slow
 def test_a_phantom_s_whole_body(the_segmenter: Segmenter, a_thorough_segmenter: Segmenter, pixels: list[int]) -> None:
     whole_body = make_phantom(seed=2, shape=(400, 128, 128), spacing=(3.0, 2.85, 2.85)).ct
     assert_follows_the_liver(the_segmenter, a_thorough_segmenter, pixels, whole_body, slice(100, 300))
 
 
-@pytest.mark.slow
 def test_a_patient_with_a_longer_pelvis(
     the_segmenter: Segmenter, a_thorough_segmenter: Segmenter, pixels: list[int], shared_data: Path
 ) -> None:

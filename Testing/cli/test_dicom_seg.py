@@ -96,6 +96,7 @@ def test_a_slice_stands_for_its_series(run, a_series, output_folder):
     assert len({pydicom.dcmread(output).PixelData for output in outputs}) == 1
 
 
+@pytest.mark.slow
 def test_on_a_real_series_dicom_seg_equals_the_nifti_road_voxel_for_voxel(run, shared_data, output_folder):
     folder = shared_data / "dicom_hcc048_portal"
     files.write_ct(output_folder / "ct.nii.gz", files.read_ct(folder))

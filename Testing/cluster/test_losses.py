@@ -19,6 +19,8 @@ from LiverSegLib.io import files
 from Testing.cluster.conftest import RunCases, Warnings
 from Testing.cluster.processes import Cluster
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = "distributed.comm.timeouts.connect"
 
 
@@ -49,7 +51,6 @@ def test_the_case_of_a_worker_that_is_killed_is_done_by_another(
     assert warnings.tell_of(lost, "was lost") and told == warnings.texts
 
 
-@pytest.mark.slow
 def test_workers_that_join_during_the_run_take_part(
     a_cluster: Cluster, run_cases: RunCases, many_cases: list[Case], warnings: Warnings
 ) -> None:
@@ -77,7 +78,6 @@ def test_workers_that_join_during_the_run_take_part(
     assert {record.status for record in records} == {"done"}
 
 
-@pytest.mark.slow
 def test_a_case_that_takes_too_much_memory_fails_and_the_others_are_done(
     a_cluster: Cluster, run_cases: RunCases, some_cases: list[Case], tmp_path: Path
 ) -> None:
@@ -92,7 +92,6 @@ def test_a_case_that_takes_too_much_memory_fails_and_the_others_are_done(
     assert "lost 3 times" in records["huge"].reason and "memory" in records["huge"].reason
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_when_the_scheduler_is_started_again(
     a_cluster: Cluster, run_cases: RunCases, many_cases: list[Case]
 ) -> None:

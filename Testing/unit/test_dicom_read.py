@@ -414,3 +414,14 @@ def test_a_frame_of_reference_of_its_own_for_each_file_changes_nothing(slices, a
         image.FrameOfReferenceUID = generate_uid()
     save(slices, tmp_path)
     assert np.array_equal(read_series(tmp_path).hu, a_ct.hu)
+
+
+def test_compressed_pixels_of_a_slice_that_does_not_tell_how_are_refused(a_ct, tmp_path):
+    # Of noise the encoded pixels are no fewer bytes than the plain ones: they could be taken for those.
+    noise = np.random.default_rng(0).integers(-1000, 3000, a_ct.hu.shape).astype(np.int16)
+    path = save([stored_as(image, RLELossless) for image in slices_of(noise, a_ct.affine)], tmp_path)[2]
+    content = path.read_bytes()
+    at = content.index(b"\x02\x00\x10\x00UI")  # TransferSyntaxUID, by its tag and VR
+    path.write_bytes(content[:at] + b"\x02\x00\x03\x01" + content[at + 4 :])
+    with pytest.raises(InputError, match=path.name):
+        read_series(tmp_path)

@@ -13,17 +13,32 @@ from torch.nn import functional
 SMOOTHING_MM = 3.0
 # Beyond this the network is certain, and how certain must not count against the neighbouring slices.
 LARGEST_MARGIN = 8.0
+# A dozen exponentials of it still fit into float32 and bfloat16.
+LARGEST_LOGIT = 80.0
+
+
+def neighbours_as_background(logits: Tensor) -> Tensor:
+    """Logits (n, 3, ...) of background, liver and tumour, from a network that may know the liver's neighbours, too.
+
+    Those are what is neither liver nor tumour: their probabilities join the background's.
+    """
+    if logits.shape[1] == 3:
+        return logits
+    if logits.dtype == torch.float16:  # holds exponentials of 11 at most
+        logits = logits.float()
+    background, liver, tumour = logits[:, :3].unbind(1)
+    # The logarithm of a sum of exponentials, clamped instead of shifted by their maximum, since that is faster.
+    neighbours = logits[:, 3:].clamp(max=LARGEST_LOGIT).exp().sum(dim=1).log()
+    return torch.stack((functional.softplus(neighbours - background) + background, liver, tumour), dim=1)
 
 
 def class_margins(logits: Tensor) -> Tensor:
-    """From logits (n, class, ...) to two log-odds (n, 2, ...): liver ∪ tumour against the rest, tumour against liver.
+    """From logits (n, 3, ...) to two log-odds (n, 2, ...): liver ∪ tumour against background, tumour against liver.
 
-    Classes are background, liver, tumour and, of a network that knows them, the liver's neighbours. The first is the
-    logarithm of (p_liver + p_tumour) / p_rest, as in training: where liver and tumour compete, their sum still counts.
+    The first is the logarithm of (p_liver + p_tumour) / p_background, as in training: where liver and tumour compete,
+    their sum still counts.
     """
-    background, liver, tumour = logits[:, :3].unbind(1)
-    if logits.shape[1] > 3:
-        background = torch.cat((logits[:, :1], logits[:, 3:]), dim=1).logsumexp(dim=1)
+    background, liver, tumour = logits.unbind(1)
     tumour_odds = tumour - liver
     # softplus(t - l) + l is the logarithm of the sum of both exponentials, and much faster than logaddexp.
     return torch.stack((functional.softplus(tumour_odds) + liver - background, tumour_odds), dim=1)
