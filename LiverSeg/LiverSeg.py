@@ -132,7 +132,6 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         """Called when the user opens the module for the first time."""
-        from LiverSegLib import messages
         from LiverSegLib.panel.advanced import AdvancedSection
         from LiverSegLib.panel.reference import ReferenceSection
         from LiverSegLib.panel.results import ResultsSection
@@ -148,6 +147,18 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updating = False
         self._progress = Progress()
 
+        self._loadInterface()
+        self._runner = Runner(self._showProgress)
+        self._results = ResultsSection(self.ui, self.logic)
+        self._reference = ReferenceSection(self.ui)
+        self._advanced = AdvancedSection(self.ui, self._findDevices)
+        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
+        self._observeScene()
+        self.initializeParameterNode()
+
+    def _loadInterface(self) -> None:
+        from LiverSegLib import messages
+
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiverSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
@@ -159,12 +170,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for name, selector in zip(NODE_CHOICES, selectors, strict=True):
             selector.connect("nodeActivated(vtkMRMLNode*)", partial(self.onNodeActivated, name))
 
-        self._runner = Runner(self._showProgress)
-        self._results = ResultsSection(self.ui, self.logic)
-        self._reference = ReferenceSection(self.ui)
-        self._advanced = AdvancedSection(self.ui, self._findDevices)
-        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
-
+    def _observeScene(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -172,7 +178,6 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneEndBatch)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded."""
@@ -543,18 +548,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         volumeNode
             CT in HU; it may be oblique and under any parent transform.
         segmentationNode
-            Where the result goes, under the volume's parent transform. Its other segments are kept. None makes a new
-            one, named after the volume.
+            Where the result goes, under the volume's parent transform; other segments are kept. None makes a new one.
         reference
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
-        device
-            "auto", "cpu", "cuda", "cuda:0", "mps".
-        tumour
-            Whether to write liver tumours as a segment of their own too; they belong to "Liver" in any case.
-        progress
-            Called in this thread with the part done, 0 to 1, and the name of the stage.
-        cancel
-            Set it from anywhere to stop.
+        device, tumour
+            "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
+        progress, cancel
+            Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
         Returns
         -------
@@ -565,15 +565,11 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         LiverSegLib.errors.LiverSegError
             InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib import install
-
-        if self._makeSegmenter is _bundledSegmenter:
-            install.check_packages()
+        self._checkPackages()
         from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        options = SegmentOptions(device=device, tumour=tumour)
-        steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, SegmentOptions(device=device, tumour=tumour))
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
@@ -632,6 +628,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib import install
 
         install.ensure_packages()
+
+    def _checkPackages(self) -> None:
+        """InstallError if something is missing; a segmenter other than the bundled one needs nothing."""
+        from LiverSegLib import install
+
+        if self._makeSegmenter is _bundledSegmenter:
+            install.check_packages()
 
     def close(self) -> None:
         """Stop what runs; the logic must not be used afterwards."""
