@@ -59,7 +59,7 @@ def make_phantom(
     _scan(hu, spacing, anatomy, np.random.default_rng([seed, 1]))
     affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
     affine[:3, 3] = -x[0], -y[0], z[0]
-    return Phantom(CTVolume.from_array(hu, affine, f"phantom {seed}"), labels)
+    return Phantom(CTVolume.from_array(hu, affine, f"synthetic CT {seed}"), labels)
 
 
 def _painted(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
