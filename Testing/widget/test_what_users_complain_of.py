@@ -329,8 +329,7 @@ def test_9_the_module_loads_opens_and_installs_on_a_slicer_without_any_of_its_pa
             assert not {"torch", "nibabel"} & set(sys.modules)
 
             from LiverSegLib import mrml
-            from Testing.widget.actions import choose_reference
-from Testing.widget.stand_in import small_ct
+            from Testing.widget.stand_in import small_ct
 
             mrml.volume_from_ct(small_ct()[0])
             application.answer_with(False, True)
