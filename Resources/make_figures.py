@@ -32,7 +32,7 @@ SERIES, SERIES_NAME = "dicom_hcc048_portal", "HCC_048"
 CREDIT = "CT: TCIA HCC-TACE-Seg, case HCC_048 (doi 10.7937/TCIA.5FNA-0924), CC BY 4.0"
 # Finer than the phantom of the demo, so that slices and surfaces look smooth.
 SHAPE, SPACING = (140, 320, 320), (2.0, 1.15, 1.15)
-SYNTHETIC = "synthetic CT"
+SYNTHETIC = "synthetic"
 VIEW_SIZE, PANEL_WIDTH = (384, 300), 420
 # So many colours keep a picture of noisy tissue below 400 kB.
 COLOURS = 256
@@ -47,7 +47,6 @@ PAPER, INK = (239, 239, 239), (30, 30, 30)
 def main() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     sample = phantom.make_phantom(shape=SHAPE, spacing=SPACING)
-    sample = replace(sample, ct=replace(sample.ct, name=f"LiverPhantom ({SYNTHETIC})"))
     ct, credit = ct_to_show() or (sample.ct, f"CT: {SYNTHETIC}")
     with slicer_application() as application:
         views = Views(application.scene, VIEW_SIZE)
