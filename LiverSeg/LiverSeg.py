@@ -137,7 +137,6 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         """Called when the user opens the module for the first time."""
-        from LiverSegLib import messages
         from LiverSegLib.panel.advanced import AdvancedSection
         from LiverSegLib.panel.reference import ReferenceSection
         from LiverSegLib.panel.results import ResultsSection
@@ -153,6 +152,18 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updating = False
         self._progress = Progress()
 
+        self._loadInterface()
+        self._runner = Runner(self._showProgress)
+        self._results = ResultsSection(self.ui, self.logic)
+        self._reference = ReferenceSection(self.ui)
+        self._advanced = AdvancedSection(self.ui, self._findDevices)
+        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
+        self._observeScene()
+        self.initializeParameterNode()
+
+    def _loadInterface(self) -> None:
+        from LiverSegLib import messages
+
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiverSeg.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
@@ -165,12 +176,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for name, selector in zip(NODE_CHOICES, selectors, strict=True):
             selector.connect("nodeActivated(vtkMRMLNode*)", partial(self.onNodeActivated, name))
 
-        self._runner = Runner(self._showProgress)
-        self._results = ResultsSection(self.ui, self.logic)
-        self._reference = ReferenceSection(self.ui)
-        self._advanced = AdvancedSection(self.ui, self._findDevices)
-        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
-
+    def _observeScene(self) -> None:
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -178,7 +184,6 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndBatchProcessEvent, self.onSceneEndBatch)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
-        self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """Called before the module is unloaded or reloaded."""
@@ -354,15 +359,17 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return self._parameterNode is not None and self._parameterNode.inputVolume is not None
 
     def _startSegmentation(self) -> None:
+        from LiverSegLib.inference.options import SegmentOptions
+
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        choices = {"device": parameters.device, "tumour": parameters.tumour}
+        options = SegmentOptions(device=parameters.device, tumour=parameters.tumour)
         if self._advanced.all_frames:
-            steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, **choices)
+            steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, options)
             needed = self._needed(volumeNode, segmentationNode)
             self._startRun(steps, lambda outcomes: self._onFramesSegmented(volumeNode, outcomes), needed)
         else:
-            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, **choices, referenceMustFit=False)
+            steps = self.logic.segmentSteps(volumeNode, segmentationNode, reference, options, referenceMustFit=False)
             needed = self._needed(volumeNode, segmentationNode, parameters.reference)
             self._startRun(steps, lambda outcome: self._onSegmented(volumeNode, reference, outcome), needed)
 
@@ -561,18 +568,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         volumeNode
             CT in HU; it may be oblique and under any parent transform.
         segmentationNode
-            Where the result goes, under the volume's parent transform. Its other segments are kept. None makes a new
-            one, named after the volume.
+            Where the result goes, under the volume's parent transform; other segments are kept. None makes a new one.
         reference
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
-        device
-            "auto", "cpu", "cuda", "cuda:0", "mps".
-        tumour
-            Whether to write liver tumours as a segment of their own too; they belong to "Liver" in any case.
-        progress
-            Called in this thread with the part done, 0 to 1, and the name of the stage.
-        cancel
-            Set it from anywhere to stop.
+        device, tumour
+            "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
+        progress, cancel
+            Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
         Returns
         -------
@@ -583,35 +585,25 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         LiverSegLib.errors.LiverSegError
             InputError, ModelError, DeviceError, InstallError or Cancelled: one sentence that says what to do next.
         """
-        from LiverSegLib import install
-
-        if self._makeSegmenter is _bundledSegmenter:
-            install.check_packages()
+        self._checkPackages()
+        from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        steps = self.segmentSteps(volumeNode, segmentationNode, reference, device, tumour)
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, SegmentOptions(device=device, tumour=tumour))
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
-        self,
-        volumeNode,
-        segmentationNode=None,
-        reference=None,
-        device="auto",
-        tumour=False,
-        referenceMustFit=True,
+        self, volumeNode, segmentationNode=None, reference=None, options=None, referenceMustFit=True
     ) -> Steps[Outcome]:
         """:meth:`segment` as a generator of (share done, stage).
 
         A reference that need not fit is left out if it does not; the outcome says why.
         """
-        return self._sceneSegmenter().segment(volumeNode, segmentationNode, reference, device, tumour, referenceMustFit)
+        return self._sceneSegmenter().segment(volumeNode, segmentationNode, reference, options, referenceMustFit)
 
-    def segmentFramesSteps(
-        self, volumeNode, segmentationNode=None, device="auto", tumour=False
-    ) -> Steps[list[Outcome]]:
+    def segmentFramesSteps(self, volumeNode, segmentationNode=None, options=None) -> Steps[list[Outcome]]:
         """Segment all frames of the volume's sequence, as a generator of (share done, stage)."""
-        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, device, tumour)
+        return self._sceneSegmenter().segment_frames(volumeNode, segmentationNode, options)
 
     def compareSteps(self, segmentationNode, volumeNode, reference) -> Steps[Comparison]:
         """Compare a result that is in the scene with a reference, as a generator of (share done, stage)."""
@@ -656,6 +648,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib import install
 
         install.ensure_packages()
+
+    def _checkPackages(self) -> None:
+        """InstallError if something is missing; a segmenter other than the bundled one needs nothing."""
+        from LiverSegLib import install
+
+        if self._makeSegmenter is _bundledSegmenter:
+            install.check_packages()
 
     def close(self) -> None:
         """Stop what runs; the logic must not be used afterwards."""
@@ -810,7 +809,7 @@ class _ExactSegmenter:
     def __init__(self, labels) -> None:
         self._labels = labels if callable(labels) else lambda: labels
 
-    def segment(self, ct, progress=None, cancel=None, tumour=False):
+    def segment(self, ct, options=None, progress=None, cancel=None):
         from types import SimpleNamespace
 
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)

@@ -26,8 +26,9 @@ FREE_IN_A_RUN = {
     "accelerator",
     "workers",
 }
-# A class that is new to a network begins as a kind of background, by so many log-odds rarer.
-NEW_CLASS = -5.0
+# A class that is new to a network begins as a kind of background, by so many log-odds rarer; a bias moves by the
+# learning rate a step at most, so rarer ones take too long to appear.
+NEW_CLASS = -2.0
 
 
 def build_network(settings: Settings) -> UNet:

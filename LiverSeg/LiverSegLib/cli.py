@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
-from .io.atomic import check_writable, replacing
+from .io.atomic import check_writable
 from .io.json_file import as_json
 from .io.terminal import tell, tell_error
 
 if TYPE_CHECKING:
     from .data.geometry import Geometry
+    from .evaluation.result_files import ResultFiles
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
@@ -55,62 +56,25 @@ def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
     _check_outputs(options)
-    from .evaluation.report import SegmentationReport
+    from .evaluation.result_files import Result, write_result
+    from .inference.options import SegmentOptions
     from .inference.segmenter import Segmenter
-    from .io import files
+    from .io.files import read_ct
     from .model.liver_model import LiverModel
 
-    slices = _slices_to_refer_to(options)
-    ct = files.read_ct(options.ct, options.force)
+    files = _result_files(options, _slices_to_refer_to(options))
+    wanted = SegmentOptions(options.device, options.model, options.tumour, options.force)
+    ct = read_ct(options.ct, wanted.force)
     reference, warnings = _reference(options.reference, ct.geometry)
-    segmenter = Segmenter(LiverModel.load(options.model), options.device)
+    segmenter = Segmenter(LiverModel.load(wanted.model), wanted.device)
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
-        found = segmenter.segment(
-            ct,
-            progress,
-            cancel,
-            tumour=options.tumour,
-            force=options.force,
-        )
+        found = segmenter.segment(ct, wanted, progress, cancel)
     found = replace(found, seconds={**found.seconds, "load": loaded})
-
-    # All files take their places together at the end, so that a failure or Ctrl-C among them leaves none.
-    with ExitStack() as places:
-        writing = perf_counter()
-        labels_file = places.enter_context(replacing(options.output, through_links=True))
-        if slices:
-            from .dicom.segmentation import write_segmentation
-
-            write_segmentation(labels_file, found.labels, slices, found.model)
-        else:
-            files.write_labels(labels_file, found.labels, found.affine, ct.header)
-        if options.picture:
-            from .evaluation import picture
-
-            drawn = picture.overlay(ct, found.labels, reference)
-            picture.write_png(places.enter_context(replacing(options.picture, through_links=True)), drawn)
-        written = perf_counter()
-        report = SegmentationReport.of(
-            found,
-            ct.spacing,
-            input=str(options.ct),
-            output=str(options.output),
-            reference=reference,
-            tumour=options.tumour,
-            extra_warnings=warnings,
-            write_seconds=written - writing,
-        )
-        report = replace(report, seconds={**report.seconds, "total": perf_counter() - started})
-        if options.report:
-            report.write_json(places.enter_context(replacing(options.report, through_links=True)))
-        if options.measurements:
-            from .dicom.measurements import write_measurements
-
-            volumes = report.liver_volume_ml, report.tumour_volume_ml
-            target = places.enter_context(replacing(options.measurements, through_links=True))
-            write_measurements(target, labels_file, slices, found.model, *volumes)
-    tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, _outputs(options)))))
+    names = {"input": str(options.ct), "output": str(options.output)}
+    result = Result(found, ct, **names, tumour=wanted.tumour, reference=reference, warnings=warnings, started=started)
+    report = write_result(files, result)
+    tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, files))))
 
 
 def batch(options: argparse.Namespace) -> None:
@@ -258,8 +222,11 @@ def _add_phantom(commands: Any) -> argparse.ArgumentParser:
     return command
 
 
-def _outputs(options: argparse.Namespace) -> list[Path]:
-    return [path for path in (options.output, options.report, options.picture, options.measurements) if path]
+def _result_files(options: argparse.Namespace, slices: Sequence[Path] = ()) -> ResultFiles:
+    from .evaluation.result_files import ResultFiles
+
+    others = options.report, options.picture, options.measurements
+    return ResultFiles(options.output, *others, slices=slices, through_links=True)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -274,7 +241,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
     inputs = {os.path.realpath(path) for path in (options.ct, options.reference) if path}
     taken: set[str] = set()
-    for path in _outputs(options):
+    for path in _result_files(options):
         check_writable(path, through_links=True)
         if os.path.realpath(path) in inputs:
             raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
@@ -293,7 +260,7 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
     slices = one_series(options.ct, options.force).files
     (measurements if options.measurements else segmentation).check_can_write(slices)
-    for path in {*map(os.path.realpath, _outputs(options))} & {*map(os.path.realpath, slices)}:
+    for path in {*map(os.path.realpath, _result_files(options))} & {*map(os.path.realpath, slices)}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
     return slices
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from LiverSegLib.data.metrics import dice
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct, read_labels
 from LiverSegLib.phantom import make_phantom
@@ -41,5 +42,5 @@ def test_the_two_test_patients_of_the_earlier_project(the_segmenter: Segmenter, 
 
 def test_tumours_belong_to_the_liver_whether_asked_for_or_not(the_segmenter: Segmenter) -> None:
     phantom = make_phantom(shape=(32, 128, 128), spacing=(7.5, 2.85, 2.85))
-    with_tumour = the_segmenter.segment(phantom.ct, tumour=True).labels
+    with_tumour = the_segmenter.segment(phantom.ct, SegmentOptions(tumour=True)).labels
     assert dice(with_tumour > 0, the_segmenter.segment(phantom.ct).labels > 0) == pytest.approx(1.0)

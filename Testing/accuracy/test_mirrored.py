@@ -17,6 +17,7 @@ from LiverSegLib import messages
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct
 from LiverSegLib.model.liver_model import LiverModel
@@ -41,8 +42,8 @@ def says_so(warnings: tuple[str, ...], ct: CTVolume) -> bool:
 
 @pytest.mark.parametrize("tumour", [False, True])
 def test_left_and_right_exchanged(the_segmenter: Segmenter, a_phantom: Phantom, tumour: bool) -> None:
-    expected = the_segmenter.segment(a_phantom.ct, tumour=tumour)
-    found = the_segmenter.segment(flipped(a_phantom.ct, I), tumour=tumour)
+    expected = the_segmenter.segment(a_phantom.ct, SegmentOptions(tumour=tumour))
+    found = the_segmenter.segment(flipped(a_phantom.ct, I), SegmentOptions(tumour=tumour))
     assert np.array_equal(found.labels, np.flip(expected.labels, I))
     assert found.quality == pytest.approx(expected.quality)
     assert says_so(found.warnings, a_phantom.ct) and not says_so(expected.warnings, a_phantom.ct)
@@ -60,6 +61,7 @@ def test_turned_round_is_not_mirrored(the_segmenter: Segmenter, a_phantom: Phant
     assert not says_so(found.warnings, a_phantom.ct)
 
 
+@pytest.mark.slow
 def test_a_real_patient_mirrored_has_the_same_liver(the_segmenter: Segmenter, a_test_patient: CTVolume) -> None:
     expected = the_segmenter.segment(a_test_patient)
     found = the_segmenter.segment(flipped(a_test_patient, I))

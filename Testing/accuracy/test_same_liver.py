@@ -20,6 +20,8 @@ from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def the_liver(the_segmenter: Segmenter, a_test_patient: CTVolume) -> np.ndarray:

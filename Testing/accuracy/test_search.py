@@ -14,6 +14,8 @@ from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct
 from LiverSegLib.phantom import make_phantom
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pixels(the_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -25,7 +27,7 @@ def pixels(the_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> list[in
         counts.append(len(images) * images.shape[2] * images.shape[3])
         return network(images)
 
-    monkeypatch.setattr(the_segmenter, "_network", counting)
+    monkeypatch.setattr(the_segmenter.predictor, "network", counting)
     return counts
 
 

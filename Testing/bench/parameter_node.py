@@ -63,16 +63,6 @@ class Default:
     value: object
 
 
-@dataclasses.dataclass
-class Decimals:
-    value: int
-
-
-@dataclasses.dataclass
-class SingleStep:
-    value: float
-
-
 # ---- one parameter -------------------------------------------------------------------------------------------------
 
 
@@ -230,12 +220,6 @@ class ParameterNodeMethods:
         finally:
             self._writing = False
 
-    def isCached(self, name: str) -> bool:
-        return name in self.allParameters
-
-    def default(self, name: str):
-        return Default(self.allParameters[name].default)
-
     def StartModify(self):
         return self.parameterNode.StartModify()
 
@@ -334,7 +318,3 @@ def parameterNodeWrapper(kind: type | None = None):
 
 def _attribute(name: str) -> property:
     return property(lambda self: self.getValue(name), lambda self, value: self.setValue(name, value))
-
-
-def isParameterNodeWrapper(thing: object) -> bool:
-    return getattr(thing, "_is_parameter_node_wrapper", False)

@@ -26,9 +26,6 @@ class ScriptedLoadableModule:
     def resourcePath(self, filename: str) -> str:
         return os.path.join(os.path.dirname(self.parent.path), "Resources", filename)
 
-    def getDefaultModuleDocumentationLink(self, docPage: str | None = None) -> str:
-        return f"<p>{docPage or self.moduleName}</p>"
-
     def runTest(self, msec: int = 100, **kwargs: object) -> None:
         case = getattr(sys.modules[type(self).__module__], f"{self.moduleName}Test")()
         case.messageDelay = msec
@@ -60,9 +57,6 @@ class ScriptedLoadableModuleWidget:
     def setup(self) -> None: ...
 
     def cleanup(self) -> None: ...
-
-    def onReload(self) -> None:
-        slicer.util.reloadScriptedModule(self.moduleName)
 
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:
         if moduleName == self.moduleName:

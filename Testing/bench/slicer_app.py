@@ -1,11 +1,10 @@
-"""Stand-ins for slicer.app and what hangs on it: main window, layout, modules, reading and writing files.
+"""Stand-ins for slicer.app and what hangs on it: main window, layout, modules.
 
 All logics and nodes are real, from slicer-core. What is asked for and is not here raises AttributeError.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,11 +23,6 @@ LOGICS = {
     "Sequences": "vtkSlicerSequencesLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Terminologies": "vtkSlicerTerminologiesModuleLogic",
-}
-READERS = {
-    "VolumeFile": ("vtkMRMLScalarVolumeNode", "vtkMRMLVolumeArchetypeStorageNode"),
-    "SegmentationFile": ("vtkMRMLSegmentationNode", "vtkMRMLSegmentationStorageNode"),
-    "TableFile": ("vtkMRMLTableNode", "vtkMRMLTableStorageNode"),
 }
 
 
@@ -55,9 +49,6 @@ class ModuleManager(QtCore.QObject):
 
     def modulesNames(self) -> list[str]:
         return list(self._modules)
-
-    def loadModules(self, names: list[str]) -> bool:
-        return all(name in self._modules for name in names)
 
 
 class LayoutManager:
@@ -101,10 +92,6 @@ class LayoutManager:
     def resetThreeDViews(self) -> None:
         self.reset_3d_views += 1
 
-    def resetSliceViews(self) -> None:
-        for logic in self._logics.values():
-            logic.FitSliceToBackground()
-
     def setLayout(self, layout: int) -> None:
         self.layout = layout
 
@@ -145,38 +132,6 @@ def main_window(selector: ModuleSelector) -> QtWidgets.QMainWindow:
     return window
 
 
-class IOManager:
-    """Reads and writes with MRML's storage nodes, without Slicer's plug-ins."""
-
-    def __init__(self, scene) -> None:
-        self._scene = scene
-
-    def fileType(self, path: str) -> str:
-        return "SegmentationFile" if str(path).endswith((".seg.nrrd", ".seg.nhdr")) else "VolumeFile"
-
-    def loadNodes(self, file_type: str, properties: dict, nodes: vtk.vtkCollection, _messages=None) -> bool:
-        kind, storage_kind = READERS[file_type]
-        if properties.get("labelmap"):
-            kind = "vtkMRMLLabelMapVolumeNode"
-        path = properties["fileName"]
-        storage = getattr(slicer, storage_kind)()
-        storage.SetFileName(path)
-        node = self._scene.AddNewNodeByClass(kind, properties.get("name") or Path(path).name.split(".")[0])
-        if not os.path.exists(path) or not storage.ReadData(node):
-            self._scene.RemoveNode(node)
-            return False
-        node.CreateDefaultDisplayNodes()
-        nodes.AddItem(node)
-        return True
-
-    def saveNodes(self, _file_type: str, properties: dict, _messages=None) -> bool:
-        node = self._scene.GetNodeByID(properties["nodeID"])
-        storage = node.CreateDefaultStorageNode()
-        storage.UnRegister(None)
-        storage.SetFileName(properties["fileName"])
-        return bool(storage.WriteData(node))
-
-
 def _remote_files(scene, application_logic, folder: Path) -> slicer.vtkMRMLRemoteIOLogic:
     """What MRML unpacks .mrb files with; it wants a folder, and fetches nothing here."""
     logic = slicer.vtkMRMLRemoteIOLogic()
@@ -204,7 +159,6 @@ class SlicerApp(QtCore.QObject):
         self._logic.SetMRMLScene(scene)
         self._logic.SetTemporaryPath(str(temporary))
         self._remote_files = _remote_files(scene, self._logic, temporary)
-        self._io = IOManager(scene)
         self._manager = ModuleManager()
         self._selector = ModuleSelector()
         self._add_logics()
@@ -262,19 +216,11 @@ class SlicerApp(QtCore.QObject):
     def mrmlScene(self):
         return self._scene
 
-    def applicationLogic(self):
-        return self._logic
-
     def moduleManager(self) -> ModuleManager:
         return self._manager
 
     def layoutManager(self) -> LayoutManager | None:
         return self._layout
-
-    def ioManager(self) -> IOManager:
-        return self._io
-
-    coreIOManager = ioManager
 
     def mainWindow(self):
         return self._window
@@ -306,15 +252,6 @@ class SlicerApp(QtCore.QObject):
 
     def restoreOverrideCursor(self) -> None:
         QtWidgets.QApplication.restoreOverrideCursor()
-
-    def pauseRender(self) -> None: ...
-
-    def resumeRender(self) -> None: ...
-
-    def setRenderPaused(self, paused: bool) -> None: ...
-
-    def moduleDocumentationUrl(self, name: str) -> str:
-        return self.documentationBaseUrl + name
 
     def close(self) -> None:
         if self._window is not None:

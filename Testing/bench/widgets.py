@@ -82,7 +82,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
-        self._scene, self._observed, self._attributes, self._labels = None, [], [], {}
+        self._scene, self._observed = None, []
         self._requested, self._quiet = None, False
         self._model = QtGui.QStandardItemModel(self)
         self._combo = QtWidgets.QComboBox(self)
@@ -194,9 +194,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _accepts(self, node) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
             return False
-        for kind, name, value in self._attributes:
-            if node.IsA(kind) and (node.GetAttribute(name) is None or value not in (None, node.GetAttribute(name))):
-                return False
         if not self.showChildNodeTypes:
             return node.GetClassName() in self.nodeTypes
         hidden = any(node.IsA(kind) for kind in self.hideChildNodeTypes)
@@ -264,9 +261,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     currentNodeID = QtCore.Property(str, _get_current_id, setCurrentNodeID)
 
-    def setCurrentNodeIndex(self, index: int) -> None:
-        self._combo.setCurrentIndex(self._first + (index if index < self.nodeCount() else -1))
-
     def _on_current_changed(self) -> None:
         if self._quiet:
             return
@@ -295,9 +289,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         kind = kind or self.nodeTypes[0]
         name = self.baseName or self._scene.GetTagByClassName(kind)
         node = self._scene.AddNewNodeByClass(kind, self._scene.GenerateUniqueName(name))
-        for filtered, attribute, value in self._attributes:
-            if node.IsA(filtered) and value is not None:
-                node.SetAttribute(attribute, value)
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         self.nodeAddedByUser.emit(node)
@@ -306,21 +297,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def removeCurrentNode(self) -> None:
         self._scene.RemoveNode(self.currentNode())
 
-    def addAttribute(self, kind: str, name: str, value: object = None) -> None:
-        self._attributes.append((kind, name, None if value is None else str(value)))
-        self._changed("attributes")
-
-    def removeAttribute(self, kind: str, name: str) -> None:
-        self._attributes = [known for known in self._attributes if known[:2] != (kind, name)]
-        self._changed("attributes")
-
-    def setNodeTypeLabel(self, label: str, kind: str) -> None:
-        self._labels[kind] = label
-        self._changed("labels")
-
     def nodeTypeLabel(self, kind: str) -> str:
         shown = self._scene.GetTypeDisplayNameByClassName(kind) if self._scene and kind else ""
-        return self._labels.get(kind) or shown or "node"
+        return shown or "node"
 
 
 def _item(text: str, node_id: str | None = None, action: str | None = None) -> QtGui.QStandardItem:
@@ -334,46 +313,6 @@ def _item(text: str, node_id: str | None = None, action: str | None = None) -> Q
 
 def _nodes(scene) -> list:
     return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())] if scene is not None else []
-
-
-class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
-    """Makes a segmentation's closed surface when pressed and drops it when released; keeps up with the node."""
-
-    locked, setLocked = qt_property("locked", False)
-
-    def __init__(self, parent=None) -> None:
-        super().__init__("Show 3D", parent)
-        self._node, self._tag = None, None
-        self.setCheckable(True)
-        self.setEnabled(False)
-        self.connect("toggled(bool)", self._on_toggled)
-
-    def _changed(self, _name: str) -> None:
-        self._update()
-
-    def segmentationNode(self):
-        return self._node
-
-    def setSegmentationNode(self, node) -> None:
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
-        self._node = node
-        if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.AnyEvent, self._update)
-        self._update()
-
-    def _on_toggled(self, shown: bool) -> None:
-        if self._node is not None and shown:
-            self._node.CreateClosedSurfaceRepresentation()
-        elif self._node is not None:
-            self._node.RemoveClosedSurfaceRepresentation()
-
-    def _update(self, *_event: object) -> None:
-        self.setEnabled(self._node is not None and not self.locked)
-        surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
-        self.blockSignals(True)
-        self.setChecked(self._node is not None and self._node.GetSegmentation().ContainsRepresentation(surface))
-        self.blockSignals(False)
 
 
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
@@ -494,5 +433,5 @@ class ctkSliderWidget(QtWidgets.QWidget):
             self.valueChanged.emit(within)
 
 
-MRML_WIDGETS = (qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentationShow3DButton)
+MRML_WIDGETS = (qMRMLWidget, qMRMLNodeComboBox)
 CTK_WIDGETS = (ctkCollapsibleButton, ctkSliderWidget)

@@ -36,9 +36,9 @@ def watched(
         Called after each.
     """
     from LiverSegLib.inference import segmenter
-    from LiverSegLib.inference.label_writer import Answer
+    from LiverSegLib.inference.label_writer import LabelWriter
     from LiverSegLib.inference.predictor import Predictor
-    from LiverSegLib.inference.slice_cache import PreparedSlices
+    from LiverSegLib.inference.slice_cache import SliceCache
     from LiverSegLib.inference.stack import StackInference
 
     Segmenter = segmenter.Segmenter
@@ -64,8 +64,8 @@ def watched(
         (segmenter, "check_input", PREPARE),
         (segmenter, "to_upright", PREPARE),
         (StackInference, "__init__", PREPARE),
-        (PreparedSlices, "stacks", PREPARE),
-        (Answer, "clean_up", CLEAN_UP),
+        (SliceCache, "stacks", PREPARE),
+        (LabelWriter, "clean_up", CLEAN_UP),
         (segmenter, "check_result", CLEAN_UP),
     ]
     replaced: list[Replacement] = [(Segmenter, "segment", one_segmentation), (Predictor, "logits", one_batch)]

@@ -90,14 +90,6 @@ def test_what_the_batch_finds_is_what_segment_finds(run, a_scan, scans, tmp_path
         assert np.array_equal(files.read_labels(tmp_path / "out" / row["segmentation"])[0], expected)
 
 
-def test_nothing_in_the_output_tells_where_the_input_lies(run, scans, references, tmp_path):
-    output = tmp_path / "out"
-    run("batch", scans, "-o", output, "--references", references)
-    for path in output.rglob("*"):
-        if path.is_file():
-            assert str(tmp_path).encode() not in path.read_bytes(), path
-
-
 def test_a_table_of_cases_is_a_batch(run, a_scan, tmp_path):
     shutil.copy(a_scan.ct, tmp_path / "ct.nii.gz")
     shutil.copy(a_scan.liver, tmp_path / "truth.nii.gz")

@@ -96,6 +96,7 @@ def test_a_slice_stands_for_its_series(run, a_series, output_folder):
     assert len({pydicom.dcmread(output).PixelData for output in outputs}) == 1
 
 
+@pytest.mark.slow
 def test_on_a_real_series_dicom_seg_equals_the_nifti_road_voxel_for_voxel(run, shared_data, output_folder):
     folder = shared_data / "dicom_hcc048_portal"
     files.write_ct(output_folder / "ct.nii.gz", files.read_ct(folder))
@@ -169,16 +170,6 @@ def test_a_series_that_nothing_can_refer_to_is_refused_before_the_network_is_loa
     assert outcome.exit_code == 2
     assert "same SOPInstanceUID" in outcome.errors[0]
     assert list(output_folder.iterdir()) == []
-
-
-def test_a_tilted_gantry_is_told_in_a_warning(run, a_ct, output_folder, tmp_path):
-    c, s = np.cos(0.3), np.sin(0.3)
-    affine = a_ct.affine.copy()
-    affine[:3, :2] = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ affine[:3, :2]
-    save(slices_of(a_ct.hu, affine), tmp_path / "tilted")
-    outcome = run("segment", tmp_path / "tilted", "-o", output_folder / "liver.dcm")
-    assert outcome.exit_code == 0
-    assert "tilted by 17.2 degrees" in outcome.output
 
 
 def test_nothing_of_the_patient_is_printed_or_reported(a_ct, output_folder, tmp_path):

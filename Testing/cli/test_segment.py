@@ -93,13 +93,6 @@ def test_every_output_format_holds_the_same_labels(run, a_scan, a_result, output
     assert np.allclose(affine, expected_affine)
 
 
-def test_a_single_slice_is_segmented_with_a_warning(run, changed_ct, output_folder):
-    outcome = run("segment", changed_ct(lambda hu: hu[..., 3:4]), "-o", output_folder / "liver.nii.gz")
-    assert outcome.exit_code == 0
-    assert "single axial slice" in outcome.output
-    assert files.read_labels(output_folder / "liver.nii.gz")[0].shape == (1, 64, 64)
-
-
 def test_a_picture_of_0_to_255_is_segmented_with_a_warning(run, changed_ct, output_folder):
     ct = changed_ct(lambda hu: np.clip((hu + 160.0) * 255 / 400, 0, 255).astype(np.uint8))
     outcome = run("segment", ct, "-o", output_folder / "liver.nii.gz")
@@ -127,12 +120,6 @@ def test_a_reference_on_another_grid_is_resampled_with_a_warning(run, a_scan, ou
     assert any(
         "another voxel grid" in warning for warning in json.loads(report.read_text(encoding="utf-8"))["warnings"]
     )
-
-
-def test_without_a_reference_the_report_has_no_dice(run, a_scan, output_folder):
-    report = output_folder / "report.json"
-    run("segment", a_scan.ct, "-o", output_folder / "liver.nii.gz", "--report", report)
-    assert "dice" not in json.loads(report.read_text())
 
 
 def test_ctrl_c_ends_with_130_and_one_line_and_leaves_no_trace(run, a_scan, output_folder, interrupted):

@@ -40,6 +40,7 @@ def statuses(output: Path) -> dict[str, str]:
     return {path.parent.name: json.loads(path.read_text())["status"] for path in output.glob("cases/*/record.json")}
 
 
+@pytest.mark.slow
 def test_a_stopped_batch_goes_on_where_it_was(
     two_workers: Cluster, a_cohort: Path, a_model: Path, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

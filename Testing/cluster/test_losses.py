@@ -19,6 +19,8 @@ from LiverSegLib.io import files
 from Testing.cluster.conftest import RunCases, Warnings
 from Testing.cluster.processes import Cluster
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = "distributed.comm.timeouts.connect"
 
 

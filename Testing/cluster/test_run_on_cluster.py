@@ -154,11 +154,6 @@ def test_the_settings_of_dask_stay_as_they_are(
     assert dask.config.config == before
 
 
-def test_no_cases_need_no_cluster(run_cases: RunCases, two_workers: Cluster, output: Path) -> None:
-    assert run_cases(two_workers, []) == []
-    assert list(output.iterdir()) == []
-
-
 def test_a_cancel_stops_the_run_and_keeps_what_is_finished(
     two_workers: Cluster, run_cases: RunCases, some_cases: list[Case], output: Path
 ) -> None:

@@ -16,21 +16,15 @@ KILLED = [moment for moment in MOMENTS if moment.startswith("killed")]
 Endings = dict[tuple[str, str], Ending]
 
 
-@pytest.mark.parametrize("moment", KILLED)
 @pytest.mark.parametrize("kind", ALL_WRITERS)
-def test_a_killed_write_leaves_the_old_file_whole(endings: Endings, kind: str, moment: str) -> None:
-    ending = endings[kind, moment]
-    assert ending.signal in (signal.SIGXFSZ, signal.SIGKILL)
-    assert ending.target.read_bytes() == OLD
-
-
-@pytest.mark.parametrize("moment", KILLED)
-@pytest.mark.parametrize("kind", ALL_WRITERS)
-def test_what_a_killed_write_leaves_is_hidden_and_named_as_the_docs_say(
-    endings: Endings, kind: str, moment: str
+def test_a_killed_write_leaves_the_old_file_whole_and_hidden_files_named_as_the_docs_say(
+    endings: Endings, kind: str
 ) -> None:
-    leftovers = endings[kind, moment].leftovers()
-    assert leftovers and all(re.fullmatch(r"\.[0-9a-f]{8}-\w+(\.\w+)+", name) for name in leftovers)
+    for ending in (endings[kind, moment] for moment in KILLED):
+        assert ending.signal in (signal.SIGXFSZ, signal.SIGKILL)
+        assert ending.target.read_bytes() == OLD
+        leftovers = ending.leftovers()
+        assert leftovers and all(re.fullmatch(r"\.[0-9a-f]{8}-\w+(\.\w+)+", name) for name in leftovers)
 
 
 @pytest.mark.parametrize("kind", ALL_WRITERS)

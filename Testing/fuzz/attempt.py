@@ -15,6 +15,7 @@ import torch
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import LiverSegError
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from LiverSegLib.model.liver_model import LiverModel
@@ -97,7 +98,7 @@ class Road:
 
 
 def _checks_of_result(segmenter: Segmenter, ct: CTVolume, folder: Path) -> list[Check]:
-    found = segmenter.segment(ct, force=True, tumour=True)
+    found = segmenter.segment(ct, SegmentOptions(tumour=True, force=True))
     paths = [folder / "result.nii.gz", folder / "result.seg.nrrd"]
     for path in paths:
         files.write_labels(path, found.labels, found.affine, ct.header)

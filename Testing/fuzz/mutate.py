@@ -17,22 +17,8 @@ Content = dict[str, bytes]
 
 WHOLE_NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)
 REALS = (
-    0.0,
-    -0.0,
-    1e-320,
-    1e-38,
-    1e-12,
-    1e-3,
-    -1.0,
-    1e3,
-    1e6,
-    1e12,
-    3e38,
-    1e308,
-    float("inf"),
-    float("-inf"),
-    float("nan"),
-)
+    0.0, -0.0, 1e-320, 1e-38, 1e-12, 1e-3, -1.0, 1e3, 1e6, 1e12, 3e38, 1e308, float("inf"), float("-inf"), float("nan"),
+)  # fmt: skip
 # As texts: of headers that are texts, and of DICOM's decimal strings.
 TEXTS = (
     "0", "1", "-1", "-0", "2147483647", "2147483648", "4294967296", "9223372036854775807", "99999999999999999999",

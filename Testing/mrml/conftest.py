@@ -64,7 +64,8 @@ class StandIn:
         self.device = device
         self.calls = 0
 
-    def segment(self, ct, progress=None, cancel=None, tumour=False):
+    def segment(self, ct, options=None, progress=None, cancel=None):
+        tumour = options is not None and options.tumour
         self.calls += 1
         for share in (0.0, 1.0):
             if cancel is not None and cancel.is_set():

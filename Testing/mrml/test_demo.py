@@ -158,7 +158,7 @@ def test_a_node_cannot_be_written_into_a_folder_that_is_not_there(tmp_path, a_vo
 
 def test_an_empty_result_still_gives_an_overlay(demo, tmp_path, a_ct_file, a_stand_in, monkeypatch, no_rendering):
     found = a_stand_in.segment
-    monkeypatch.setattr(a_stand_in, "segment", lambda ct, **options: emptied(found(ct, **options)))
+    monkeypatch.setattr(a_stand_in, "segment", lambda *arguments, **options: emptied(found(*arguments, **options)))
     assert demo.main(["--output", str(tmp_path / "demo"), "--ct", str(a_ct_file)]) == 0
     assert (tmp_path / "demo/overlay.png").exists()
 

@@ -141,12 +141,6 @@ def test_it_is_not_taken_for_a_result(a_volume_node, a_result, labels, reference
     assert mrml.segmentation_of(a_volume_node) is a_result
 
 
-def test_a_result_that_was_deleted_has_none(a_scene, a_volume_node, a_result, labels, reference_labels):
-    mrml.show_disagreement(a_result, labels, reference_labels, a_volume_node)
-    a_scene.RemoveNode(a_result)
-    mrml.remove_disagreement(a_result)
-
-
 @pytest.mark.parametrize("which", ["result", "reference"])
 def test_labels_of_another_grid_are_refused(a_scene, a_volume_node, a_result, labels, reference_labels, which):
     before = snapshot(a_scene)

@@ -114,14 +114,6 @@ def test_without_a_liver_the_views_stay(a_scene, a_volume_node, a_segmentation_n
         assert snapshot(a_scene) == before
 
 
-def test_without_views_nothing_happens(a_scene, a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    before = snapshot(a_scene)
-    mrml.frame_slices(a_segmentation_node)
-    mrml.centre_3d_views()
-    assert snapshot(a_scene) == before
-
-
 @pytest.mark.parametrize(
     "layers, seen",
     [
@@ -170,14 +162,6 @@ def test_more_smoothing_makes_a_smoother_surface(a_volume_node, a_segmentation_n
         measure.SetInputData(surface_of(a_segmentation_node))
         volumes.append(measure.GetNormalizedShapeIndex())
     assert volumes == sorted(volumes, reverse=True) and volumes[0] > volumes[-1]
-
-
-def test_the_same_smoothing_again_makes_no_new_surface(a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    mrml.set_surface(a_segmentation_node, True, 0.5)
-    surface = surface_of(a_segmentation_node)
-    mrml.set_surface(a_segmentation_node, True, 0.5)
-    assert surface_of(a_segmentation_node) is surface
 
 
 @pytest.mark.parametrize("smoothing, kept", [(-3, "0"), (7, "1"), (0.25, "0.25")])

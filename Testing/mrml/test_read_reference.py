@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pytest
-import slicer
 
 from LiverSegLib import mrml
 from LiverSegLib.data.structures import LIVER, TUMOUR
@@ -191,25 +190,3 @@ def test_a_result_without_a_liver_is_read_as_empty(a_volume_node, a_segmentation
     mrml.write_segmentation(a_segmentation_node, 0 * labels, a_volume_node)
     read, warnings = mrml.read_result(a_segmentation_node, a_volume_node).labels()
     assert read.shape == labels.shape and not read.any() and warnings == []
-
-
-def test_a_hidden_and_renamed_reference_is_read_as_any_other(a_volume_node, a_reference_node, labels, affine):
-    draw(a_reference_node, "Liver", labels > 0, affine)
-    a_reference_node.SetName("")
-    a_reference_node.SetHideFromEditors(True)
-    a_reference_node.CreateDefaultDisplayNodes()
-    a_reference_node.GetDisplayNode().SetVisibility(False)
-    assert mrml.read_reference(a_reference_node, a_volume_node).labels()[0].any()
-
-
-def test_a_segment_of_surfaces_is_voxelised_on_the_ct_that_is_asked_for(a_scene, a_volume_node, labels, affine):
-    node = slicer.vtkMRMLSegmentationNode()
-    a_scene.AddNode(node)
-    draw(node, "Liver", labels > 0, affine)
-    node.CreateClosedSurfaceRepresentation()
-    node.SetSourceRepresentationToClosedSurface()
-    node.RemoveBinaryLabelmapRepresentation()
-    finer = affine @ np.diag([0.5, 0.5, 0.5, 1.0])
-    finer_node = mrml.labelmap_from_array(np.zeros(np.multiply(labels.shape, 2), np.uint8), finer, "Finer")
-    found, _ = mrml.read_reference(node, finer_node).labels()
-    assert found.shape == tuple(np.multiply(labels.shape, 2)) and found.any()

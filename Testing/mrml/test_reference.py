@@ -88,13 +88,6 @@ def test_a_reference_hardened_through_a_warp_is_found_again_under_the_warp(
     assert any("non-linear" in warning for warning in warnings)
 
 
-def test_ignoring_the_warp_would_be_seen(a_scene, a_volume_node, labels, affine):
-    a_volume_node.SetAndObserveTransformNodeID(add_transform(a_scene, "grid"))
-    node = mrml.labelmap_from_array(labels, affine, "Labels")
-    read, _ = mrml.reference_to_labels(node, a_volume_node)
-    assert dice(read > 0, labels > 0) < 0.8
-
-
 def test_a_reference_of_another_grid_is_resampled_with_a_warning(a_volume_node, labels, affine):
     finer = affine @ np.diag([0.5, 0.5, 0.5, 1.0])
     finer[:3, 3] = (affine @ [-0.25, -0.25, -0.25, 1])[:3]

@@ -106,12 +106,6 @@ def test_a_second_run_refills_the_sequence(a_scene, a_browser, a_moving_volume, 
     assert_shown(a_browser, a_moving_volume, a_segmentation_node, smaller)
 
 
-def test_a_single_result_becomes_one_of_all_frames(a_browser, a_moving_volume, a_segmentation_node, frames):
-    mrml.write_segmentation(a_segmentation_node, frames[1][1], a_moving_volume, tumour=True)
-    mrml.write_frames(a_browser, a_moving_volume, a_segmentation_node, frames, tumour=True)
-    assert_shown(a_browser, a_moving_volume, a_segmentation_node, frames)
-
-
 def test_the_current_frame_alone_can_be_segmented_again(a_browser, a_moving_volume, a_segmentation_node, frames):
     mrml.write_frames(a_browser, a_moving_volume, a_segmentation_node, frames, tumour=True)
     changed = [(time, labels if time != TIMES[1] else np.roll(labels, 1, axis=2)) for time, labels in frames]
@@ -156,14 +150,6 @@ def test_the_surface_is_shown_in_every_frame(a_browser, a_moving_volume, a_segme
     mrml.set_surface(a_segmentation_node, False, 0.2)
     a_browser.SetSelectedItemNumber(0)
     assert a_segmentation_node.GetClosedSurfaceInternalRepresentation(LIVER_ID) is None
-
-
-def test_how_the_user_shows_the_liver_holds_for_all_frames(a_browser, a_moving_volume, a_segmentation_node, frames):
-    mrml.write_frames(a_browser, a_moving_volume, a_segmentation_node, frames)
-    a_segmentation_node.GetDisplayNode().SetSegmentOpacity2DFill(LIVER_ID, 0.3)
-    for n in range(len(frames)):
-        a_browser.SetSelectedItemNumber(n)
-        assert a_segmentation_node.GetDisplayNode().GetSegmentOpacity2DFill(LIVER_ID) == 0.3
 
 
 def surfaces_only(scene, node, frames):

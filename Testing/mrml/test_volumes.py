@@ -102,14 +102,6 @@ def test_looking_at_the_volume_in_a_pause_is_no_change(a_scene, a_volume_node, h
     np.testing.assert_array_equal(ct.hu, hu)
 
 
-def test_a_closed_copy_leaves_nothing_behind(a_scene, a_volume_node):
-    before = snapshot(a_scene)
-    copying = mrml.copy_volume_in_pieces(a_volume_node, piece_bytes=ONE_SLICE)
-    next(copying)
-    copying.close()
-    assert snapshot(a_scene) == before
-
-
 @pytest.mark.parametrize("wrong", ["NaN in the last slice", "constant"])
 def test_what_only_the_last_piece_shows_is_found_too(a_scene, a_node_of, hu, wrong):
     values = hu.astype(np.float32) if wrong.startswith("NaN") else np.full(hu.shape, 40, np.int16)
@@ -120,19 +112,3 @@ def test_what_only_the_last_piece_shows_is_found_too(a_scene, a_node_of, hu, wro
     with pytest.raises(InputError, match=wrong.split()[0]):
         copied(node, piece_bytes=ONE_SLICE)
     assert snapshot(a_scene) == before
-
-
-def test_a_hidden_volume_without_a_name_is_read_as_any_other(a_node_of, hu):
-    node = a_node_of(hu)
-    node.SetName("")
-    node.SetHideFromEditors(True)
-    ct, _ = copied(node)
-    assert ct.name == "The volume"
-
-
-def test_of_several_volumes_each_is_read_from_its_own_node(a_node_of, hu):
-    nodes = [a_node_of(hu + n) for n in range(3)]
-    copies = [mrml.copy_volume_in_pieces(node, piece_bytes=ONE_SLICE) for node in nodes]
-    for copy in copies:
-        next(copy)
-    assert [mrml.volume_to_ct(node).hu[0, 0, 0] - hu[0, 0, 0] for node in nodes] == [0, 1, 2]

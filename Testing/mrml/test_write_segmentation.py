@@ -190,17 +190,6 @@ def test_a_closed_surface_that_was_shown_is_made_anew(a_volume_node, a_segmentat
     assert x1 - x0 < 4 * 1.5 and y1 - y0 < 4 * 1.25 and z1 - z0 < 3 * 4.0
 
 
-def test_no_surface_is_made_where_none_was_shown(a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    assert not a_segmentation_node.GetSegmentation().ContainsRepresentation(mrml.CLOSED_SURFACE)
-
-
-def test_the_reference_geometry_is_that_of_the_volume(a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, labels, a_volume_node)
-    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
-    assert a_segmentation_node.GetNodeReference(role) is a_volume_node
-
-
 def test_the_segmentation_is_filed_in_the_study_of_its_ct(a_scene, a_volume_node, a_segmentation_node, labels):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_scene)
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")

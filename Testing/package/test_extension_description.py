@@ -92,11 +92,6 @@ def test_a_broken_entry_is_found(entry: dict, change: dict, rule: str) -> None:
     assert broken_rules({**entry, **change}) == [rule]
 
 
-def test_a_missing_key_is_found(entry: dict) -> None:
-    del entry["category"]
-    assert broken_rules(entry) == ["category is missing"]
-
-
 def test_the_entry_says_what_the_build_says(entry: dict, description: dict[str, str]) -> None:
     assert FILE.stem == re.findall(r"^project\((\w+)\)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)[0]
     assert entry["category"] == description["category"]
@@ -109,10 +104,6 @@ def test_the_names_are_as_the_index_wants_them(entry: dict) -> None:
     assert urlsplit(entry["scm_url"]).scheme in ("git", "https")
     assert Path(urlsplit(entry["scm_url"]).path).stem == f"Slicer{EXTENSION}"
     assert not EXTENSION.lower().startswith("slicer")
-
-
-def test_the_file_has_unix_line_ends() -> None:
-    assert b"\r" not in FILE.read_bytes()
 
 
 def test_all_addresses_are_public_or_none_is(entry: dict, description: dict[str, str]) -> None:

@@ -137,7 +137,7 @@ def test_without_pytorch_the_self_test_passes(installed: Installed, tmp_path: Pa
 
 def test_a_file_that_is_not_listed_is_missing_and_breaks_the_module(tmp_path: Path) -> None:
     source = a_copy_of_the_sources(tmp_path)
-    without_line(source, "LiverSegLib/metrics.py")
+    without_line(source, "LiverSegLib/data/metrics.py")
     said = Installed(lay_out(tmp_path / "package", source)).python("import LiverSegLib.evaluation.report")
     assert said.returncode != 0
     assert "No module named 'LiverSegLib.data.metrics'" in said.stderr
@@ -152,7 +152,7 @@ def test_a_network_that_is_not_listed_is_missing_and_is_asked_for(tmp_path: Path
     assert "ModelError" in said.stderr
 
 
-@pytest.mark.parametrize("file", ["LiverSegLib/metrics.py", "Resources/Icons/LiverSeg.png"])
+@pytest.mark.parametrize("file", ["LiverSegLib/data/metrics.py", "Resources/Icons/LiverSeg.png"])
 def test_a_listed_file_that_does_not_exist_stops_the_build_and_is_named(tmp_path: Path, file: str) -> None:
     source = a_copy_of_the_sources(tmp_path)
     (source / "LiverSeg" / file).unlink()

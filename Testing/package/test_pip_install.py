@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "LiverSeg" / "LiverSegLib"
-BUILD = "from setuptools import build_meta; print(build_meta.build_sdist({!r}))"
+BUILD = "from setuptools import build_meta; print(build_meta.build_{}({!r}))"
 
 Run = Callable[..., str]
 
@@ -30,15 +30,15 @@ def finished(*command: object, cwd: Path) -> str:
     return run.stdout
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the library built from its source archive; it borrows the packages that are needed."""
+@pytest.fixture(scope="module", params=["wheel", "sdist"])
+def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the library, of either kind of archive; it borrows the packages that are needed."""
     folder = tmp_path_factory.mktemp("installed")
     source, fresh = folder / "source", folder / "environment"
     shutil.copytree(ROOT / "LiverSeg", source / "LiverSeg", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    archive = finished(sys.executable, "-c", BUILD.format(str(folder)), cwd=source).splitlines()[-1]
+    archive = finished(sys.executable, "-c", BUILD.format(request.param, str(folder)), cwd=source).splitlines()[-1]
     venv.create(fresh, symlinks=sys.platform != "win32")
     paths = {"base": str(fresh), "platbase": str(fresh)}
     borrowed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
@@ -59,6 +59,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fresh
 
 
+def files_below(folder: Path) -> set[str]:
+    """All but what Python compiles."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if "__pycache__" not in path.parts}
+
+
 @pytest.fixture
 def run(environment: Path, tmp_path: Path) -> Run:
     """Run `liverseg` as it was installed, in an empty folder."""
@@ -68,9 +74,9 @@ def run(environment: Path, tmp_path: Path) -> Run:
 
 def test_every_file_of_the_library_and_the_network_are_installed(environment: Path) -> None:
     (installed,) = environment.rglob("LiverSegLib/__init__.py")
-    found = {path.relative_to(installed.parent) for path in installed.parent.rglob("*.py")}
-    assert found == {path.relative_to(LIBRARY) for path in LIBRARY.rglob("*.py")}
-    assert {path.name for path in (installed.parent / "Models").iterdir()} == {"liver_unet.pt", "liver_unet.json"}
+    models = installed.parent / "Models"
+    assert files_below(installed.parent) - {f"Models/{name}" for name in files_below(models)} == files_below(LIBRARY)
+    assert {path.name for path in models.iterdir()} == {"liver_unet.pt", "liver_unet.json"}
 
 
 def test_each_command_does_its_work(run: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +172,6 @@ def small_ct() -> CTVolume:
     return CTVolume(phantom.hu[2:8], phantom.affine, "CT")
 
 
-def verdict(found: dict[str, Any]) -> str:
-    """What was seen, for people."""
-    stages = [f"{count:4} {stage}" for stage, count in sorted(found["cancelled_in"].items())]
-    failures = [f"FAILED: {failure}" for failure in found["failures"]]
-    title = f"{found['clicks']} clicks, cancelled at random moments (seed {found['seed']}):"
-    return "\n".join([title, *stages, *failures, "passed" if found["passed"] else "failed"])
-
-
 def main() -> int:
     """Exit code 0 if all was as it should be, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -187,10 +180,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("out/soak/clicks.json"))
     options = parser.parse_args()
     with slicer_application() as application:
-        found = soak(
-            application, small_ct(), options.count, options.seed, lambda text: print(text, file=sys.stderr, flush=True)
-        )
-    return leave(found, verdict(found), options.output)
+        say = partial(print, file=sys.stderr, flush=True)
+        found = soak(application, small_ct(), options.count, options.seed, say)
+    return leave(found, f"{options.count} clicks, cancelled in {found['cancelled_in']}", options.output)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,11 @@ def growth(before: Holdings, after: Holdings, megabytes: float = MOST_MEGABYTES)
             yield f"{name} grew from {old} to {new}"
 
 
-def leave(found: Mapping[str, Any], words: str, output: Path) -> int:
-    """Write what was found as JSON and print it for people; the exit code, 0 if it passed."""
+def leave(found: Mapping[str, Any], what: str, output: Path) -> int:
+    """Write what was found as JSON and say whether it passed; the exit code, 0 if it did."""
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(words)
+    print(f"{what}: {'passed' if found['passed'] else 'failed'}", *found["failures"], sep="\n  ")
     return 0 if found["passed"] else 1
 
 

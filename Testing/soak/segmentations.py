@@ -14,9 +14,9 @@ import hashlib
 import math
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files, nrrd
 from LiverSegLib.phantom import make_phantom
-from Testing.soak.process import MOST_MEGABYTES, Holdings, growth, holdings, leave
+from Testing.soak.process import Holdings, growth, holdings, leave
 
 WARM_UP_ROUNDS = 2
 
@@ -84,7 +85,7 @@ class Road:
 
     def __call__(self, scan: Path, folder: Path) -> bytes:
         """The labels' bytes."""
-        found = self._segmenter.segment(files.read_ct(scan), tumour=True)
+        found = self._segmenter.segment(files.read_ct(scan), SegmentOptions(tumour=True))
         files.write_labels(folder / "liver.seg.nrrd", found.labels, found.affine)
         labels, _ = files.read_labels(folder / "liver.seg.nrrd")
         return labels.tobytes()
@@ -110,39 +111,18 @@ def soak(
     return course
 
 
-def summary(course: Course, seconds: float, device: str) -> dict[str, Any]:
+def found_in(course: Course) -> dict[str, Any]:
     """All that was seen, as JSON has it."""
-    megabytes = [held.megabytes for held in course.rounds]
     failures = course.failures()
     return {
         "passed": not failures,
         "failures": failures,
         "segmentations": len(course.rounds) * len(course.digests),
-        "seconds": round(seconds, 1),
-        "device": device,
-        "memory_growth_mb": round(megabytes[-1] - course.after_warm_up.megabytes, 2),
-        "memory_growth_allowed_mb": MOST_MEGABYTES,
         "after_warm_up": course.after_warm_up.to_dict(),
         "at_the_end": course.rounds[-1].to_dict(),
-        "memory_mb_after_each_round": [round(value, 1) for value in megabytes],
+        "memory_mb_after_each_round": [round(held.megabytes, 1) for held in course.rounds],
         "results": {name: sorted(seen) for name, seen in course.digests.items()},
     }
-
-
-def verdict(found: Mapping[str, Any]) -> str:
-    """What was seen, for people."""
-    before, after = found["after_warm_up"], found["at_the_end"]
-    lines = [
-        f"{found['segmentations']} segmentations of {len(found['results'])} scans on {found['device']} "
-        f"in {found['seconds']:.0f} s",
-        f"memory    {before['megabytes']:.0f} MB after the warm-up, {after['megabytes']:.0f} MB at the end: "
-        f"{found['memory_growth_mb']:+.1f} MB, of which {found['memory_growth_allowed_mb']:g} are allowed",
-        *(f"{name:9} {before[name]} after the warm-up, {after[name]} at the end" for name in ("threads", "files")),
-        f"results   {sum(len(digests) for digests in found['results'].values())} different ones",
-        *(f"FAILED: {failure}" for failure in found["failures"]),
-        "passed" if found["passed"] else "failed",
-    ]
-    return "\n".join(lines)
 
 
 def main() -> int:
@@ -152,18 +132,13 @@ def main() -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     parser.add_argument("--output", type=Path, default=Path("out/soak/segmentations.json"))
     options = parser.parse_args()
-    started = time.perf_counter()
-    segmenter = Segmenter(device=options.device)
     with tempfile.TemporaryDirectory() as temporary:
         sources, results = Path(temporary, "scans"), Path(temporary, "results")
         sources.mkdir()
         results.mkdir()
-        scans = make_scans(sources)
-        course = soak(
-            options.count, Road(segmenter), scans, results, lambda text: print(text, file=sys.stderr, flush=True)
-        )
-    found = summary(course, time.perf_counter() - started, str(segmenter.device))
-    return leave(found, verdict(found), options.output)
+        work = Road(Segmenter(device=options.device))
+        course = soak(options.count, work, make_scans(sources), results, partial(print, file=sys.stderr, flush=True))
+    return leave(found_in(course), f"{options.count} segmentations", options.output)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from Testing.widget.actions import nodes
 from Testing.widget.stand_in import StandIn
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the bench keeps Python's lock on Linux only")
 def test_random_actions_crash_raise_and_log_nothing_and_leave_what_others_have():
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.phantom import make_phantom
 from Training.data.catalogue import LabelledScan
 from Training.data.classes import Classes
@@ -24,6 +26,18 @@ def a_phantom_scan(seed: int = 2000) -> LabelledScan:
     """A coarse phantom, its tumours labelled."""
     phantom = make_phantom(seed, shape=(12, 48, 48), spacing=(20.0, 7.5, 7.5))
     return LabelledScan(phantom.ct, phantom.labels)
+
+
+def write_data(folder: Path, *names: str) -> Path:
+    """A folder of data whose first data set has phantoms under these names; the folder."""
+    (folder / "train").mkdir(parents=True)
+    for seed, name in enumerate(names, start=2000):
+        scan = a_phantom_scan(seed)
+        write_ct(folder / "train" / f"{name}_ct.nii.gz", scan.ct)
+        write_labels(folder / "train" / f"{name}_liver.nii.gz", scan.labels, scan.ct.affine)
+    catalogue = [{"id": name, "tumour_labelled": True} for name in names]
+    (folder / "train" / "catalogue.json").write_text(json.dumps(catalogue))
+    return folder
 
 
 def prepare_phantoms(folder: Path, *more: str) -> Path:

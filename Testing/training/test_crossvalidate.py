@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from LiverSegLib.io.files import write_ct, write_labels
-from Testing.training.phantoms import SCANS, a_phantom_scan, prepare_phantoms, short_run
+from Testing.training.phantoms import SCANS, prepare_phantoms, short_run, write_data
 from Training.evaluation.crossvalidate import crossvalidate
 from Training.evaluation.evaluate import read_results
 from Training.fit import fit
@@ -18,14 +17,7 @@ from Training.fit import fit
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scans of 3D-IRCADb-01, and what was prepared of them."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "train").mkdir()
-    for seed, name in enumerate(SCANS, start=2000):
-        scan = a_phantom_scan(seed)
-        write_ct(folder / "train" / f"{name}_ct.nii.gz", scan.ct)
-        write_labels(folder / "train" / f"{name}_liver.nii.gz", scan.labels, scan.ct.affine)
-    catalogue = ", ".join(f'{{"id": "{name}", "tumour_labelled": true}}' for name in SCANS)
-    (folder / "train" / "catalogue.json").write_text(f"[{catalogue}]")
+    folder = write_data(tmp_path_factory.mktemp("data"), *SCANS)
     prepare_phantoms(folder / "prepared")
     return folder
 

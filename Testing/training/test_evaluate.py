@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.phantom import make_phantom
 from Training.data.degradation import DEGRADATIONS
@@ -40,8 +41,8 @@ class Stub:
     def __init__(self, labels_of: Callable[[CTVolume], np.ndarray]) -> None:
         self.labels_of = labels_of
 
-    def segment(self, ct: CTVolume, tumour: bool, force: bool) -> SimpleNamespace:
-        assert tumour and force
+    def segment(self, ct: CTVolume, options: SegmentOptions) -> SimpleNamespace:
+        assert options.tumour and options.force
         return SimpleNamespace(labels=self.labels_of(ct), self_agreement=0.9, quality=None)
 
 

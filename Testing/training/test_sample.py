@@ -9,10 +9,19 @@ import pytest
 import torch
 
 from LiverSegLib.phantom import make_phantom
-from Testing.training.phantoms import LIVER, a_phantom_scan, drawn, even_scan, held, prepare_phantoms, short_run
+from Testing.training.phantoms import (
+    LIVER,
+    a_phantom_scan,
+    drawn,
+    even_scan,
+    held,
+    prepare_phantoms,
+    short_run,
+    write_data,
+)
 from Training.data.catalogue import LabelledScan
 from Training.data.classes import Classes
-from Training.data.prepare import tilt
+from Training.data.prepare import prepare, tilt
 from Training.data.sample import SliceSampler, endless_batches, load_scans, random_offsets, scan_probability
 from Training.data.stored import PreparedScan, store
 
@@ -31,6 +40,21 @@ def test_a_prepared_scan_has_the_model_s_pixels_and_keeps_its_liver(prepared: Pa
     assert int((scan.labels(0, 12) > 0).sum()) * 2.5 * 2.5 * 20 / 1000 == pytest.approx(before, rel=0.02)
     with pytest.raises(ValueError, match=r"has pixels of 2.5 mm, not 1.5"):
         PreparedScan.open(prepared / "ircad_e01", LIVER, 1.5)
+
+
+def test_all_but_the_test_patients_are_prepared_once(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data", "ircad_e01", "ircad_e19")
+    made = []
+    for _ in range(2):
+        prepare(data, tmp_path / "prepared", ["train"], 7.5, phantoms=0, fluid_copies=1)
+        made.append({path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob("prepared/*/scan.json")})
+    assert made[0] == made[1], "what is there is left as it is"
+    names = ("ircad_e01", "ircad_e01_fluid0", "ircad_e01_tilted")
+    assert sorted(made[0]) == list(names)
+    scans = {name: PreparedScan.open(tmp_path / "prepared" / name, LIVER, 7.5) for name in names}
+    assert [scan.kind for scan in scans.values()] == ["real", "fluid", "tilted"]
+    regions = scans["ircad_e01_fluid0"].regions(0, 12)
+    assert regions.any() and not scans["ircad_e01_fluid0"].labels(0, 12)[regions > 0].any()
 
 
 def test_a_tilted_scan_keeps_its_liver_on_its_voxels() -> None:

@@ -41,13 +41,6 @@ def test_a_full_disk_is_told_in_a_sentence(target):
     assert target.read_text() == "old"
 
 
-def test_the_temporary_file_keeps_the_ending_by_which_writers_choose_the_format(target):
-    with replacing(target) as temporary:
-        temporary.write_text("new")
-        assert temporary.name.endswith(".seg.nrrd")
-        assert temporary.parent == target.parent
-
-
 def test_what_can_be_written_leaves_no_trace_of_the_question(target):
     check_writable(target)
     check_writable(target.with_name("other.nii.gz"))

@@ -121,11 +121,6 @@ def test_where_all_is_left_out_that_is_told(tmp_path: Path) -> None:
         find_cases(tmp_path)
 
 
-def test_a_folder_that_is_only_called_labels_is_searched(tmp_path: Path) -> None:
-    made(tmp_path, "labels/a.nii.gz", "labels/b.nii.gz")
-    assert len(find_cases(tmp_path)) == 2
-
-
 def test_results_of_an_earlier_run_are_no_cases_and_that_is_told(tmp_path: Path) -> None:
     made(tmp_path, "a.nii.gz", "old/cases/a/liver.nii.gz")
     write_record(tmp_path / "old", CaseRecord("a", "a.nii.gz", "done"))
@@ -147,11 +142,6 @@ def test_a_link_to_itself_is_a_case_whose_failure_can_be_told(tmp_path: Path) ->
     (tmp_path / "a.nii").symlink_to("a.nii")
     (case,) = find_cases(tmp_path)
     assert case.without_paths(f"{tmp_path / 'a.nii'} does not exist.") == "a.nii does not exist."
-
-
-def test_a_single_image_is_a_batch_of_one(tmp_path: Path) -> None:
-    made(tmp_path, "a.nii.gz", "b.nii.gz")
-    assert [case.name for case in find_cases(tmp_path / "a.nii.gz")] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.csv", "notes.txt", "empty"])
@@ -178,35 +168,10 @@ def test_damaged_dicom_files_are_a_case_of_their_folder_that_fails(tmp_path: Pat
 # ---- references ------------------------------------------------------------------------------------------------------
 
 
-def test_references_of_another_folder_are_matched_by_name(tmp_path: Path) -> None:
-    images, references = (
-        made(tmp_path / "i", "a.nii", "p/ct.nii", "c.nii"),
-        made(tmp_path / "r", "a.nii", "p_liver.nii"),
-    )
-    cases = by_name(find_cases(images, references))
-    assert cases["a"].reference == references / "a.nii"
-    assert cases["p__ct"].reference == references / "p_liver.nii"
-    assert cases["c"].reference is None
-    assert not any(case.problem for case in cases.values())
-
-
 def test_references_among_the_images_are_no_cases(tmp_path: Path) -> None:
     made(tmp_path, "p1_ct.nii.gz", "p1_liver.nii.gz")
     (case,) = find_cases(tmp_path, tmp_path)
     assert (case.name, case.reference) == ("p1_ct", tmp_path / "p1_liver.nii.gz")
-
-
-def test_references_in_a_folder_of_the_input_are_no_cases(tmp_path: Path) -> None:
-    made(tmp_path, "images/liver_1.nii.gz", "labels/liver_1.nii.gz")
-    (case,) = find_cases(tmp_path, tmp_path / "labels")
-    assert case.reference == tmp_path / "labels" / "liver_1.nii.gz"
-
-
-def test_several_references_of_one_case_are_its_problem(tmp_path: Path) -> None:
-    images, references = made(tmp_path / "i", "a.nii", "b.nii"), made(tmp_path / "r", "a_seg.nii", "a_gt.nii", "b.nii")
-    cases = by_name(find_cases(images, references))
-    assert "a_seg.nii" in cases["a"].problem and cases["a"].reference is None
-    assert cases["b"].reference is not None
 
 
 def test_references_that_are_no_folder_are_told(tmp_path: Path) -> None:

@@ -200,20 +200,6 @@ def test_a_bad_image_is_a_failed_record_with_one_sentence(
     assert read_record(output / "cases" / "x") == record
 
 
-def test_a_reference_of_another_place_fails_the_case(cohort: Path, output: Path, options: BatchOptions) -> None:
-    phantom = make_phantom(0, SHAPE, SPACING)
-    affine = phantom.ct.affine.copy()
-    affine[:3, 3] += 5000
-    files.write_labels(cohort / "references" / "p0_liver.nii.gz", phantom.labels, affine)
-    case = find_cases(cohort / "images", cohort / "references")[0]
-    assert "overlap" in run_case(case, options, output, make_segmenter(options)).reason
-
-
-def test_a_problem_found_with_the_case_is_its_reason(output: Path, options: BatchOptions) -> None:
-    case = Case("x", Path("nowhere"), problem="Two references fit; name one.", source="x.nii")
-    assert run_case(case, options, output, make_segmenter(options)).reason == case.problem
-
-
 def test_a_dicom_seg_of_another_format_is_refused(cohort: Path, output: Path, a_model_file: Path) -> None:
     options = BatchOptions(device="cpu", model=a_model_file, suffix=".dcm")
     record = run_case(case_of(cohort / "images" / "p0.nii.gz"), options, output, make_segmenter(options))
@@ -345,10 +331,6 @@ def test_reading_and_writing_let_the_network_go_first(run, monkeypatch: pytest.M
     assert niceness == {"load_case": behind, "segment_loaded": own, "write_case": behind}
 
 
-def test_without_cases_there_is_an_empty_table(run) -> None:
-    assert run(cases=[]).records == ()
-
-
 def test_a_missing_model_or_device_is_told_before_any_case(cohort: Path, output: Path, options: BatchOptions) -> None:
     cases = find_cases(cohort / "images")
     with pytest.raises(ModelError):
@@ -382,11 +364,6 @@ def test_whole_cases_are_skipped(run, output: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in output.glob("cases/*/*")} == before
 
 
-def test_without_resume_all_are_done_again(run) -> None:
-    run()
-    assert run(resume=False).done == 5
-
-
 def test_what_is_not_whole_is_done_again_and_gives_the_same_table(cohort: Path, run, output: Path) -> None:
     make_empty(cohort / "images" / "p4.nii.gz")
     run()
@@ -415,14 +392,6 @@ def test_other_options_are_done_again(run, options: BatchOptions) -> None:
     assert run(options=replace(options, tumour=True, threads=2)).skipped == 5
 
 
-def test_a_repaired_case_is_done_by_the_next_run(a_cohort: Path, cohort: Path, run) -> None:
-    truncate(cohort / "images" / "p1.nii.gz")
-    assert run().failed == 1
-    shutil.copy(a_cohort / "images" / "p1.nii.gz", cohort / "images" / "p1.nii.gz")
-    result = run()
-    assert (result.done, result.failed, result.skipped) == (1, 0, 4)
-
-
 # ---- stopping --------------------------------------------------------------------------------------------------------
 
 
@@ -439,6 +408,21 @@ def test_a_cancelled_run_leaves_whole_cases_and_the_next_one_goes_on(run, output
     result = run()
     assert (result.done + result.skipped, result.failed) == (5, 0)
     assert result.skipped == len(done)
+
+
+def test_a_cancel_does_not_wait_for_a_file_that_is_being_read(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel, test_is_over, read = threading.Event(), threading.Event(), []
+
+    def load_slowly(case: Case, options: BatchOptions) -> None:
+        cancel.set()
+        test_is_over.wait(60)
+        read.append(case)
+
+    monkeypatch.setattr(pipeline, "load_case", load_slowly)
+    with pytest.raises(Cancelled, match="0 of 5"):
+        run(cancel=cancel)
+    assert not read
+    test_is_over.set()
 
 
 def the_worker() -> int:

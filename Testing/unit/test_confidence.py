@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from LiverSegLib.inference.confidence import SelfAgreement, expected_dice
 
 
-def of(*margins: torch.Tensor) -> float:
+def of(*log_odds: torch.Tensor) -> float:
     agreement = SelfAgreement()
-    for part in margins:
+    for part in log_odds:
         agreement.add(part)
     return agreement.value
 
 
 def test_a_network_that_is_certain_expects_to_agree() -> None:
-    margins = torch.full((4, 8, 8), -50.0)
-    margins[:, 2:6, 2:6] = 50.0
-    assert of(margins) == pytest.approx(1.0)
+    log_odds = torch.full((4, 8, 8), -50.0)
+    log_odds[:, 2:6, 2:6] = 50.0
+    assert of(log_odds) == pytest.approx(1.0)
 
 
 def test_nothing_found_is_no_agreement() -> None:
@@ -38,17 +38,17 @@ def test_it_is_sure_of_what_is_liver_with_98_percent() -> None:
 
 def test_it_is_the_dice_that_random_truths_have_on_average() -> None:
     generator = torch.Generator().manual_seed(0)
-    margins = 4 * torch.randn(20, 30, 30, generator=generator)
-    found = margins > 0
-    truths = torch.rand(200, *margins.shape, generator=generator) < margins.sigmoid()
+    log_odds = 4 * torch.randn(20, 30, 30, generator=generator)
+    found = log_odds > 0
+    truths = torch.rand(200, *log_odds.shape, generator=generator) < log_odds.sigmoid()
     dice = [2 * (truth & found).sum() / (truth.sum() + found.sum()) for truth in truths]
-    assert of(margins) == pytest.approx(float(np.mean(dice)), abs=0.002)
+    assert of(log_odds) == pytest.approx(float(np.mean(dice)), abs=0.002)
 
 
 @given(st.integers(1, 5))
 def test_batches_add_up_to_the_whole(parts: int) -> None:
-    margins = torch.randn(12, 6, 6, generator=torch.Generator().manual_seed(parts))
-    assert of(*margins.tensor_split(parts)) == pytest.approx(of(margins))
+    log_odds = torch.randn(12, 6, 6, generator=torch.Generator().manual_seed(parts))
+    assert of(*log_odds.tensor_split(parts)) == pytest.approx(of(log_odds))
 
 
 def test_an_untouched_calibration_leaves_the_agreement() -> None:

@@ -89,14 +89,6 @@ def test_the_labels_come_back_voxel_for_voxel(written, a_phantom_slab, series):
     assert np.array_equal(back, a_phantom_slab.labels)
 
 
-def test_highdicom_reads_the_segments_as_a_volume_in_the_same_place(written, a_phantom_slab):
-    volume = highdicom.seg.segread(written()).get_volume(combine_segments=False)
-    inside = np.flatnonzero(a_phantom_slab.labels.any(axis=(1, 2)))
-    assert volume.array.shape == (len(inside), 48, 40, 2)
-    assert volume.array[..., 0].sum() == (a_phantom_slab.labels > 0).sum()
-    assert volume.array[..., 1].sum() == (a_phantom_slab.labels == 2).sum()
-
-
 def test_a_tilted_gantry_keeps_every_label_on_its_slice(a_phantom_slab, written, tmp_path):
     c, s = np.cos(0.3), np.sin(0.3)
     affine = a_phantom_slab.ct.affine.copy()
@@ -199,14 +191,6 @@ def test_copies_of_slices_in_the_folder_change_nothing(series, written, a_phanto
     assert len(files) == len(series) + 3
     back = labels_in(written(files=files), a_phantom_slab.labels, a_phantom_slab.ct.affine)
     assert np.array_equal(back, a_phantom_slab.labels)
-
-
-def test_headers_without_what_may_be_empty_do(a_phantom_slab, written, tmp_path):
-    images = slices_of(a_phantom_slab.ct.hu, a_phantom_slab.ct.affine)
-    for image in images:
-        for keyword in ("PatientSex", "PatientBirthDate", "AccessionNumber", "StudyID", "StudyTime", "SeriesNumber"):
-            delattr(image, keyword)
-    assert sequences_of(written(files=save(images, tmp_path / "bare"))).AccessionNumber in ("", None)
 
 
 @pytest.mark.parametrize("keyword", ["FrameOfReferenceUID", "StudyInstanceUID"])

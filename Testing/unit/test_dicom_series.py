@@ -62,12 +62,6 @@ def test_series_in_a_tree_are_found_by_their_uid_wherever_their_files_lie(tmp_pa
     assert not any(name in one.patient_key for name in ("Doe", "4711"))
 
 
-def test_one_patient_has_one_key(tmp_path):
-    save(make(), tmp_path / "a")
-    save(make(), tmp_path / "b")
-    assert len({series.patient_key for series in find_series(tmp_path).series}) == 1
-
-
 @pytest.mark.parametrize("kind", NO_SLICES)
 def test_what_is_no_slice_of_a_ct_is_left_out_with_its_reason(tmp_path, kind):
     series = make()
@@ -231,13 +225,6 @@ def test_a_file_that_claims_to_be_dicom_but_cannot_be_read_is_named(tmp_path, co
         read_series(tmp_path)
 
 
-def test_several_unreadable_files_are_counted(tmp_path):
-    for name in ("a.dcm", "b.dcm", "c.dcm"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.dcm \(and 2 more\)"):
-        read_series(tmp_path)
-
-
 def test_a_directory_of_a_medium_is_no_slice(tmp_path):
     from pydicom.fileset import FileSet
 
@@ -255,12 +242,6 @@ def test_companion_files_of_macos_are_passed_over(tmp_path):
     (tmp_path / "._slice_001.dcm").write_bytes(b"\0\5\x16\7")
     assert find_series(tmp_path).left_out == ()
     assert read_series(tmp_path).hu.shape == (3, 4, 5)
-
-
-def test_a_file_without_a_series_is_left_out(tmp_path):
-    save(make(1, SeriesInstanceUID=""), tmp_path)
-    (left_out,) = find_series(tmp_path).left_out
-    assert "no SeriesInstanceUID" in left_out[1]
 
 
 def test_another_modality_is_read_when_forced_but_no_segmentation(tmp_path):

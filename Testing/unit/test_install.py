@@ -156,12 +156,6 @@ def test_all_that_is_missing_is_named_for_people(packages: Packages) -> None:
     assert install.missing_packages() == ["PyTorch", "nibabel"]
 
 
-def test_nothing_is_missing_once_it_is_there(packages: Packages) -> None:
-    packages.add("torch", "2.4.0+cu121")
-    packages.add("nibabel", "5.2")
-    assert install.missing_packages() == []
-
-
 @pytest.mark.parametrize("version", ["1.13.1", "2.3.1+cpu", "2.4.0rc1"])
 def test_an_old_version_counts_as_missing(packages: Packages, version: str) -> None:
     packages.add("torch", version)
@@ -257,11 +251,6 @@ def test_outside_slicer_nothing_is_installed(packages: Packages, monkeypatch: py
     assert "PyTorch, nibabel" in str(refusal())
 
 
-def test_checking_asks_nothing(slicer: Slicer) -> None:
-    assert "click Segment Liver" in str(refusal(install.check_packages))
-    assert slicer.questions == [] and slicer.installed == []
-
-
 # ---- what can go wrong (survey, complaints 1, 8, 9 and 10) -----------------------------------------------------------
 
 
@@ -332,18 +321,6 @@ def test_a_broken_pytorch_is_told_with_its_cause_and_the_way_out(slicer: Slicer,
 def test_a_broken_pytorch_that_was_there_before_is_told_when_it_is_loaded(slicer: Slicer, code: str) -> None:
     slicer.packages.add("torch", "2.9.0", code)
     assert "uninstall" in str(refusal(install.check_pytorch))
-
-
-def test_the_pytorch_of_this_computer_works() -> None:
-    pytest.importorskip("torch")
-    install.check_pytorch()
-
-
-def test_an_old_package_on_disk_is_updated(slicer: Slicer) -> None:
-    slicer.packages.add("torch", "1.13.1")
-    slicer.packages.add("nibabel", "5.2")
-    install.ensure_packages()
-    assert slicer.installed == ["torch>=2.4"]
 
 
 def test_an_old_package_in_memory_is_not_touched_before_a_restart(slicer: Slicer) -> None:

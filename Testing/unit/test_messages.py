@@ -16,6 +16,7 @@ from textwrap import dedent
 import pytest
 
 from LiverSegLib import errors
+from LiverSegLib.batch import page
 
 MODULE_FOLDER = Path(__file__).parents[2] / "LiverSeg"
 MESSAGES_FILE = MODULE_FOLDER / "LiverSegLib" / "messages.py"
@@ -224,7 +225,8 @@ def names_used(path: Path) -> set[str]:
 
 
 def test_the_messages_that_are_used_are_those_that_are_listed() -> None:
-    assert set().union(*map(names_used, MODULE)) == set(MESSAGES)
+    on_the_page = re.findall(r"\bmessages\.([A-Z_]+)", page.TEMPLATE.read_text(encoding="utf-8"))
+    assert set(on_the_page).union(*map(names_used, MODULE)) == set(MESSAGES)
 
 
 def test_placeholders_have_names_and_take_a_value() -> None:

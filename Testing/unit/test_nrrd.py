@@ -88,13 +88,6 @@ def test_segments_that_make_no_sense_are_told_in_a_sentence(seg_nrrd, layers, la
         files.read_labels(seg_nrrd(layers, ("Liver", "", label, layer)))
 
 
-def test_a_file_without_tumour_has_the_livers_segment_only(tmp_path):
-    files.write_labels(tmp_path / "l.seg.nrrd", np.ones(SHAPE, np.uint8), np.eye(4))
-    image = sitk.ReadImage(tmp_path / "l.seg.nrrd")
-    assert image.GetMetaData("Segment0_Name") == "Liver"
-    assert not image.HasMetaDataKey("Segment1_Name")
-
-
 def test_two_segments_are_written_as_the_list_that_slicer_writes(tmp_path):
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 1:4, 1:5], labels[2, 2, 2:4] = 1, 2
@@ -204,6 +197,7 @@ def test_lengths_are_in_millimetres_whatever_the_unit_of_the_space(nrrd, units, 
         ({"spacings": "1.5 1.25 1"}, "spacings: 1.5 1.25 1"),
         ({"space units": '"furlong" "mm" "mm"'}, "space units"),
         ({"space units": "cm"}, "space units"),
+        ({"space origin": "(0,0,0"}, "space origin: (0,0,0"),
         ({"units": '"cm" "cm" "cm"'}, "units"),
         ({"spacf units": '"cm" "cm" "cm"'}, "spacf units"),
         ({"endian": None}, "lacks endian"),

@@ -30,10 +30,6 @@ def test_the_same_seed_draws_the_same_phantom() -> None:
     np.testing.assert_array_equal(one.ct.affine, other.ct.affine)
 
 
-def test_every_seed_draws_another_liver(phantoms: list[Phantom]) -> None:
-    assert len({phantom.labels.tobytes() for phantom in phantoms}) == len(phantoms)
-
-
 def test_the_grid_is_the_one_asked_for_with_axes_to_left_posterior_and_superior(phantoms: list[Phantom]) -> None:
     for phantom in phantoms:
         assert phantom.ct.hu.shape == phantom.labels.shape == SHAPE
@@ -68,10 +64,6 @@ def test_the_liver_is_on_the_patient_s_right_under_the_lung(phantoms: list[Phant
         assert (phantom.ct.affine @ [i, j, k, 1])[0] > 20  # RAS millimetres
         lung = (phantom.ct.hu < -700) & (phantom.ct.hu > -920)
         assert np.nonzero(lung)[0].mean() > k
-
-
-def test_the_left_lobe_crosses_the_midline(phantoms: list[Phantom]) -> None:
-    assert phantoms[0].labels[:, :, SHAPE[2] // 2 + 1 :].any()
 
 
 def test_the_liver_has_the_hu_of_its_contrast_phase(phantoms: list[Phantom]) -> None:

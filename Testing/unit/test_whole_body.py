@@ -17,6 +17,7 @@ from LiverSegLib import messages
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.model.liver_model import LiverModel
 
@@ -114,7 +115,10 @@ def test_the_answer_is_that_of_the_network_run_everywhere(
     model: LiverModel, trunk: CTVolume, whole_body: CTVolume
 ) -> None:
     (quick, few), (thorough, many) = segmenter_of(model), segmenter_of(model, everywhere=True)
-    found, expected = quick.segment(whole_body, tumour=True), thorough.segment(whole_body, tumour=True)
+    found, expected = (
+        quick.segment(whole_body, SegmentOptions(tumour=True)),
+        thorough.segment(whole_body, SegmentOptions(tumour=True)),
+    )
     assert dice(found.labels > 0, expected.labels > 0) > 0.9999
     assert dice(found.labels == 2, expected.labels == 2) > 0.999
     assert found.warnings == expected.warnings
@@ -209,7 +213,10 @@ def test_an_oblique_body_costs_less_too_and_gives_the_same_liver(model: LiverMod
     affine[:3, :3] = turn @ affine[:3, :3]
     oblique = CTVolume(trunk.hu[::2], affine)
     (quick, few), (thorough, many) = segmenter_of(model), segmenter_of(model, everywhere=True)
-    found, expected = quick.segment(oblique, tumour=True).labels, thorough.segment(oblique, tumour=True).labels
+    found, expected = (
+        quick.segment(oblique, SegmentOptions(tumour=True)).labels,
+        thorough.segment(oblique, SegmentOptions(tumour=True)).labels,
+    )
     assert dice(found > 0, expected > 0) > 0.999 and expected.any()
     assert few.pixels < many.pixels / 2
 

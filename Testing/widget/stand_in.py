@@ -47,7 +47,8 @@ class StandIn:
     def warm_up(self) -> None:
         self.warm_ups += 1
 
-    def segment(self, ct: CTVolume, progress=None, cancel=None, tumour=False) -> Any:
+    def segment(self, ct: CTVolume, options=None, progress=None, cancel=None) -> Any:
+        tumour = options is not None and options.tumour
         self.calls.append({"tumour": tumour})
         for share in (0.0, 0.5):
             progress(share, "Finding the liver")

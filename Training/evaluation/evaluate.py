@@ -24,6 +24,7 @@ from LiverSegLib.data.bounding_box import box_of
 from LiverSegLib.data.metrics import Spacing, compare, dice
 from LiverSegLib.data.resample import reference_on_grid
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.files import read_ct, read_labels
 from LiverSegLib.model.liver_model import LiverModel
@@ -113,7 +114,7 @@ def evaluate_case(case: Case, segmenter: Segmenter, worst_slices: Path | None = 
     """
     started = perf_counter()
     # These are CT, also where a shifted 8-bit source no longer looks like one.
-    segmented = segmenter.segment(case.ct, tumour=True, force=True)
+    segmented = segmenter.segment(case.ct, SegmentOptions(tumour=True, force=True))
     labels = segmented.labels
     seconds = perf_counter() - started
     # Slices mean axial ones, however the file is ordered.

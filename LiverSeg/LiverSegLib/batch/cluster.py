@@ -51,44 +51,43 @@ def run_on_cluster(
     ----------
     scheduler
         Address of the Dask scheduler, ``tcp://host:port`` or ``tls://host:port``.
-    on_record
-        Called in this thread with the record of each case, soon after it ended.
+    on_record, on_warning
+        Called in this thread with the record of each case, soon after it ended, and with what happens to the cluster:
+        workers that are lost, unfit, or missing. Python's logging hears of the latter as well.
     cancel
         Set it to stop the run within a second or two; what is finished stays.
-    on_warning
-        Called in this thread with what happens to the cluster: workers that are lost, unfit, or missing. Python's
-        logging hears of it as well.
 
     Raises
     ------
-    InputError
-        If no scheduler answers there, or one of its first workers is not fit for the run; then no case has run.
-    ClusterError
-        If the scheduler is lost for good.
-    OutputError
-        If nothing can be written any more.
-    InstallError
-        If Dask is not installed.
-    Cancelled
-        If ``cancel`` was set.
+    LiverSegLib.errors.LiverSegError
+        InputError if no scheduler answers there or one of its first workers is not fit, and then no case has run;
+        ClusterError if it is lost for good; OutputError if nothing can be written any more; InstallError without Dask;
+        Cancelled if ``cancel`` was set.
     """
     _check_address(scheduler)
     if not cases:
         return
     run = _run_of(cases, options, output)
     ledger = Ledger([_with_absolute_paths(case) for case in cases], run.output)
-    thread = Worker("LiverSeg cluster")
     with _staging(run):
-        task = thread.start(lambda _, stop: asyncio.run(_until_stopped(stop, _work(ledger, run, scheduler))))
-        try:
-            while not task.wait(ANSWER_SECONDS):
-                ledger.pass_on(on_record, on_warning)
-                if cancel is not None and cancel.is_set():
-                    task.cancel.set()
-            task.result()
-        finally:
-            thread.close(STOP_SECONDS)
-            ledger.pass_on(on_record, on_warning)
+        _work_in_a_thread(ledger, run, scheduler, lambda: ledger.pass_on(on_record, on_warning), cancel)
+
+
+def _work_in_a_thread(
+    ledger: Ledger, run: ClusterRun, scheduler: str, pass_on: Callable[[], None], cancel: threading.Event | None
+) -> None:
+    """Wait for the work, and call ``pass_on`` in this thread all the while."""
+    thread = Worker("LiverSeg cluster")
+    task = thread.start(lambda _, stop: asyncio.run(_until_stopped(stop, _work(ledger, run, scheduler))))
+    try:
+        while not task.wait(ANSWER_SECONDS):
+            pass_on()
+            if cancel is not None and cancel.is_set():
+                task.cancel.set()
+        task.result()
+    finally:
+        thread.close(STOP_SECONDS)
+        pass_on()
 
 
 def _check_address(scheduler: str) -> None:

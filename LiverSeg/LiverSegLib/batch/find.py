@@ -56,13 +56,8 @@ def search_cases(
         raise InputError(messages.NO_REFERENCES_FOLDER.format(folder=references))
     if os.path.isdir(source):
         search = _search_folder(source, references, leave_out, patient_data)
-    elif os.path.isfile(source) and source.suffix.lower() in TABLE_SUFFIXES:
-        search = _with_references(read_case_table(source), source.parent, references, leave_out)
     elif os.path.isfile(source):
-        # One image is a batch as well.
-        images = [source] if _is_image(source) else []
-        search = CaseSearch(tuple(_file_cases(images, source.parent)))
-        search = _with_references(search, source.parent, references, leave_out)
+        search = _with_references(_search_file(source), source.parent, references, leave_out)
     else:
         raise InputError(messages.NO_SOURCE.format(source=source))
     if not search.cases:
@@ -70,6 +65,13 @@ def search_cases(
         told = [messages.BATCH_LEFT_OUT.format(what=what) for what in search.left_out[:TOLD]]
         raise InputError(" ".join([messages.NO_CASES.format(source=source, formats=formats), *told]))
     return CaseSearch(tuple(sorted(search.cases, key=lambda case: case.name)), search.left_out)
+
+
+def _search_file(source: Path) -> CaseSearch:
+    """The cases of a table; one image is a batch as well."""
+    if source.suffix.lower() in TABLE_SUFFIXES:
+        return read_case_table(source)
+    return CaseSearch(tuple(_file_cases([source] if _is_image(source) else [], source.parent)))
 
 
 # ---- a folder tree ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,14 +51,17 @@ class _OneLine(logging.Formatter):
 
 
 @contextmanager
-def batch_log(output: Path) -> Iterator[BatchLog]:
-    """The log of an output folder; OutputError if it cannot be opened."""
+def batch_log(output: Path, notes: Sequence[str] = ()) -> Iterator[BatchLog]:
+    """The log of an output folder, begun with some notes; OutputError if it cannot be opened."""
     file = os.fdopen(open_own(output / LOG_FILE, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
     handler = logging.StreamHandler(file)
     # A full disk: the run itself tells, in a better sentence than logging's traceback.
     handler.handleError = lambda record: None  # type: ignore[method-assign]
+    log = BatchLog(handler)
     try:
-        yield BatchLog(handler)
+        for note in notes:
+            log.note(note)
+        yield log
     finally:
         with suppress(OSError):
             file.close()

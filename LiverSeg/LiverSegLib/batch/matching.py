@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from .. import messages
 from .names import without_image_suffix
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 CT_WORDS = ("ct", "image", "img", "imaging", "volume", "vol", "scan", "0000")
 LIVER_WORDS = ("liver", "livers", "reference", "ref")
@@ -77,24 +81,14 @@ def match_references(
     problems: dict[str, str] = {}
     free = {reference: Address.of(reference) for reference in references}
     for rank in _RANKS:
-        by_key: dict[_Key, list[PurePath]] = {}
-        for reference, address in free.items():
-            for key in _reference_keys(address, *rank):
-                by_key.setdefault(key, []).append(reference)
+        by_key = _inverted({reference: _reference_keys(address, *rank) for reference, address in free.items()})
         claims = {
             name: _fitting(cases[name], by_key, rank) for name in cases if name not in matched and name not in problems
         }
-        claimants: dict[PurePath, list[str]] = {}
+        claimants = _inverted(claims)
         for name, fitting in claims.items():
-            for reference in fitting:
-                claimants.setdefault(reference, []).append(name)
-        for name, fitting in claims.items():
-            if len(fitting) > 1:
-                listed = ", ".join(reference.as_posix() for reference in fitting)
-                problems[name] = messages.SEVERAL_REFERENCES.format(references=listed)
-            elif fitting and len(claimants[fitting[0]]) > 1:
-                listed = ", ".join(claimants[fitting[0]])
-                problems[name] = messages.REFERENCE_OF_SEVERAL.format(reference=fitting[0].as_posix(), cases=listed)
+            if problem := _problem(fitting, claimants):
+                problems[name] = problem
             elif fitting:
                 matched[name] = fitting[0]
         free = {reference: address for reference, address in free.items() if reference not in claimants}
@@ -132,6 +126,24 @@ def is_named_as_label_map(path: PurePath) -> bool:
 _RANKS = ((True, True), (True, False), (False, True), (False, False))
 # An image and a reference fit together if they have a key in common.
 _Key = tuple[str, ...]
+
+
+def _inverted(found: Mapping[T, Iterable[U]]) -> dict[U, list[T]]:
+    inverted: dict[U, list[T]] = {}
+    for one, others in found.items():
+        for other in others:
+            inverted.setdefault(other, []).append(one)
+    return inverted
+
+
+def _problem(fitting: Sequence[PurePath], claimants: Mapping[PurePath, Sequence[str]]) -> str:
+    """Why it is not clear whose the references are that fit a case; empty if it is, or if there is none."""
+    if len(fitting) > 1:
+        return messages.SEVERAL_REFERENCES.format(references=", ".join(one.as_posix() for one in fitting))
+    if fitting and len(claimants[fitting[0]]) > 1:
+        listed = ", ".join(claimants[fitting[0]])
+        return messages.REFERENCE_OF_SEVERAL.format(reference=fitting[0].as_posix(), cases=listed)
+    return ""
 
 
 def _fitting(

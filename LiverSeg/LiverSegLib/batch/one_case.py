@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import dicom, messages
-from ..data.bounding_box import box_of
 from ..data.resample import reference_on_grid
 from ..data.volume import CTVolume
 from ..errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
-from ..evaluation.report import SegmentationReport
+from ..evaluation.result_files import Result, ResultFiles, write_result
 from ..io import files
-from ..io.atomic import replacing
 from .cases import Case
 from .options import DICOM_SUFFIX, BatchOptions
 from .own_places import check_own_folders
@@ -119,13 +117,7 @@ def segment_loaded(
     loaded: LoadedCase, segmenter: Segmenter, options: BatchOptions, cancel: threading.Event | None = None
 ) -> Found:
     """Run the network; raises what :meth:`LiverSegLib.inference.segmenter.Segmenter.segment` raises."""
-    segmentation = segmenter.segment(
-        loaded.ct,
-        cancel=cancel,
-        tumour=options.tumour,
-        force=options.force,
-    )
-    return Found(loaded, segmentation)
+    return Found(loaded, segmenter.segment(loaded.ct, options, cancel=cancel))
 
 
 def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
@@ -136,35 +128,23 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
     OutputError
         If a file cannot be written; those of this case are taken away again.
     """
-    started = perf_counter()
     loaded, segmentation = found.loaded, found.segmentation
     case = loaded.case
-    folder = emptied_folder(output, case.name)
-    targets = {"segmentation": folder / f"{SEGMENTATION}{options.suffix}", "report": folder / REPORT}
-    if options.pictures:
-        targets["picture"] = folder / PICTURE
-    written = {role: path.relative_to(output).as_posix() for role, path in targets.items()}
-    with ExitStack() as places:
-        _write_labels(places.enter_context(replacing(targets["segmentation"])), found, options)
-        if options.pictures:
-            from ..evaluation import picture
-
-            drawn = picture.overlay(loaded.ct, segmentation.labels, loaded.reference)
-            picture.write_png(places.enter_context(replacing(targets["picture"])), drawn)
-        seconds = {**segmentation.seconds, "load": segmentation.seconds.get("load", 0.0) + loaded.seconds}
-        labels, reference = _on_their_box(segmentation.labels, loaded.reference)
-        report = SegmentationReport.of(
-            replace(segmentation, labels=labels, seconds=seconds),
-            loaded.ct.spacing,
-            input=case.source or case.name,
-            output=written["segmentation"],
-            reference=reference,
-            tumour=options.tumour,
-            extra_warnings=loaded.warnings,
-            write_seconds=perf_counter() - started,
-        )
-        report = replace(report, warnings=tuple(case.without_paths(warning) for warning in report.warnings))
-        report.write_json(places.enter_context(replacing(targets["report"])))
+    targets = _targets(case, emptied_folder(output, case.name), options)
+    written = {"segmentation": targets.labels, "report": targets.report, "picture": targets.picture}
+    paths = {role: path.relative_to(output).as_posix() for role, path in written.items() if path}
+    seconds = {**segmentation.seconds, "load": segmentation.seconds.get("load", 0.0) + loaded.seconds}
+    result = Result(
+        replace(segmentation, seconds=seconds, warnings=_without_paths(segmentation.warnings, case)),
+        loaded.ct,
+        input=case.source or case.name,
+        output=paths["segmentation"],
+        tumour=options.tumour,
+        reference=loaded.reference,
+        warnings=_without_paths(loaded.warnings, case),
+        name=case.name,
+    )
+    report = write_result(targets, result)
     model_sha256 = segmentation.model.sha256
     record = CaseRecord(
         name=case.name,
@@ -174,7 +154,7 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
         model_sha256=model_sha256,
         options=options.digest(model_sha256),
         report=report.to_dict(),
-        files=written,
+        files=paths,
         seconds=round(report.seconds["total"], 3),
         patient=loaded.patient,
     )
@@ -247,14 +227,6 @@ class ResidentSegmenter:
         return self._segmenter
 
 
-def _on_their_box(labels: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Labels and reference where either of them is: no measure changes, and the rest of a scan is not gone through."""
-    if reference is None:
-        return labels[box_of(labels)], None
-    box = box_of(labels | reference)
-    return labels[box], reference[box]
-
-
 def _read_ct(case: Case, force: bool) -> CTVolume:
     if case.series_uid is None:
         return files.read_ct(case.ct, force)
@@ -262,15 +234,17 @@ def _read_ct(case: Case, force: bool) -> CTVolume:
     return replace(dicom.read_files(case.files, case.name, force), name=case.name)
 
 
-def _write_labels(path: Path, found: Found, options: BatchOptions) -> None:
-    segmentation = found.segmentation
-    if options.suffix == DICOM_SUFFIX:
-        from ..dicom.segmentation import write_segmentation
+def _targets(case: Case, folder: Path, options: BatchOptions) -> ResultFiles:
+    return ResultFiles(
+        labels=folder / f"{SEGMENTATION}{options.suffix}",
+        report=folder / REPORT,
+        picture=folder / PICTURE if options.pictures else None,
+        slices=case.files if options.suffix == DICOM_SUFFIX else (),
+    )
 
-        case = found.loaded.case
-        write_segmentation(path, segmentation.labels, case.files, segmentation.model, case.name)
-    else:
-        files.write_labels(path, segmentation.labels, segmentation.affine, found.loaded.ct.header)
+
+def _without_paths(warnings: Iterable[str], case: Case) -> tuple[str, ...]:
+    return tuple(case.without_paths(warning) for warning in warnings)
 
 
 def _patient(case: Case) -> dict[str, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from .. import __version__, messages
 from ..errors import InputError, OutputError
+from ..inference.options import SegmentOptions
 from ..io.files import WRITABLE_SUFFIXES
 
 DICOM_SUFFIX = ".dcm"
@@ -21,17 +21,11 @@ _WITHOUT_EFFECT = ("device", "threads", "model")
 
 
 @dataclass(frozen=True)
-class BatchOptions:
-    """The same for all cases of a run.
+class BatchOptions(SegmentOptions):
+    """The same for all cases of a run: beside what is wanted of each segmentation, what is wanted of its files.
 
     Parameters
     ----------
-    device
-        "auto", "cpu", "cuda", "cuda:N" or "mps".
-    tumour, force
-        As for :meth:`LiverSegLib.inference.segmenter.Segmenter.segment`.
-    model
-        Weights with their card beside them; None for the bundled ones.
     suffix
         Ending of the segmentations, one of :data:`SUFFIXES`; ".dcm" is DICOM SEG, for DICOM cases only.
     pictures
@@ -49,10 +43,6 @@ class BatchOptions:
         If the number of threads is not positive.
     """
 
-    device: str = "auto"
-    tumour: bool = False
-    force: bool = False
-    model: Path | None = None
     suffix: str = ".nii.gz"
     pictures: bool = True
     patient_data: bool = False

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from ..errors import Cancelled
 from .cases import Case
@@ -24,11 +26,8 @@ from .record import CaseRecord
 T = TypeVar("T")
 OnRecord = Callable[[CaseRecord], None]
 
-CASES_IN_MEMORY = 3
-# How often a thread that waits looks whether the run was stopped.
+# How often the calling thread looks, while it waits, whether the run was stopped.
 LOOK_SECONDS = 0.05
-# Reading leaves no trace, so nobody waits long for it to end; writing ends in its own time.
-LOADER_SECONDS = 0.5
 # How much nicer reading and writing are than the network; 19 is the most there is.
 NICER, NICEST = 10, 19
 
@@ -52,142 +51,108 @@ def run_pipeline(
         If the network cannot be loaded.
     """
     pipeline = _Pipeline(options, output, on_record, cancel or threading.Event())
-    pipeline.run(cases)
+    try:
+        pipeline.run(cases)
+    finally:
+        pipeline.close()
 
 
-class _Stopped(Exception):
-    """The run ended while a thread was waiting."""
+class _Background:
+    """A thread that does one piece of work after another.
+
+    Unlike those of an executor it dies with the process: after a cancel, nobody waits until a large series is read.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def start(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._waiting.put((future, work))
+        return future
+
+    def close(self) -> None:
+        """End the thread after the work that it was given."""
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        _step_behind()
+        while self._do_next():
+            pass
+
+    def _do_next(self) -> bool:
+        item = self._waiting.get()
+        if item is None:
+            return False
+        future, work = item
+        try:
+            future.set_result(work())
+        except BaseException as error:  # raised again by who asks for the result
+            future.set_exception(error)
+        return True
 
 
-@dataclass(frozen=True)
-class _Failure:
-    case: Case
-    error: Exception
-
-
-@dataclass
 class _Pipeline:
-    options: BatchOptions
-    output: Path
-    on_record: OnRecord
-    cancel: threading.Event
-    places: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(CASES_IN_MEMORY))
-    loaded: SimpleQueue[LoadedCase | _Failure | None] = field(default_factory=SimpleQueue)
-    found: SimpleQueue[Found | _Failure | None] = field(default_factory=SimpleQueue)
-    records: SimpleQueue[CaseRecord] = field(default_factory=SimpleQueue)
-    stop: threading.Event = field(default_factory=threading.Event)
-    errors: list[BaseException] = field(default_factory=list)
+    def __init__(self, options: BatchOptions, output: Path, on_record: OnRecord, cancel: threading.Event) -> None:
+        self._options, self._output, self._on_record, self._cancel = options, output, on_record, cancel
+        self._loader, self._writer = _Background("LiverSeg loader"), _Background("LiverSeg writer")
+        self._writing: Future[CaseRecord] | None = None
 
     def run(self, cases: Iterable[Case]) -> None:
-        segmenter = ResidentSegmenter(self.options)
+        segmenter = ResidentSegmenter(self._options)
         segmenter.get()  # a missing model or device is told before any file is read
-        loader = self._start(lambda: self._load_all(cases), "LiverSeg loader")
-        writer = self._start(self._write_all, "LiverSeg writer")
-        try:
-            while self._segment_next(segmenter):
-                self._report()
-            self.found.put(None)
-            while writer.is_alive():
-                writer.join(LOOK_SECONDS)
-                self._stop_if_cancelled()
-                self._report()
-        except _Stopped:
-            pass
-        finally:
-            self.stop.set()
-            writer.join()
-            loader.join(LOADER_SECONDS)
-            self._report()
-        if self.errors:
-            raise self.errors[0]
+        for case, loading in self._loading(cases):
+            write = self._segmented(case, loading, segmenter)
+            self._report_written()
+            self._writing = self._writer.start(write)
+        self._report_written()
 
-    # ---- the three threads -------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Reading leaves no trace, so nobody waits for it; what is being written is written whole."""
+        self._loader.close()
+        self._writer.close()
+        if self._writing is not None:
+            self._on_record(self._writing.result())
 
-    def _load_all(self, cases: Iterable[Case]) -> None:
+    def _loading(self, cases: Iterable[Case]) -> Iterator[tuple[Case, Future[LoadedCase]]]:
+        """Each case when the next one, too, is to be read."""
+        ahead: deque[tuple[Case, Future[LoadedCase]]] = deque()
         for case in cases:
-            while not self.places.acquire(timeout=LOOK_SECONDS):
-                self._stop_if_stopped()
-            self._stop_if_stopped()
-            self.loaded.put(self._attempt(case, lambda case=case: load_case(case, self.options)))  # type: ignore[misc]
-        self.loaded.put(None)
+            ahead.append((case, self._loader.start(partial(load_case, case, self._options))))
+            if len(ahead) == 2:
+                yield ahead.popleft()
+        yield from ahead
 
-    def _segment_next(self, segmenter: ResidentSegmenter) -> bool:
-        """Hand the next case on to be written; False after the last."""
-        item = self._next(self.loaded)
-        if item is None:
-            return False
-        if isinstance(item, LoadedCase):
-            self._stop_if_cancelled()
-            network = segmenter.get()
-            self.found.put(self._attempt(item.case, lambda: segment_loaded(item, network, self.options, self.cancel)))
-        else:
-            self.found.put(item)
-        return True
-
-    def _write_all(self) -> None:
-        while self._write_next():
-            self.places.release()
-
-    def _write_next(self) -> bool:
-        item = self._next(self.found)
-        if item is None:
-            return False
-        if isinstance(item, Found):
-            found = item
-            item_or_record = self._attempt(found.loaded.case, lambda: write_case(found, self.output, self.options))
-        else:
-            item_or_record = item
-        if isinstance(item_or_record, _Failure):
-            item_or_record = failed_record(item_or_record.case, item_or_record.error, self.output)
-        self.records.put(item_or_record)
-        return True
-
-    # ---- what they share ---------------------------------------------------------------------------------------------
-
-    def _start(self, work: Callable[[], None], name: str) -> threading.Thread:
-        def guarded() -> None:
-            _step_behind()
-            try:
-                work()
-            except _Stopped:
-                pass
-            except BaseException as error:  # raised again by the calling thread
-                self.errors.append(error)
-                self.stop.set()
-
-        thread = threading.Thread(target=guarded, name=name, daemon=True)
-        thread.start()
-        return thread
-
-    @staticmethod
-    def _attempt(case: Case, stage: Callable[[], T]) -> T | _Failure:
+    def _segmented(
+        self, case: Case, loading: Future[LoadedCase], segmenter: ResidentSegmenter
+    ) -> Callable[[], CaseRecord]:
+        """What is left to the writer when the network has done its part."""
+        network = segmenter.get()
         try:
-            return stage()
+            found = segment_loaded(self._result(loading), network, self._options, self._cancel)
         except Cancelled:
             raise
         except Exception as error:  # the boundary of a case: whatever it is, it becomes a record
-            return _Failure(case, error)
+            return partial(failed_record, case, error, self._output)
+        return partial(self._write, found)
 
-    def _next(self, queue: SimpleQueue[T]) -> T:
-        while True:
-            self._stop_if_stopped()
-            self._stop_if_cancelled()
-            try:
-                return queue.get(timeout=LOOK_SECONDS)
-            except Empty:
-                continue
+    def _write(self, found: Found) -> CaseRecord:
+        try:
+            return write_case(found, self._output, self._options)
+        except Exception as error:  # as above
+            return failed_record(found.loaded.case, error, self._output)
 
-    def _report(self) -> None:
-        while not self.records.empty():
-            self.on_record(self.records.get())
+    def _report_written(self) -> None:
+        if self._writing is not None:
+            record, self._writing = self._result(self._writing), None
+            self._on_record(record)
 
-    def _stop_if_stopped(self) -> None:
-        if self.stop.is_set():
-            raise _Stopped
-
-    def _stop_if_cancelled(self) -> None:
-        if self.cancel.is_set():
-            raise Cancelled()
+    def _result(self, future: Future[T]) -> T:
+        while not self._cancel.is_set():
+            if wait([future], LOOK_SECONDS).done:
+                return future.result()
+        raise Cancelled()
 
 
 def _step_behind() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -69,62 +69,30 @@ def run_batch(
 
     Parameters
     ----------
-    cases
-        With names that are unique; see :func:`LiverSegLib.batch.find.find_cases`.
-    options
-        The same for all.
-    output
-        Folder, made if missing.
-    jobs
-        Processes on this computer; 1 is this process alone.
-    scheduler
-        Address of a Dask scheduler, whose workers then run the cases.
+    cases, output
+        Cases with unique names, as :func:`LiverSegLib.batch.find.find_cases` gives them; a folder, made if missing.
+    jobs, scheduler
+        Processes on this computer, 1 for this process alone; or the address of a Dask scheduler, whose workers do it.
     resume
         Skip the cases that an earlier run left whole, of the same input, weights and options.
-    progress
-        Called in this thread after each case.
-    cancel
-        Set it to stop: within a second or two, and the cases that are finished stay.
+    progress, cancel
+        Called in this thread after each case; set to stop within a second or two, and what is finished stays.
     notes
         Sentences for the log, such as what was left out of the cases.
 
     Raises
     ------
-    Cancelled
-        If ``cancel`` was set; the tables hold what is finished.
-    OutputError
-        If the output cannot be written, now or from some case on, or another run writes to it.
-    InputError
-        If ``jobs`` is not positive.
-    ModelError, DeviceError
-        If the network cannot be loaded.
+    LiverSegLib.errors.LiverSegError
+        Cancelled; OutputError if the output cannot be written or another run writes to it; InputError if ``jobs`` is
+        not positive; ModelError, DeviceError or ClusterError if the network cannot run.
     """
     if jobs < 1:
         raise InputError(messages.BAD_JOBS.format(jobs=jobs))
     model_sha256 = _model_digest(options)
-    _make_folder(output)
-    check_own_folders((output / CASES_FOLDER, *(case_folder(output, case.name) for case in cases)))
-    with only_run(output), batch_log(output) as log:
+    _make_folder(output, cases)
+    with only_run(output), batch_log(output, notes) as log:
         run = _Run(cases, options, output, log, progress, cancel or threading.Event())
-        for note in notes:
-            log.note(note)
-        todo = list(run.without_whole_ones(model_sha256) if resume else cases)
-        try:
-            if scheduler is not None:
-                from .cluster import run_on_cluster
-
-                run_on_cluster(todo, options, output, scheduler, run.finish, run.cancel, log.warning)
-            elif jobs > 1 and len(todo) > 1:
-                run_processes(todo, options, output, jobs, run.finish, run.cancel)
-            else:
-                run_pipeline(todo, options, output, run.finish, run.cancel)
-        except Cancelled as error:
-            raise Cancelled(run.told_as_cancelled()) from error
-        except LiverSegError as error:
-            log.warning(str(error))
-            raise
-        finally:
-            run.write_tables()
+        run.work(run.without_whole_ones(model_sha256) if resume else cases, jobs, scheduler)
         return run.result()
 
 
@@ -158,6 +126,26 @@ class _Run:
                 self.finish(record, skipped=True)
             else:
                 yield case
+
+    def work(self, cases: Iterable[Case], jobs: int, scheduler: str | None) -> None:
+        """Do the cases in one of three ways; the tables are written however it ends."""
+        todo = list(cases)
+        try:
+            if scheduler is not None:
+                from .cluster import run_on_cluster
+
+                run_on_cluster(todo, self.options, self.output, scheduler, self.finish, self.cancel, self.log.warning)
+            elif jobs > 1 and len(todo) > 1:
+                run_processes(todo, self.options, self.output, jobs, self.finish, self.cancel)
+            else:
+                run_pipeline(todo, self.options, self.output, self.finish, self.cancel)
+        except Cancelled as error:
+            raise Cancelled(self.told_as_cancelled()) from error
+        except LiverSegError as error:
+            self.log.warning(str(error))
+            raise
+        finally:
+            self.write_tables()
 
     def finish(self, record: CaseRecord, skipped: bool = False) -> None:
         """A case has its record."""
@@ -210,9 +198,10 @@ def _input_digest(case: Case) -> str:
         return ""  # no record has this: the case is run, and tells what is wrong
 
 
-def _make_folder(output: Path) -> None:
+def _make_folder(output: Path, cases: Sequence[Case]) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(messages.FOLDER_NOT_MADE.format(folder=output, reason=error.strerror)) from error
     check_writable(output / LOCK_FILE)
+    check_own_folders((output / CASES_FOLDER, *(case_folder(output, case.name) for case in cases)))

@@ -42,16 +42,6 @@ def iou(prediction: np.ndarray, reference: np.ndarray) -> float:
     return _voxels(prediction & reference) / either if either else 1.0
 
 
-def hausdorff_distance_95(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float:
-    """HD95 in mm: the larger of the 95th percentiles of the two directed surface distances."""
-    return _surface_distances(prediction, reference, spacing).hd95_mm
-
-
-def average_symmetric_surface_distance(prediction: np.ndarray, reference: np.ndarray, spacing: Spacing) -> float:
-    """ASSD in mm: the mean over the voxels of both surfaces of the distance to the other surface."""
-    return _surface_distances(prediction, reference, spacing).assd_mm
-
-
 def volume_difference_percent(prediction: np.ndarray, reference: np.ndarray, spacing: Space = (1.0, 1.0, 1.0)) -> float:
     """Relative volume difference 100 (|A| - |B|) / |B|: positive where the prediction A is larger than reference B."""
     prediction, reference = _masks(prediction, reference)
@@ -74,7 +64,8 @@ def compare(prediction: np.ndarray, reference: np.ndarray, spacing: Space) -> di
 
     Returns
     -------
-    ``dice``, ``iou``, ``hd95_mm``, ``assd_mm`` and ``volume_difference_percent``.
+    ``dice``, ``iou``, ``volume_difference_percent``, and of the distances in mm from each surface voxel to the other
+    surface: ``hd95_mm``, the larger of the 95th percentiles of both directions, and ``assd_mm``, the mean of all.
 
     Raises
     ------

@@ -70,11 +70,9 @@ def write_measurements(
         Those of the CT's series.
     card
         Of the network that found the segments.
-    liver_volume_ml
-        Volume in ml, tumours included.
-    tumour_volume_ml
-        Volume in ml; None if tumours were not asked for. Without a tumour there is no segment to measure.
-
+    liver_volume_ml, tumour_volume_ml
+        Volumes in ml, that of the liver with its tumours; None if tumours were not asked for. Without a tumour there
+        is no segment to measure.
     name
         What to call the series in messages; without one, they call it by its folder.
 

@@ -84,6 +84,8 @@ def stored_numbers(dataset: FileDataset, count: int) -> np.ndarray:
     if dataset.BitsStored < dataset.BitsAllocated and dataset.HighBit != dataset.BitsStored - 1:
         raise ValueError("which bits hold the numbers is not clear")
     syntax = transfer_syntax(dataset)
+    if dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
+        raise ValueError("the pixels are compressed, and how is not told")
     if syntax in DECODED_BY_GDCM:
         return _decoded_by_gdcm(dataset, count)
     if not _is_known(syntax):

@@ -64,53 +64,31 @@ class SegmentationReport:
         tumour: bool = False,
         extra_warnings: tuple[str, ...] | list[str] = (),
         write_seconds: float = 0.0,
-        total_seconds: float | None = None,
     ) -> SegmentationReport:
         """Measure a segmentation.
 
         Parameters
         ----------
-        segmentation
-            What the segmenter returned.
         spacing
             Distance between voxel centres in mm along (k, j, i), or where the voxels lie in the patient.
-        input, output
-            Names or paths of the image and the result.
         reference
-            Labels on the segmentation's grid, (k, j, i), liver where not 0.
+            Labels on the segmentation's grid, (k, j, i), liver where not 0; another shape is a ValueError.
         tumour
             Whether tumours were asked for: if none were found, their volume is 0 instead of None.
         extra_warnings
             Sentences of steps outside the segmenter; they come first.
-        write_seconds, total_seconds
-            Time for writing, and for everything; without the latter, the sum of the stages.
-
-        Raises
-        ------
-        ValueError
-            If the reference has another shape.
         """
-        labels = segmentation.labels
-        found = LabelVolume(labels, segmentation.affine)
+        labels, model = segmentation.labels, segmentation.model
         tumours = labels == 2
-
-        def volume_ml(mask: np.ndarray) -> float:
-            if isinstance(spacing, PatientSpace):
-                return spacing.volume_ml(mask)
-            return found.volume_ml(mask)
-
-        seconds = {**segmentation.seconds, "write": write_seconds}
-        seconds = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
-        seconds["total"] = sum(seconds.values()) if total_seconds is None else float(total_seconds)
-        model = segmentation.model
+        in_space = spacing if isinstance(spacing, PatientSpace) else LabelVolume(labels, segmentation.affine)
         return cls(
             input=str(input),
             output=str(output),
             model={"name": model.name, "version": model.version, "sha256": model.sha256},
             device=segmentation.device,
-            seconds=seconds,
-            liver_volume_ml=volume_ml(labels),
-            tumour_volume_ml=volume_ml(tumours) if tumour or tumours.any() else None,
+            seconds=_with_total({**segmentation.seconds, "write": write_seconds}),
+            liver_volume_ml=in_space.volume_ml(labels),
+            tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
             **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
@@ -174,6 +152,11 @@ class SegmentationReport:
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
         return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
+
+
+def _with_total(seconds: dict[str, float]) -> dict[str, float]:
+    stages = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
+    return {**stages, "total": sum(stages.values())}
 
 
 def _rounded(value: Any, key: str) -> Any:

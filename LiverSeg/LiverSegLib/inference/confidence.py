@@ -24,14 +24,14 @@ class SelfAgreement:
     def __init__(self) -> None:
         self._found = self._expected = self._common = self._sure = 0.0
 
-    def add(self, margins: Tensor) -> None:
+    def add(self, log_odds: Tensor) -> None:
         """Count slices in, by their log-odds of liver ∪ tumour against background, any shape."""
-        probability = torch.sigmoid(margins.float())
-        found = margins > 0
+        probability = torch.sigmoid(log_odds.float())
+        found = log_odds > 0
         self._found += float(found.sum())
         self._expected += float(probability.sum())
         self._common += float((probability * found).sum())
-        self._sure += float((margins > _SURE).sum())
+        self._sure += float((log_odds > _SURE).sum())
 
     @property
     def value(self) -> float:

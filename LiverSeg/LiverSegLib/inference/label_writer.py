@@ -7,12 +7,12 @@ from torch import Tensor
 
 from ..data.volume import CTVolume
 from .confidence import SelfAgreement
-from .logits import labels_from_margins, probabilities_from_margins
+from .logits import labels_from_log_odds, probabilities_from_log_odds
 from .postprocess import clean
 from .preprocess import Rectangle
 
 
-class Answer:
+class LabelWriter:
     """Labels and, if wanted, class probabilities; background where nothing is written.
 
     Parameters
@@ -59,15 +59,15 @@ class Answer:
         """Of the liver that is written, tumours included."""
         return np.count_nonzero(self.labels[self.slices]) * self.canonical.voxel_volume_ml
 
-    def write(self, positions: range, margins: Tensor, part: Rectangle) -> None:
+    def write(self, positions: range, log_odds: Tensor, part: Rectangle) -> None:
         """Decide on some slices: log-odds (n, odds, rows, columns) of the pixels ``part`` of the canonical stack."""
         self._first, self._last = min(self._first, positions.start), max(self._last, positions.stop)
         where = (slice(positions.start, positions.stop), *part)
         above = self._tumour_above
-        labels = labels_from_margins(margins[:, :1]) if above is None else labels_from_margins(margins, above)
+        labels = labels_from_log_odds(log_odds[:, :1]) if above is None else labels_from_log_odds(log_odds, above)
         self.labels[where] = labels.cpu().numpy()
         if self._classes:
-            probabilities = probabilities_from_margins(margins).half().cpu().numpy()
+            probabilities = probabilities_from_log_odds(log_odds).half().cpu().numpy()
             for classes, probability in zip(self._classes, probabilities, strict=True):
                 classes[where] = probability
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ..data.volume import CTVolume
-from .logits import LARGEST_MARGIN
+from .logits import LARGEST_LOG_ODDS
 from .oblique_views import interpolate_from_upright, slices_of_part
-from .stack import FoundMargins
+from .stack import LiverLogits
 
 
-class UprightMargins:
+class UprightLogits:
     """What was found on the upright grid, as far as the liver may be.
 
     Parameters
@@ -22,8 +22,8 @@ class UprightMargins:
     found
         What the network found in ``upright``.
     smooth
-        Slices and their smoothed log-odds, all of ``found``.
-    odds
+        Slices and their smoothed log-channels, all of ``found``.
+    channels
         How many log-odds a voxel has.
     upright, canonical
         The volume on the upright grid and on its own.
@@ -31,13 +31,13 @@ class UprightMargins:
 
     def __init__(
         self,
-        found: FoundMargins,
+        found: LiverLogits,
         smooth: Sequence[tuple[range, Tensor]],
-        odds: int,
+        channels: int,
         upright: CTVolume,
         canonical: CTVolume,
     ) -> None:
-        self._upright, self._canonical, self._odds = upright, canonical, odds
+        self._upright, self._canonical, self._channels = upright, canonical, channels
         self._block, self._first = self._in_one_block(found, smooth)
 
     @property
@@ -49,27 +49,27 @@ class UprightMargins:
         return [slices_of_part(shape, self._first, self._upright, self._canonical)]
 
     def on(self, positions: range) -> Tensor:
-        """Log-odds on some slices of the oblique volume, float32 (n, odds, j, i); background where none were found."""
+        """Log-odds on some slices of the oblique volume, float32 (n, channels, j, i); background where none are."""
         rows, columns = self._canonical.hu.shape[1:]
         if not self._block.size:
-            return torch.full((len(positions), self._odds, rows, columns), -LARGEST_MARGIN)
+            return torch.full((len(positions), self._channels, rows, columns), -LARGEST_LOG_ODDS)
         grids = self._first, self._upright, self._canonical, positions
         return torch.stack(
-            [torch.from_numpy(interpolate_from_upright(kind, *grids, fill=-LARGEST_MARGIN)) for kind in self._block],
+            [torch.from_numpy(interpolate_from_upright(kind, *grids, fill=-LARGEST_LOG_ODDS)) for kind in self._block],
             dim=1,
         )
 
     def _in_one_block(
-        self, found: FoundMargins, smooth: Sequence[tuple[range, Tensor]]
+        self, found: LiverLogits, smooth: Sequence[tuple[range, Tensor]]
     ) -> tuple[np.ndarray, tuple[int, int, int]]:
-        """Log-odds float32 (odds, k, j, i) from the first to the last slice, and the place of its first voxel."""
+        """Log-odds float32 (channels, k, j, i) from the first to the last slice, and the place of its first voxel."""
         if not found.ranges:
-            return np.empty((self._odds, 0, 0, 0), np.float32), (0, 0, 0)
+            return np.empty((self._channels, 0, 0, 0), np.float32), (0, 0, 0)
         start, stop = found.ranges[0].start, found.ranges[-1].stop
         rows, columns = found.part_of_input
-        shape = (self._odds, stop - start, rows.stop - rows.start, columns.stop - columns.start)
-        block = np.full(shape, -LARGEST_MARGIN, np.float32)
-        for positions, margins in smooth:
-            values, _ = found.on_input(margins)
+        shape = (self._channels, stop - start, rows.stop - rows.start, columns.stop - columns.start)
+        block = np.full(shape, -LARGEST_LOG_ODDS, np.float32)
+        for positions, log_odds in smooth:
+            values, _ = found.on_input(log_odds)
             block[:, positions.start - start : positions.stop - start] = values.transpose(0, 1).cpu().numpy()
         return block, (start, rows.start, columns.start)

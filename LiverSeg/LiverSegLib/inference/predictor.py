@@ -10,6 +10,7 @@ from ..errors import DeviceError, is_out_of_memory
 from ..model.devices import choose_device, fast_dtype, keep_freed_memory
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
+from .logits import neighbours_as_background
 from .preprocess import pad_to_multiple
 
 # Square, of what the network runs on before the first volume comes.
@@ -58,10 +59,10 @@ class Predictor:
         return self.model.card
 
     def logits(self, images: Tensor) -> Tensor:
-        """What the network answers to windowed images of any size; float32 (n, class, rows, columns)."""
+        """Logits of background, liver and tumour in windowed images of any size; float32 (n, 3, rows, columns)."""
         rows, columns = images.shape[2:]
         images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        return self.network(images)[..., :rows, :columns].float()
+        return neighbours_as_background(self.network(images))[..., :rows, :columns].float()
 
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.

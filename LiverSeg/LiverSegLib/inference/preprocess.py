@@ -50,17 +50,10 @@ def to_model_spacing(stack: Tensor, in_plane_spacing: tuple[float, float], targe
     return functional.interpolate(stack[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
 
 
-def to_input_size(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring logits of shape (n, class, rows, columns) to the input's in-plane grid (j, i) by bilinear interpolation."""
-    if tuple(logits.shape[2:]) == tuple(size):
-        return logits
-    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-
-
 def part_to_other_size(
     values: Tensor, part: Rectangle, size: tuple[int, int], wanted: Rectangle, wanted_size: tuple[int, int]
 ) -> Tensor:
-    """A part of what :func:`to_input_size` gives, from a part of what it takes.
+    """A part of slices, on other pixels of the same field of view, by bilinear interpolation of another part.
 
     Parameters
     ----------

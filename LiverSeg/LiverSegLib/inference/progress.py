@@ -1,4 +1,4 @@
-"""The course of one segmentation: how far it is, how long each stage took, and whether somebody stopped it."""
+"""The progress of one segmentation: how far it is, how long each stage took, and whether somebody stopped it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import Cancelled
 Progress = Callable[[float, str], None]
 
 
-class Course:
+class ProgressReporter:
     """Tells progress, answers a cancel, and keeps the seconds of each stage.
 
     Parameters

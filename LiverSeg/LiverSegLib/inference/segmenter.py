@@ -17,15 +17,16 @@ from ..errors import DeviceError, is_out_of_memory
 from ..model.liver_model import LiverModel, ModelCard
 from .confidence import expected_dice
 from .filling import without_filling
-from .label_writer import Answer
-from .logits import LARGEST_MARGIN
-from .oblique_logits import UprightMargins
+from .label_writer import LabelWriter
+from .logits import LARGEST_LOG_ODDS
+from .oblique_logits import UprightLogits
 from .oblique_views import is_oblique, to_upright
+from .options import SegmentOptions
 from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
-from .progress import Course, Progress
+from .progress import Progress, ProgressReporter
 from .slice_search import batches, joined
-from .stack import FoundMargins, StackInference
+from .stack import LiverLogits, StackInference
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
@@ -113,10 +114,9 @@ class Segmenter:
     def segment(
         self,
         ct: CTVolume,
+        options: SegmentOptions | None = None,
         progress: Progress | None = None,
         cancel: threading.Event | None = None,
-        tumour: bool = False,
-        force: bool = False,
         probabilities: bool = False,
     ) -> Segmentation:
         """Segment the liver.
@@ -125,27 +125,26 @@ class Segmenter:
         ----------
         ct
             Any orientation and spacing.
+        options
+            What is wanted; its device and model are those that this segmenter was made with, and not looked at.
         progress
             Called with the share done, 0 to 1, and the stage in words.
         cancel
             Set it to stop within a batch.
-        tumour
-            Label tumours as 2; otherwise they are part of the liver, 1.
-        force
-            Segment although the values do not look like CT.
         probabilities
             Also return the class probabilities.
 
         Raises
         ------
         InputError
-            If the values cannot be HU and ``force`` is not set.
+            If the values cannot be HU and the options do not force it.
         Cancelled
             If ``cancel`` was set.
         DeviceError
             If even the CPU has too little memory.
         """
-        return _Run(self, Course(progress, cancel), tumour, probabilities).segment(ct, force)
+        options = options or SegmentOptions()
+        return _Run(self, ProgressReporter(progress, cancel), options.tumour, probabilities).segment(ct, options.force)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
@@ -155,49 +154,49 @@ class Segmenter:
 
 @dataclass
 class _Run:
-    """One segmentation: what is wanted, its course, its warnings."""
+    """One segmentation: what is wanted, its progress, its warnings."""
 
     segmenter: Segmenter
-    course: Course
+    progress: ProgressReporter
     tumour: bool
     probabilities: bool
     warnings: list[str] = field(default_factory=list)
 
     def segment(self, ct: CTVolume, force: bool) -> Segmentation:
-        self.course.seconds["load"] = self.segmenter.take_load_seconds()
-        self.course.report(0.0, messages.PREPARING)
+        self.progress.seconds["load"] = self.segmenter.take_load_seconds()
+        self.progress.report(0.0, messages.PREPARING)
         ct, filling = without_filling(ct, self.card.window_hu[0])
         self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
-        answer = self._answer_or_mirror(ct)
+        writer = self._labelled_or_mirrored(ct)
         self.warnings[:0] = self.segmenter.predictor.warnings
-        self.course.report(0.92, messages.CLEANING_UP)
-        answer.clean_up()
-        quality = self._quality(answer)
-        if quality is not None and quality < PICTURE_DICE and answer.volume_ml >= PICTURE_ML and not force:
+        self.progress.report(0.92, messages.CLEANING_UP)
+        writer.clean_up()
+        quality = self._quality(writer)
+        if quality is not None and quality < PICTURE_DICE and writer.volume_ml >= PICTURE_ML and not force:
             check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
-        self.warnings += check_result(answer.canonical, answer.labels)
-        self.course.lap("postprocess")
-        self.course.report(1.0, messages.DONE)
+        self.warnings += check_result(writer.canonical, writer.labels)
+        self.progress.lap("postprocess")
+        self.progress.report(1.0, messages.DONE)
         return Segmentation(
-            answer.own_labels,
+            writer.own_labels,
             ct.affine,
             tuple(self.warnings),
-            self.course.seconds,
+            self.progress.seconds,
             str(self.segmenter.device),
             self.card,
-            answer.own_classes,
-            answer.agreement.value,
+            writer.own_classes,
+            writer.agreement.value,
             quality,
         )
 
-    def _quality(self, answer: Answer) -> float | None:
+    def _quality(self, writer: LabelWriter) -> float | None:
         """Dice to be expected; None if the model is not calibrated or nothing was found."""
         calibration = self.card.calibration
-        if calibration is None or not answer.labels[answer.slices].any():
+        if calibration is None or not writer.labels[writer.slices].any():
             return None
-        return expected_dice(answer.agreement.value, calibration["intercept"], calibration["slope"])
+        return expected_dice(writer.agreement.value, calibration["intercept"], calibration["slope"])
 
     def _is_unsure(self, quality: float | None) -> bool:
         """Whether so low a Dice, or no liver at all, is worth another look; never if the model is not calibrated."""
@@ -209,47 +208,47 @@ class _Run:
         return self.segmenter.model.card
 
     @property
-    def odds(self) -> int:
+    def channels(self) -> int:
         """How many log-odds a voxel has: of liver, and of tumour where it matters."""
         return 2 if self.tumour or self.probabilities else 1
 
-    def _answer_or_mirror(self, ct: CTVolume) -> Answer:
-        """The network's answer; where it is unsure, that to the mirror image if it is surer there, or none."""
-        answer = self._answer(ct)
-        quality = self._quality(answer)
+    def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
+        """The network's labels; where it is unsure, those of the mirror image if it is surer there, or none."""
+        writer = self._labelled(ct)
+        quality = self._quality(writer)
         if not self._is_unsure(quality):
-            return answer
-        look = self._answer(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
+            return writer
+        look = self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
         if self._is_mirrored(look, quality or 0.0):
             self.warnings.append(messages.MIRRORED.format(name=ct.name))
-            return self._answer(ct.mirrored())
-        if self._is_doubtful_everywhere(answer) or self._is_symmetric(answer, look):
-            answer.clear()
-        return answer
+            return self._labelled(ct.mirrored())
+        if self._is_doubtful_everywhere(writer) or self._is_symmetric(writer, look):
+            writer.clear()
+        return writer
 
-    def _is_mirrored(self, look: Answer, quality: float) -> bool:
+    def _is_mirrored(self, look: LabelWriter, quality: float) -> bool:
         """Whether a look at the mirror image shows a liver of some size, and of far more than this quality."""
         promised = self._quality(look) or 0.0
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
 
-    def _is_symmetric(self, answer: Answer, look: Answer) -> bool:
+    def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
         promised = self._quality(look) or 0.0
-        if promised < (self._quality(answer) or 0.0) - SYMMETRIC_LOSS or answer.volume_ml < MIRRORED_ML:
+        if promised < (self._quality(writer) or 0.0) - SYMMETRIC_LOSS or writer.volume_ml < MIRRORED_ML:
             return False
-        found = answer.labels[:: answer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
+        found = writer.labels[:: writer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
         return max(dice(found, look.own_labels > 0), dice(found, look.labels > 0)) >= SYMMETRIC_OVERLAP
 
-    def _is_doubtful_everywhere(self, answer: Answer) -> bool:
-        quality = self._quality(answer)
-        return quality is not None and quality < LEAST_DICE and answer.agreement.sure_share < LEAST_SURE
+    def _is_doubtful_everywhere(self, writer: LabelWriter) -> bool:
+        quality = self._quality(writer)
+        return quality is not None and quality < LEAST_DICE and writer.agreement.sure_share < LEAST_SURE
 
-    def _answer(self, ct: CTVolume) -> Answer:
-        """The network's answer; with smaller batches when memory runs out, on the CPU if the GPU fails."""
+    def _labelled(self, ct: CTVolume) -> LabelWriter:
+        """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
         batch_size = BATCH_SIZE[self.segmenter.device.type]
         while True:
             try:
-                return self._answer_in_batches(ct, batch_size)
+                return self._labelled_in_batches(ct, batch_size)
             except (RuntimeError, MemoryError) as error:
                 batch_size = self._batch_size_after(error, batch_size)
 
@@ -266,54 +265,54 @@ class _Run:
         raise error
 
     @torch.inference_mode()
-    def _answer_in_batches(self, ct: CTVolume, batch_size: int) -> Answer:
+    def _labelled_in_batches(self, ct: CTVolume, batch_size: int) -> LabelWriter:
         tumour_above = self.card.tumour_above if self.tumour else None
-        answer = Answer(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
-        if is_oblique(answer.canonical):
-            self._from_two_views(answer, batch_size)
-            return answer
-        found = self._found(answer.canonical, batch_size, (0.05, 0.9))
+        writer = LabelWriter(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
+        if is_oblique(writer.canonical):
+            self._from_two_views(writer, batch_size)
+            return writer
+        found = self._found(writer.canonical, batch_size, (0.05, 0.9))
         for positions in found.batches(batch_size):
-            smooth = self._smooth(found, positions, answer)
+            smooth = self._smooth(found, positions, writer)
             # Only the box of the liver, unless somebody wants to know how sure the rest is background.
             part = found.on_input(smooth) if self.probabilities else found.liver_on_input(smooth)
-            answer.write(positions, *part)
-        self.course.lap("postprocess")
-        return answer
+            writer.write(positions, *part)
+        self.progress.lap("postprocess")
+        return writer
 
-    def _from_two_views(self, answer: Answer, batch_size: int) -> None:
+    def _from_two_views(self, writer: LabelWriter, batch_size: int) -> None:
         """Mean log-odds of an oblique volume's own slices and of slices resampled axial to the patient.
 
         The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
         the upright view in the first case, the own in the second, and their mean serves both.
         """
-        canonical = answer.canonical
+        canonical = writer.canonical
         upright = to_upright(canonical, self.card.spacing_mm)
         own = self._found(canonical, batch_size, (0.05, 0.45))
         other = self._found(upright, batch_size, (0.45, 0.9))
         smooth_of_other = [
-            (positions, self._smooth(other, positions, answer)) for positions in other.batches(batch_size)
+            (positions, self._smooth(other, positions, writer)) for positions in other.batches(batch_size)
         ]
-        straightened = UprightMargins(other, smooth_of_other, self.odds, upright, canonical)
+        upright_logits = UprightLogits(other, smooth_of_other, self.channels, upright, canonical)
         rows, columns = canonical.hu.shape[1:]
-        for positions in batches(joined([*own.ranges, *straightened.slices]), batch_size):
-            margins = torch.full((len(positions), self.odds, rows, columns), -LARGEST_MARGIN)
+        for positions in batches(joined([*own.ranges, *upright_logits.slices]), batch_size):
+            log_odds = torch.full((len(positions), self.channels, rows, columns), -LARGEST_LOG_ODDS)
             for both in own.overlap(positions):
-                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both, answer))
+                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both, writer))
                 first = both.start - positions.start
-                margins[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
-            margins.lerp_(straightened.on(positions), 1 - OWN_VIEW_WEIGHT)
-            answer.write(positions, margins, (slice(0, rows), slice(0, columns)))
-        self.course.lap("postprocess")
+                log_odds[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
+            log_odds.lerp_(upright_logits.on(positions), 1 - OWN_VIEW_WEIGHT)
+            writer.write(positions, log_odds, (slice(0, rows), slice(0, columns)))
+        self.progress.lap("postprocess")
 
-    def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> FoundMargins:
+    def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> LiverLogits:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
         predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
-        return StackInference(predictor, stack, self.odds, batch_size, self.course, span, everywhere).find()
+        return StackInference(predictor, stack, self.channels, batch_size, self.progress, span, everywhere).find()
 
-    def _smooth(self, found: FoundMargins, positions: range, answer: Answer) -> Tensor:
+    def _smooth(self, found: LiverLogits, positions: range, writer: LabelWriter) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
-        self.course.report(0.0, messages.BACK_TO_SCAN)
+        self.progress.report(0.0, messages.BACK_TO_SCAN)
         smooth = found.smooth(positions)
-        answer.agreement.add(smooth[:, 0])
+        writer.agreement.add(smooth[:, 0])
         return smooth

@@ -15,7 +15,7 @@ from .preprocess import Rectangle, model_size, neighbours, to_model_spacing, win
 _CHUNK = 8
 
 
-class PreparedSlices:
+class SliceCache:
     """Windowed slices of a stack with square pixels, cropped; kept as long as the next batch may need them.
 
     Parameters

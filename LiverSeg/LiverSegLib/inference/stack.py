@@ -13,19 +13,19 @@ from torch import Tensor
 from .. import messages
 from ..data.volume import CTVolume
 from .body_crop import WHOLE, Body
-from .logits import LARGEST_MARGIN, class_margins, smooth_through_slices, smoothing_reach
+from .logits import LARGEST_LOG_ODDS, smooth_through_slices, smoothing_reach, to_log_odds
 from .predictor import Predictor
 from .preprocess import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
-from .progress import Course
-from .slice_cache import PreparedSlices, size_of
+from .progress import ProgressReporter
+from .slice_cache import SliceCache, size_of
 from .slice_search import Search, batches, even_batches
 
 # From these log-odds on, a pixel may be liver when it is first looked at; a liver that the network doubts is found.
-LOWEST_MARGIN = -1.0
+LOWEST_LOG_ODDS = -1.0
 
 
 @dataclass(frozen=True)
-class FoundMargins:
+class LiverLogits:
     """Log-odds where the liver may be; everywhere else is background.
 
     Parameters
@@ -38,8 +38,8 @@ class FoundMargins:
         Rows and columns of a slice as the network sees it, and as it is.
     slice_spacing
         Distance in mm between slices.
-    margins
-        Log-odds float16 (odds, rows, columns) of ``part`` by slice.
+    log_odds
+        Log-odds float16 (channels, rows, columns) of ``part`` by slice.
     """
 
     ranges: list[range]
@@ -47,7 +47,7 @@ class FoundMargins:
     size: tuple[int, int]
     input_size: tuple[int, int]
     slice_spacing: float
-    margins: dict[int, Tensor]
+    log_odds: dict[int, Tensor]
 
     def batches(self, batch_size: int) -> Iterator[range]:
         """All slices of the ranges, in parts that follow each other."""
@@ -59,32 +59,32 @@ class FoundMargins:
         return [slices for slices in both if slices]
 
     def smooth(self, positions: range) -> Tensor:
-        """Mean over neighbouring slices; float32 (n, odds, rows, columns) of ``part``."""
+        """Mean over neighbouring slices; float32 (n, channels, rows, columns) of ``part``."""
         [within] = [found for found in self.ranges if positions.start in found]
         reach = smoothing_reach(self.slice_spacing)
         around = range(max(within.start, positions.start - reach), min(within.stop, positions.stop + reach))
-        margins = torch.stack([self.margins[position] for position in around]).float()
-        wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=margins.device)
-        return smooth_through_slices(margins, wanted, self.slice_spacing)
+        log_odds = torch.stack([self.log_odds[position] for position in around]).float()
+        wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=log_odds.device)
+        return smooth_through_slices(log_odds, wanted, self.slice_spacing)
 
     @property
     def part_of_input(self) -> Rectangle:
         """The input's pixels looked at."""
         return pixels_within(self.part, self.size, self.input_size)
 
-    def on_input(self, margins: Tensor) -> tuple[Tensor, Rectangle]:
+    def on_input(self, log_odds: Tensor) -> tuple[Tensor, Rectangle]:
         """Log-odds of ``part`` on the input's pixels, and which those are."""
         wanted = self.part_of_input
-        return part_to_other_size(margins, self.part, self.size, wanted, self.input_size), wanted
+        return part_to_other_size(log_odds, self.part, self.size, wanted, self.input_size), wanted
 
-    def liver_on_input(self, margins: Tensor) -> tuple[Tensor, Rectangle]:
+    def liver_on_input(self, log_odds: Tensor) -> tuple[Tensor, Rectangle]:
         """The same for a box only that holds all pixels with liver; of no size if there is none."""
-        liver = (margins[:, 0] > 0).any(dim=0)
+        liver = (log_odds[:, 0] > 0).any(dim=0)
         # One more: between a pixel with liver and one without, the former may win.
         box = _extent(liver.any(dim=1), self.part[0]), _extent(liver.any(dim=0), self.part[1])
         wanted = pixels_within(box, self.size, self.input_size)
         rows, columns = relative_to(box, self.part)
-        return part_to_other_size(margins[:, :, rows, columns], box, self.size, wanted, self.input_size), wanted
+        return part_to_other_size(log_odds[:, :, rows, columns], box, self.size, wanted, self.input_size), wanted
 
 
 class StackInference:
@@ -96,11 +96,11 @@ class StackInference:
         The network on its device.
     stack
         An axial stack.
-    odds
+    channels
         How many log-odds are wanted: 1 of liver, 2 of tumour as well.
     batch_size
         Slices at a time.
-    course, span
+    progress, span
         Whom to tell, and the part of the progress that this takes.
     everywhere
         Run it on all slices and all of each.
@@ -110,30 +110,30 @@ class StackInference:
         self,
         predictor: Predictor,
         stack: CTVolume,
-        odds: int,
+        channels: int,
         batch_size: int,
-        course: Course,
+        progress: ProgressReporter,
         span: tuple[float, float],
         everywhere: bool = False,
     ) -> None:
-        self._predictor, self._stack, self._odds, self._batch_size = predictor, stack, odds, batch_size
-        self._course, (self._share, self._end) = course, span
-        self._margins: dict[int, Tensor] = {}
+        self._predictor, self._stack, self._channels, self._batch_size = predictor, stack, channels, batch_size
+        self._progress, (self._share, self._end) = progress, span
+        self._log_odds: dict[int, Tensor] = {}
         self._areas: dict[int, float] = {}
         self._search = Search(len(stack.hu), stack.spacing[0])
         self._body = None if everywhere else Body(stack, predictor.card.window_hu)
         self._size = size_of(stack, predictor.card.spacing_mm)
         # All log-odds are kept on this part, whatever part of it was looked at.
         self._part = self._part_with_body([range(len(stack.hu))])
-        course.lap("preprocess")
+        progress.lap("preprocess")
 
-    def find(self) -> FoundMargins:
+    def find(self) -> LiverLogits:
         """Look for the liver, then look at it."""
         ranges = self._look_at_ranges(self._first_ranges())
         part = overlap(self._part_with_body(ranges), self._part)
         rows, columns = relative_to(part, self._part)
-        margins = {position: self._margins[position][:, rows, columns] for found in ranges for position in found}
-        return FoundMargins(ranges, part, self._size, self._input_size, self._stack.spacing[0], margins)
+        log_odds = {position: self._log_odds[position][:, rows, columns] for found in ranges for position in found}
+        return LiverLogits(ranges, part, self._size, self._input_size, self._stack.spacing[0], log_odds)
 
     def _first_ranges(self) -> list[range]:
         """All slices, or those near to where the liver is on some that are looked at first."""
@@ -151,7 +151,7 @@ class StackInference:
         """Look at each slice of the ranges, and beyond them until no liver is near their ends."""
         share = 1.0
         while True:
-            missing = [position for found in ranges for position in found if position not in self._margins]
+            missing = [position for found in ranges for position in found if position not in self._log_odds]
             self._look_at(missing, ranges, share)
             longer = self._search.extended(ranges, self._areas)
             if longer == ranges:
@@ -163,46 +163,44 @@ class StackInference:
         begin, length = self._share, (self._end - self._share) * share
         part = self._part_with_body(ranges)
         card = self._predictor.card
-        prepared = PreparedSlices(
-            self._stack, card.spacing_mm, part, card.window_hu, card.offsets_mm, self._predictor.device
-        )
-        for batch, margins in _one_ahead(self._answers(prepared, positions, begin, length)):
-            self._measure(batch, margins)
-            self._store(batch, margins, part)
-            self._course.lap("network")
+        cache = SliceCache(self._stack, card.spacing_mm, part, card.window_hu, card.offsets_mm, self._predictor.device)
+        for batch, log_odds in _one_ahead(self._predicted(cache, positions, begin, length)):
+            self._measure(batch, log_odds)
+            self._store(batch, log_odds, part)
+            self._progress.lap("network")
         self._share = begin + length
 
-    def _answers(
-        self, prepared: PreparedSlices, positions: Sequence[int], begin: float, length: float
+    def _predicted(
+        self, cache: SliceCache, positions: Sequence[int], begin: float, length: float
     ) -> Iterator[tuple[Sequence[int], Tensor]]:
         """Some slices and the network's log-odds of them, batch by batch."""
         done = 0
         for batch in even_batches(positions, self._batch_size):
-            self._course.report(begin + length * done / len(positions), messages.FINDING_LIVER)
+            self._progress.report(begin + length * done / len(positions), messages.FINDING_LIVER)
             done += len(batch)
-            images = prepared.stacks(batch)
-            self._course.lap("preprocess")
-            margins = class_margins(self._predictor.logits(images))[:, : self._odds]
-            self._course.lap("network")
-            yield batch, margins.clamp(-LARGEST_MARGIN, LARGEST_MARGIN)
+            images = cache.stacks(batch)
+            self._progress.lap("preprocess")
+            log_odds = to_log_odds(self._predictor.logits(images))[:, : self._channels]
+            self._progress.lap("network")
+            yield batch, log_odds.clamp(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
 
-    def _measure(self, batch: Sequence[int], margins: Tensor) -> None:
+    def _measure(self, batch: Sequence[int], log_odds: Tensor) -> None:
         """Note the area in mm² of what may be liver."""
-        pixels = (margins[:, 0] > LOWEST_MARGIN).sum(dim=(1, 2)).tolist()
+        pixels = (log_odds[:, 0] > LOWEST_LOG_ODDS).sum(dim=(1, 2)).tolist()
         field_of_view = math.prod(self._input_size) * math.prod(self._stack.spacing[1:])
         pixel_mm2 = field_of_view / math.prod(self._size)
         self._areas.update((position, count * pixel_mm2) for position, count in zip(batch, pixels, strict=True))
 
-    def _store(self, batch: Sequence[int], margins: Tensor, part: Rectangle) -> None:
+    def _store(self, batch: Sequence[int], log_odds: Tensor, part: Rectangle) -> None:
         """Keep log-odds of a part of some slices."""
         wanted = overlap(part, self._part)
         rows, columns = relative_to(wanted, self._part)
         height, width = (edges.stop - edges.start for edges in self._part)
         # Half precision, as there may be a thousand slices. What was not looked at is background.
-        stored = margins.new_full((len(batch), self._odds, height, width), -LARGEST_MARGIN, dtype=torch.float16)
+        stored = log_odds.new_full((len(batch), self._channels, height, width), -LARGEST_LOG_ODDS, dtype=torch.float16)
         inner_rows, inner_columns = relative_to(wanted, part)
-        stored[:, :, rows, columns] = margins[:, :, inner_rows, inner_columns].half()
-        self._margins.update(zip(batch, stored.unbind(), strict=True))
+        stored[:, :, rows, columns] = log_odds[:, :, inner_rows, inner_columns].half()
+        self._log_odds.update(zip(batch, stored.unbind(), strict=True))
 
     def _part_with_body(self, ranges: list[range]) -> Rectangle:
         return aligned(WHOLE if self._body is None else self._body.outline(ranges), self._size)

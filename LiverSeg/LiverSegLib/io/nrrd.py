@@ -179,7 +179,7 @@ def _directions(fields: Fields, size: Sequence[int]) -> Directions:
 
 def _vector(word: str, fields: Fields, key: str) -> np.ndarray:
     words = [number.strip() for number in word.strip("()").split(",")]
-    if len(words) != 3 or not all(map(is_number, words)):
+    if not _VECTOR.fullmatch(word) or len(words) != 3 or not all(map(is_number, words)):
         raise fields.unusable(key)
     return np.array(words, dtype=np.float64)
 

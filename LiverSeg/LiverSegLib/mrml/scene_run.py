@@ -22,6 +22,7 @@ from ..data.bounding_box import Box, box_round
 from ..data.metrics import compare
 from ..errors import Cancelled, InputError
 from ..evaluation.report import SegmentationReport
+from ..inference.options import SegmentOptions
 from ..inference.worker import Function, Progress, Task, Worker
 
 if TYPE_CHECKING:
@@ -108,15 +109,14 @@ class SceneSegmenter:
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
         reference: Any = None,
-        device: str = "auto",
-        tumour: bool = False,
+        options: SegmentOptions | None = None,
         reference_must_fit: bool = True,
     ) -> Steps[Outcome]:
-        """Segment a CT and write the result; the parameters are those of ``LiverSegLogic.segment``.
+        """Segment a CT and write the result; the nodes are those of ``LiverSegLogic.segment``.
 
         A reference that does not fit is refused before the network runs, or left out if it need not fit.
         """
-        started = perf_counter()
+        started, options = perf_counter(), options or SegmentOptions()
         ct = yield from self._copied(volume_node, COPY_SPAN)
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
@@ -129,15 +129,15 @@ class SceneSegmenter:
             # The reference comes first: one that does not fit is refused before the network runs.
             if truth.value is not None:
                 truth.take(truth.value.labels)
-            segmentation = self._find(ct, progress, cancel, device, tumour)
+            segmentation = self._find(ct, progress, cancel, options)
             return _Found.of(segmentation, *(truth.value or ()))
 
         found = yield from self._in_worker(work, WORK_SPAN)
-        report = yield from self._measured(ct, found, volume_node, volume_node, tumour)
+        report = yield from self._measured(ct, found, volume_node, volume_node, options)
         labels = found.segmentation.labels
         yield WRITE_SHARE, messages.WRITING_RESULT
         write_started = perf_counter()
-        node = self._write(volume_node, segmentation_node, labels, tumour)
+        node = self._write(volume_node, segmentation_node, labels, options.tumour)
         finished = perf_counter()
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
@@ -148,8 +148,7 @@ class SceneSegmenter:
         self,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
-        device: str = "auto",
-        tumour: bool = False,
+        options: SegmentOptions | None = None,
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
@@ -161,11 +160,11 @@ class SceneSegmenter:
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        started = perf_counter()
+        started, options = perf_counter(), options or SegmentOptions()
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):
-            steps = self._one_frame(frame_node, volume_node, device, tumour)
+            steps = self._one_frame(frame_node, volume_node, options)
             part = (WRITE_SHARE * number / len(nodes), WRITE_SHARE * (number + 1) / len(nodes))
             stage = messages.FRAME_PROGRESS.format(number=number + 1, count=len(nodes), stage="{stage}")
             report, labels = yield from _scaled(steps, part, stage)
@@ -174,7 +173,7 @@ class SceneSegmenter:
         yield WRITE_SHARE, messages.WRITING_RESULT
         self._check_still_there(volume_node, segmentation_node)
         with self._output(volume_node, segmentation_node) as node:
-            mrml.write_frames(browser, volume_node, node, frames, tumour)
+            mrml.write_frames(browser, volume_node, node, frames, options.tumour)
         self._forget(node)
         outcomes = [Outcome(replace(report, output=node.GetName()), node, np.empty(0)) for report in reports]
         values = [value for value, _ in frames]
@@ -256,16 +255,15 @@ class SceneSegmenter:
         self,
         frame_node: slicer.vtkMRMLScalarVolumeNode,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
-        device: str,
-        tumour: bool,
+        options: SegmentOptions,
     ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
         ct = yield from self._copied(frame_node, COPY_SPAN)
 
         def work(progress: Progress, cancel: threading.Event) -> _Found:
-            return _Found.of(self._find(ct, progress, cancel, device, tumour))
+            return _Found.of(self._find(ct, progress, cancel, options))
 
         found = yield from self._in_worker(work, WORK_SPAN)
-        report = yield from self._measured(ct, found, volume_node, frame_node, tumour)
+        report = yield from self._measured(ct, found, volume_node, frame_node, options)
         return report, found.segmentation.labels
 
     def _measured(
@@ -274,7 +272,7 @@ class SceneSegmenter:
         found: _Found,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         image_node: slicer.vtkMRMLScalarVolumeNode,
-        tumour: bool,
+        options: SegmentOptions,
     ) -> Steps[SegmentationReport]:
         """The report, with the volumes and distances in the patient."""
         space = yield from _space(volume_node, image_node, found.box, (MEASURE_SPAN[0], messages.MEASURING))
@@ -286,22 +284,15 @@ class SceneSegmenter:
                 input=ct.name,
                 output="",
                 reference=found.reference_labels,
-                tumour=tumour,
+                tumour=options.tumour,
                 extra_warnings=found.warnings,
             )
 
         return (yield from self._in_worker(measure, MEASURE_SPAN, messages.MEASURING))
 
-    def _find(
-        self,
-        ct: CTVolume,
-        progress: Progress,
-        cancel: threading.Event,
-        device: str,
-        tumour: bool,
-    ) -> Any:
+    def _find(self, ct: CTVolume, progress: Progress, cancel: threading.Event, options: SegmentOptions) -> Any:
         """In the worker: the network on one CT."""
-        return self._segmenter(device, progress).segment(ct, progress=progress, cancel=cancel, tumour=tumour)
+        return self._segmenter(options.device, progress).segment(ct, options, progress, cancel)
 
     def _segmenter(self, device: str, progress: Progress) -> Segmenter:
         """In the worker: the one for this device, loaded when it is first asked for."""

@@ -62,10 +62,9 @@ def write_frames(
     ----------
     volume_node
         The volume that the browser moves through the CT's sequence.
-    frames
-        Index value and labels, uint8 (k, j, i) on the grid of that frame: 0 background, 1 liver, 2 tumour.
-    tumour
-        Whether to write the tumours' segment too.
+    frames, tumour
+        Index value and labels, uint8 (k, j, i) on the grid of that frame: 0 background, 1 liver, 2 tumour; whether to
+        write the tumours' segment too.
 
     Raises
     ------
@@ -73,20 +72,13 @@ def write_frames(
         As write_segmentation, or if a frame is no longer there; nothing is changed then.
     """
     check_output(segmentation_node, volume_node)
-    volumes = dict(frame_nodes(volume_node))
-    for index_value, labels in frames:
-        if index_value not in volumes:
-            raise InputError(messages.VOLUME_HOLDS_NO_FRAME.format(name=volume_node.GetName(), frame=index_value))
-        check_same_grid(labels, volumes[index_value])
+    volumes = _volumes_of(frames, volume_node)
     sequence = browser.GetSequenceNode(segmentation_node)
     results = []
     for index_value, labels in frames:
-        kept = None if sequence is None else sequence.GetDataNodeAtValue(index_value, True)
+        kept = sequence and sequence.GetDataNodeAtValue(index_value, True)
         node = _kept_segments(kept or segmentation_node, segmentation_node, volume_node)
-        frame = volumes[index_value]
-        node.GetSegmentation().SetConversionParameter(GEOMETRY_PARAMETER, geometry_of(frame))
-        fill_segments(node, labels, affine_of(frame), tumour)
-        results.append((index_value, node))
+        results.append((index_value, _filled(node, labels, volumes[index_value], tumour)))
     # Until here nothing in the scene was touched.
     put_under_transform_of(volume_node, segmentation_node)
     make_display(segmentation_node)
@@ -94,6 +86,26 @@ def write_frames(
     sequence = sequence or _new_sequence(segmentation_node, browser.GetSequenceNode(volume_node))
     _play(results, browser, segmentation_node, sequence)
     put_into_study_of(volume_node, segmentation_node)
+
+
+def _volumes_of(
+    frames: Sequence[tuple[str, np.ndarray]], volume_node: slicer.vtkMRMLScalarVolumeNode
+) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:
+    """The CT's frames by their index values, on whose grids the labels are."""
+    volumes = dict(frame_nodes(volume_node))
+    for index_value, labels in frames:
+        if index_value not in volumes:
+            raise InputError(messages.VOLUME_HOLDS_NO_FRAME.format(name=volume_node.GetName(), frame=index_value))
+        check_same_grid(labels, volumes[index_value])
+    return volumes
+
+
+def _filled(
+    node: slicer.vtkMRMLSegmentationNode, labels: np.ndarray, frame: slicer.vtkMRMLScalarVolumeNode, tumour: bool
+) -> slicer.vtkMRMLSegmentationNode:
+    node.GetSegmentation().SetConversionParameter(GEOMETRY_PARAMETER, geometry_of(frame))
+    fill_segments(node, labels, affine_of(frame), tumour)
+    return node
 
 
 def _kept_segments(

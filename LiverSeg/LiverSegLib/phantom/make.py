@@ -53,17 +53,24 @@ def make_phantom(
         raise InputError(messages.BAD_PHANTOM_SIZE.format(shape=shape, spacing=spacing))
     anatomy = draw_anatomy(seed)
     z, y, x = (((np.arange(n) - (n - 1) / 2) * step).astype(np.float32) for n, step in zip(shape, spacing, strict=True))
-    hu, labels = np.empty(shape, np.float32), np.zeros(shape, np.uint8)
-    slab = max(1, 400_000 // (shape[1] * shape[2]))
-    for first in range(0, shape[0], slab):
-        part = slice(first, first + slab)
-        hu[part], labels[part] = paint(anatomy, x, y, z[part])
+    hu, labels = _painted(anatomy, x, y, z)
     crumbs = _crumbs(labels)
     hu[crumbs], labels[crumbs] = FAT, 0
     _scan(hu, spacing, anatomy, np.random.default_rng([seed, 1]))
     affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
     affine[:3, 3] = -x[0], -y[0], z[0]
-    return Phantom(CTVolume.from_array(hu, affine, f"phantom {seed}"), labels)
+    return Phantom(CTVolume.from_array(hu, affine, f"synthetic CT {seed}"), labels)
+
+
+def _painted(anatomy: Anatomy, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """HU and labels at these mm, a few slices at a time, which bounds the memory."""
+    shape = len(z), len(y), len(x)
+    hu, labels = np.empty(shape, np.float32), np.zeros(shape, np.uint8)
+    slab = max(1, 400_000 // (len(y) * len(x)))
+    for first in range(0, len(z), slab):
+        part = slice(first, first + slab)
+        hu[part], labels[part] = paint(anatomy, x, y, z[part])
+    return hu, labels
 
 
 def _crumbs(labels: np.ndarray) -> np.ndarray:

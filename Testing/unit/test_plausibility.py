@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -74,32 +73,15 @@ def test_the_phantom_passes_without_a_word(a_phantom) -> None:
     assert check_result(a_phantom.ct, a_phantom.labels) == []
 
 
-@pytest.mark.parametrize(
-    "window", [(-1024, 3071), (-250, 260), (-160, 240), (-40, 160), (-20, 140), (-1000, 400), (-150, 2000)]
-)
-def test_hu_clipped_to_a_window_pass(window: tuple[int, int]) -> None:
-    assert check_input(volume(np.clip(body(), *window))) == []
-
-
 def test_hu_with_a_scanner_s_padding_outside_its_circle_pass(a_ct: CTVolume) -> None:
     padded = body()
     padded[:, :10] = padded[:, -10:] = -3024
     assert check_input(volume(padded)) == []
 
 
-def test_metal_does_not_make_a_ct_suspicious() -> None:
-    hu = body()
-    hu[5:8, 40:44, 40:44] = 20_000
-    assert check_input(volume(hu)) == []
-
-
 @pytest.mark.parametrize("scale", [0.3, 0.5, 1.0, 2.0, 10.0])
 def test_an_mr_is_refused(scale: float) -> None:
     assert "MR" in refused(volume(mr_of_the_body() * scale))
-
-
-def test_an_mr_with_slightly_negative_values_is_refused() -> None:
-    assert "MR" in refused(volume(mr_of_the_body() - 15))
 
 
 @pytest.mark.parametrize("padding", [0, -2000])
@@ -157,10 +139,6 @@ def test_a_picture_from_0_to_255_is_warned_about() -> None:
 @settings(max_examples=20)
 def test_any_window_around_soft_tissue_passes(seed: int, low: int, high: int) -> None:
     assert check_input(volume(np.clip(body(seed), low, high))) == []
-
-
-def test_a_single_slice_is_warned_about() -> None:
-    assert "single axial slice" in check_input(volume(body()[10:11]))[0]
 
 
 def test_a_single_slice_is_recognised_along_any_axis() -> None:
@@ -240,13 +218,6 @@ def test_separate_pieces_are_warned_about(a_ct: CTVolume, a_liver: np.ndarray) -
     warnings = check_result(a_ct, a_liver)
     assert len(warnings) == 1
     assert "2 separate pieces" in warnings[0]
-
-
-def test_every_message_is_one_line_that_ends_like_a_sentence(a_liver: np.ndarray) -> None:
-    odd = volume(mr_of_the_body()[:1, ::2, ::2], np.diag((-1.0, -1.0, 50.0, 1.0)))
-    messages = check_input(odd, force=True) + check_result(odd, np.ones((1, 48, 48), np.uint8))
-    assert len(messages) >= 4
-    assert all(re.fullmatch(r"\S[^\n]*\S\.", message) for message in messages)
 
 
 @pytest.mark.parametrize("case", ["ircad_e02", "ircad_e08", "lits_000", "lits_014", "lits_050"])

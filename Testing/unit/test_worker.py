@@ -148,11 +148,6 @@ def test_closing_does_not_wait_for_a_task_that_will_not_stop() -> None:
     finished(task)
 
 
-def test_the_thread_does_not_keep_the_process_from_ending(worker: Worker) -> None:
-    thread = finished(worker.start(lambda progress, cancel: threading.current_thread())).result()
-    assert thread.daemon
-
-
 def test_a_worker_closes_twice_and_before_its_first_task() -> None:
     worker = Worker()
     worker.close()

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from LiverSegLib.inference.preprocess import (
+    Rectangle,
     neighbour_stacks,
     pad_to_multiple,
-    to_input_size,
+    part_to_other_size,
     to_model_spacing,
     window,
 )
@@ -37,11 +38,15 @@ def test_a_stack_at_the_model_spacing_is_not_touched() -> None:
     assert torch.equal(to_model_spacing(stack, (1.5, 1.5), 1.5), stack)
 
 
+def whole(slices: torch.Tensor) -> Rectangle:
+    return slice(0, slices.shape[1]), slice(0, slices.shape[2])
+
+
 @given(st.integers(8, 40), st.integers(8, 40), st.floats(0.4, 4.0), st.floats(0.4, 4.0))
 def test_a_ramp_keeps_its_place_on_the_way_to_the_model_and_back(rows: int, columns: int, dy: float, dx: float) -> None:
     ramp = torch.arange(rows, dtype=torch.float32)[:, None] * dy + torch.arange(columns)[None] * dx
     there = to_model_spacing(ramp[None], (dy, dx), 1.5)
-    back = to_input_size(there[:, None], (rows, columns))[0, 0]
+    back = part_to_other_size(there[:, None], whole(there), there.shape[1:], whole(ramp[None]), ramp.shape)[0, 0]
     # Interpolation flattens the ramp near the edge only, within the filter's reach; inside it must not move.
     margin_y, margin_x = int(3 * max(1.5, dy) / dy) + 1, int(3 * max(1.5, dx) / dx) + 1
     inside = (slice(margin_y, rows - margin_y), slice(margin_x, columns - margin_x))

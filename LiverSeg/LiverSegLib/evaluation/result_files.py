@@ -1,0 +1,137 @@
+"""Writes the files of a result: labels or DICOM SEG, picture, report and measurements, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.bounding_box import box_of
+from ..data.volume import CTVolume
+from ..io.atomic import replacing
+from ..io.files import write_labels
+from .report import SegmentationReport
+
+if TYPE_CHECKING:
+    from ..inference.segmenter import Segmentation
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where the files of a result go; what is None is not written.
+
+    Parameters
+    ----------
+    labels
+        By its suffix a label map, or with ``slices`` a DICOM SEG.
+    report, picture, measurements
+        JSON, PNG, and a DICOM structured report of the SEG.
+    slices
+        The files of the CT that DICOM objects refer to.
+    through_links
+        Write to what a link leads to, instead of taking the link's place.
+    """
+
+    labels: Path
+    report: Path | None = None
+    picture: Path | None = None
+    measurements: Path | None = None
+    slices: Sequence[Path] = ()
+    through_links: bool = False
+
+    def __iter__(self) -> Iterator[Path]:
+        """The files that are written."""
+        return (path for path in (self.labels, self.report, self.picture, self.measurements) if path is not None)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A segmentation and what is told of it.
+
+    ``reference`` is uint8 (k, j, i) on the CT's grid, or None; ``warnings`` are those of steps outside the segmenter;
+    ``input`` and ``output`` are what the report calls the image and the result; ``name`` is what the DICOM objects call
+    the series. ``started``, as perf_counter tells, is when the whole began; without it the stages are added up.
+    """
+
+    segmentation: Segmentation
+    ct: CTVolume
+    input: str
+    output: str
+    tumour: bool
+    reference: np.ndarray | None = None
+    warnings: Sequence[str] = ()
+    name: str = ""
+    started: float | None = None
+
+
+def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
+    """Write all files of a result, or on any error none: they take their places together at the end.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written; those that were there before are as they were.
+    """
+    found = result.segmentation
+    with ExitStack() as places:
+
+        def place(path: Path) -> Path:
+            return places.enter_context(replacing(path, through_links=files.through_links))
+
+        started = perf_counter()
+        labels_file = place(files.labels)
+        _write_labels(labels_file, files, result)
+        if files.picture:
+            from . import picture
+
+            picture.write_png(place(files.picture), picture.overlay(result.ct, found.labels, result.reference))
+        report = _measured(result, perf_counter() - started)
+        if files.report:
+            report.write_json(place(files.report))
+        if files.measurements:
+            from ..dicom.measurements import write_measurements
+
+            volumes = report.liver_volume_ml, report.tumour_volume_ml
+            target = place(files.measurements)
+            write_measurements(target, labels_file, files.slices, found.model, *volumes, name=result.name)
+    return report
+
+
+def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
+    found = result.segmentation
+    if files.slices:
+        from ..dicom.segmentation import write_segmentation
+
+        write_segmentation(path, found.labels, files.slices, found.model, result.name)
+    else:
+        write_labels(path, found.labels, found.affine, result.ct.header)
+
+
+def _measured(result: Result, write_seconds: float) -> SegmentationReport:
+    labels, reference = _on_their_box(result.segmentation.labels, result.reference)
+    report = SegmentationReport.of(
+        replace(result.segmentation, labels=labels),
+        result.ct.spacing,
+        input=result.input,
+        output=result.output,
+        reference=reference,
+        tumour=result.tumour,
+        extra_warnings=tuple(result.warnings),
+        write_seconds=write_seconds,
+    )
+    if result.started is None:
+        return report
+    return replace(report, seconds={**report.seconds, "total": perf_counter() - result.started})
+
+
+def _on_their_box(labels: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels and reference where either of them is: no measure changes, and the rest of a scan is not gone through."""
+    if reference is None:
+        return labels[box_of(labels)], None
+    box = box_of(labels | reference)
+    return labels[box], reference[box]

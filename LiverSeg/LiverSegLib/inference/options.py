@@ -1,0 +1,28 @@
+"""SegmentOptions: what is wanted of a segmentation, from the panel, the command line, a batch and Python alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What a user can choose.
+
+    Parameters
+    ----------
+    device
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    model
+        Weights with their card beside them; None for the bundled ones.
+    tumour
+        Label tumours as 2; otherwise they are part of the liver, 1.
+    force
+        Segment although the values do not look like CT.
+    """
+
+    device: str = "auto"
+    model: Path | None = None
+    tumour: bool = False
+    force: bool = False
