@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from LiverSegLib.mrml.scene_run import Comparison, Outcome, SceneSegmenter, Steps
 
 
+# The page of the repository that explains the panel; the same address as in CMakeLists.txt.
+MANUAL = "https://publication.invalid/SlicerLiverSegExtension/blob/main/docs/panel.md"
+
+
 class LiverSeg(ScriptedLoadableModule):
     """What Slicer shows of the module."""
 
@@ -61,6 +65,7 @@ class LiverSeg(ScriptedLoadableModule):
             "with the module: nothing is downloaded, no image leaves the computer. With a reference segmentation it "
             "reports the Dice coefficient. For research use only, not for diagnosis."
         )
+        parent.helpText += f' <a href="{MANUAL}">{_("Manual")}</a>'
         parent.acknowledgementText = _(
             "The network was trained on 3D-IRCADb-01 (Soler et al., IRCAD, 2010) and on the LiTS 2017 training set "
             "(Bilic et al., Medical Image Analysis 84, 2023); its weights are for research and non-commercial use."
@@ -166,6 +171,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.outputSelector.noneDisplay = messages.CREATE_NEW_SEGMENTATION
         self.ui.researchUseLabel.text = messages.RESEARCH_USE
         self.ui.segmentButton.connect("clicked(bool)", self.onSegmentButton)
+        self.ui.editButton.connect("clicked(bool)", self.onEditButton)
         selectors = (self.ui.inputSelector, self.ui.outputSelector, self.ui.referenceSelector)
         for name, selector in zip(NODE_CHOICES, selectors, strict=True):
             selector.connect("nodeActivated(vtkMRMLNode*)", partial(self.onNodeActivated, name))
@@ -322,6 +328,15 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Another reference: the segment of the former one means nothing in it, though ids are often the same."""
         self._shownReference = self._parameterNode.reference
         self._parameterNode.referenceSegment = ""
+        self._reference.open_if_chosen()
+
+    def onEditButton(self) -> None:
+        """Go to the Segment Editor, with the result and its CT chosen there."""
+        segmentationNode, volumeNode = self._parameterNode.outputSegmentation, self._parameterNode.inputVolume
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(segmentationNode)
+        editor.setSourceVolumeNode(volumeNode)
 
     # ---- a run -------------------------------------------------------------------------------------------------------
 
@@ -447,7 +462,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showProgress(self, share: float, stage: str, elapsed: float) -> None:
         self.ui.progressBar.value = round(100 * share)
-        self.ui.statusLabel.text = self._progress.text(share, stage, elapsed)
+        self._say(self._progress.text(share, stage, elapsed))
 
     def _showError(self, error: Exception, quietly: bool = False) -> None:
         from LiverSegLib import messages
@@ -491,6 +506,11 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         nodes = (parameters.inputVolume, parameters.reference, parameters.outputSegmentation)
         return *(node and node.GetID() for node in nodes), parameters.referenceSegment, self._results.report
 
+    def _say(self, text: str) -> None:
+        from LiverSegLib.panel.line import show_line
+
+        show_line(self.ui.statusLabel, text)
+
     def _updateButton(self) -> None:
         from LiverSegLib import messages
 
@@ -501,7 +521,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.segmentButton.toolTip = hint
         self.ui.progressBar.visible = running
         if not running:
-            self.ui.statusLabel.text = self._message or ("" if ready else messages.NO_VOLUME_HINT)
+            self._say(self._message or ("" if ready else messages.NO_VOLUME_HINT))
         for selector in (self.ui.inputSelector, self.ui.outputSelector, self.ui.referenceSelector):
             selector.enabled = not running
 

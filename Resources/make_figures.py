@@ -1,33 +1,41 @@
-"""Draws the pictures of the documentation from a real run: the module segments the phantom, Slicer's views show it.
+"""Draws the pictures of the documentation from real runs: the module segments a CT, Slicer's views show it.
 
 ``make figures`` runs it as ``python -m Resources.make_figures``. The panel is the module's own, in the bench of
-Testing/bench; the views are drawn by Slicer's displayable managers (Testing/bench/views.py). Only the synthetic CT
-appears, since the patients' data may not be copied.
+Testing/bench; the views are drawn by Slicer's displayable managers (Testing/bench/views.py). With LIVERSEG_DATA the
+CT is that of a patient, whose credit stands in the picture; whatever shows the phantom says that it is synthetic.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
 from PIL import Image, ImageDraw, ImageFont
 
 from LiverSegLib import mrml, phantom
+from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.io.files import read_ct
 from Testing.bench import Application, slicer_application
 from Testing.bench.views import SLICE_VIEWS, Views
+from Testing.widget.actions import compare, open_section
 
 OUTPUT = Path(__file__).resolve().parent / "Screenshots"
+# In the folder that LIVERSEG_DATA names; no other patient's CT may be shown.
+SERIES, SERIES_NAME = "dicom_hcc048_portal", "HCC_048"
+CREDIT = "CT: TCIA HCC-TACE-Seg, case HCC_048 (doi 10.7937/TCIA.5FNA-0924), CC BY 4.0"
 # Finer than the phantom of the demo, so that slices and surfaces look smooth.
 SHAPE, SPACING = (140, 320, 320), (2.0, 1.15, 1.15)
-WINDOW_HU, LEVEL_HU = 400, 40
-# Small enough for pictures of less than 400 kB.
-VIEW_SIZE = (384, 300)
-# So much of the colour of a segment that one sees the CT through it.
-FILL_OPACITY = 0.3
+SYNTHETIC = "synthetic"
+VIEW_SIZE, PANEL_WIDTH = (384, 300), 420
+# So many colours keep a picture of noisy tissue below 400 kB.
+COLOURS = 256
 # From the patient's right and from above, and how much nearer than all that there is.
 AZIMUTH, ELEVATION, ZOOM = -25.0, 8.0, 1.35
 # The run on a slow computer.
@@ -39,47 +47,76 @@ PAPER, INK = (239, 239, 239), (30, 30, 30)
 def main() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     sample = phantom.make_phantom(shape=SHAPE, spacing=SPACING)
+    ct, credit = ct_to_show() or (sample.ct, f"CT: {SYNTHETIC}")
     with slicer_application() as application:
-        volume_node = mrml.volume_from_ct(sample.ct)
-        volume_node.SetName("LiverPhantom")
-        reference_node = mrml.labelmap_from_array(sample.labels, sample.ct.affine, "LiverPhantom exact liver")
         views = Views(application.scene, VIEW_SIZE)
         try:
-            panel = run_panel(application, volume_node, reference_node)
-            simple = photographed(application, panel)
-            application.click(panel.ui.advancedSection)
-            wait_for_end(application, panel)
-            save(OUTPUT / "panel.png", without_empty_rows(photographed(application, panel)))
-            slices, three_d = figures(views, volume_node, mrml.segmentation_of(volume_node), sample.labels, OUTPUT)
-            save(OUTPUT / "LiverSegExtension.png", window(simple, slices, three_d))
+            application.load_module()
+            figures = Figures(application, application.open_panel(), views)
+            save(OUTPUT / "LiverSegExtension.png", figures.window(ct, credit))
+            panel, slices = figures.comparison(sample)
+            save(OUTPUT / "panel.png", panel)
+            save(OUTPUT / "disagreement.png", slices)
         finally:
             views.close()
 
 
-def run_panel(application: Application, volume_node, reference_node):
-    """Open the panel and segment the volume as a user does; returns the panel as it is afterwards."""
-    application.load_module()
-    panel = application.open_panel()
-    application.choose(panel.ui.inputSelector, volume_node)
-    application.choose(panel.ui.referenceSelector, reference_node)
-    application.click(panel.ui.segmentButton)
-    wait_for_end(application, panel)
-    return panel
+def ct_to_show() -> tuple[CTVolume, str] | None:
+    """The patient's CT that may be shown, and its credit; None where it is not at hand."""
+    folder = Path(os.environ.get("LIVERSEG_DATA", "")) / SERIES
+    return (replace(read_ct(folder), name=SERIES_NAME), CREDIT) if folder.is_dir() else None
 
 
-def wait_for_end(application: Application, panel) -> None:
-    """Wait for the end of what the panel does; a message or an error ends the script before a picture shows it."""
-    application.wait_until(lambda: not panel.ui.progressBar.visible, SECONDS)
-    for error in application.errors:
-        raise error
-    if application.dialogs:
-        sys.exit(application.dialogs[-1].text)
+@dataclass(frozen=True)
+class Figures:
+    """A person at the panel, with a camera."""
 
+    application: Application
+    panel: Any
+    views: Views
 
-def photographed(application: Application, panel) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        path = application.grab(panel.parent, Path(folder) / "panel.png")
-        return np.array(Image.open(path).convert("RGB"))
+    def window(self, ct: CTVolume, credit: str) -> np.ndarray:
+        """Segment a CT as a user does: Slicer's window afterwards, and a line below it."""
+        volume_node = mrml.volume_from_ct(ct)
+        self.segment(volume_node)
+        show(self.views, volume_node, mrml.segmentation_of(volume_node))
+        slices = {name: framed(self.views, name) for name in SLICE_VIEWS}
+        picture = window(self.photographed(), slices, picture_3d(self.views))
+        return np.vstack([picture, line(picture.shape[1], credit)])
+
+    def comparison(self, sample: phantom.Phantom) -> tuple[np.ndarray, np.ndarray]:
+        """Segment the phantom and compare it: the panel with all that it has, and the disagreement on the slices."""
+        volume_node = mrml.volume_from_ct(sample.ct)
+        reference_node = mrml.labelmap_from_array(sample.labels, sample.ct.affine, "Exact liver")
+        ui = self.panel.ui
+        self.segment(volume_node)
+        compare(self.application, self.panel, reference_node)
+        for section in (ui.displaySection, ui.advancedSection):
+            open_section(self.application, section)
+            self.wait_for_end()
+        result = mrml.segmentation_of(volume_node)
+        show(self.views, volume_node, result)
+        slices = disagreement(self.views, volume_node, result, sample.labels)
+        return without_empty_rows(self.photographed()), slices
+
+    def segment(self, volume_node) -> None:
+        self.application.choose(self.panel.ui.inputSelector, volume_node)
+        self.application.click(self.panel.ui.segmentButton)
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """A message or an error ends the script before a picture shows it."""
+        self.application.wait_until(lambda: not self.panel.ui.progressBar.visible, SECONDS)
+        for error in self.application.errors:
+            raise error
+        if self.application.dialogs:
+            sys.exit(self.application.dialogs[-1].text)
+
+    def photographed(self) -> np.ndarray:
+        self.panel.parent.resize(PANEL_WIDTH, self.panel.parent.height)
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.application.grab(self.panel.parent, Path(folder) / "panel.png")
+            return np.array(Image.open(path).convert("RGB"))
 
 
 def without_empty_rows(picture: np.ndarray) -> np.ndarray:
@@ -88,27 +125,10 @@ def without_empty_rows(picture: np.ndarray) -> np.ndarray:
     return picture[: used[-1] + MARGIN]
 
 
-def figures(
-    views: Views, volume_node, segmentation_node, reference_labels: np.ndarray, folder: Path
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Save slices, 3D view and disagreement of a result; returns the slice views by name, and the 3D view."""
-    show(views, volume_node, segmentation_node)
-    slices = {name: framed(views, name) for name in SLICE_VIEWS}
-    three_d = picture_3d(views)
-    save(folder / "slices.png", beside(list(slices.values())))
-    save(folder / "view3d.png", three_d)
-    save(folder / "disagreement.png", disagreement(views, volume_node, segmentation_node, reference_labels))
-    return slices, three_d
-
-
 def show(views: Views, volume_node, segmentation_node) -> None:
-    """What a user would do after the click: the abdomen's window, a ruler, the marker of the axes."""
-    volume_node.GetDisplayNode().AutoWindowLevelOff()
-    volume_node.GetDisplayNode().SetWindowLevel(WINDOW_HU, LEVEL_HU)
+    """What a user would do after the click: a ruler, the marker of the axes."""
     views.show(volume_node)
     mrml.frame_slices(segmentation_node)
-    mrml.set_surface(segmentation_node, shown=True, smoothing=0.5)
-    segmentation_node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
     for name in SLICE_VIEWS:
         node = views.slice_node(name)
         node.SetRulerType(node.RulerTypeThin)
@@ -136,7 +156,7 @@ def disagreement(views: Views, volume_node, segmentation_node, reference_labels:
     segmentation_node.GetDisplayNode().SetVisibility2DFill(False)
     slices = beside([framed(views, name) for name in SLICE_VIEWS])
     segments = [node.GetSegmentation().GetNthSegment(n) for n in range(node.GetSegmentation().GetNumberOfSegments())]
-    return np.vstack([slices, legend(slices.shape[1], segments)])
+    return np.vstack([slices, line(slices.shape[1], f"CT: {SYNTHETIC}", segments)])
 
 
 def framed(views: Views, name: str) -> np.ndarray:
@@ -145,7 +165,10 @@ def framed(views: Views, name: str) -> np.ndarray:
     axis, letters = {"Red": (2, "SI"), "Green": (1, "AP"), "Yellow": (0, "RL")}[name]
     place = node.GetSliceToRAS().GetElement(axis, 3)
     return with_bar(
-        views.slice(name), name[0], f"{letters[place < 0]}: {abs(place):.1f} mm", rgb(node.GetLayoutColor())
+        views.slice(name),
+        name[0],
+        f"{letters[place < 0]}: {abs(place):.1f} mm",
+        rgb(node.GetLayoutColor()),
     )
 
 
@@ -163,8 +186,8 @@ def with_bar(picture: np.ndarray, label: str, text: str, colour: tuple[int, ...]
     return np.vstack([np.array(bar), picture])
 
 
-def legend(width: int, segments: list[slicer.vtkSegment]) -> np.ndarray:
-    """A line that names the segments beside their colours."""
+def line(width: int, text: str, segments: Sequence[slicer.vtkSegment] = ()) -> np.ndarray:
+    """A line that names segments beside their colours, with a text at its right end."""
     strip = Image.new("RGB", (width, 30), PAPER)
     draw = ImageDraw.Draw(strip)
     x = 12
@@ -172,6 +195,7 @@ def legend(width: int, segments: list[slicer.vtkSegment]) -> np.ndarray:
         draw.rectangle((x, 9, x + 14, 22), rgb(segment.GetColor()))
         draw.text((x + 22, 15), segment.GetName(), INK, font(14), anchor="lm")
         x += 50 + round(draw.textlength(segment.GetName(), font(14)))
+    draw.text((width - 12, 15), text, INK, font(14), anchor="rm")
     return np.array(strip)
 
 
@@ -204,8 +228,8 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """As PNG."""
-    Image.fromarray(picture).save(path, optimize=True)
+    """As PNG with a palette."""
+    Image.fromarray(picture).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {picture.shape[1]} × {picture.shape[0]} pixels, {path.stat().st_size / 1000:.0f} kB")
 
 

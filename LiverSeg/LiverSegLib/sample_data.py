@@ -26,9 +26,6 @@ CT_LIVER = "CTLiver"
 CT_LIVER_SHA256 = "e16eae0ae6fefa858c5c11e58f0f1bb81834d81b7102e021571056324ef6f37e"
 CT_LIVER_URL = f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{CT_LIVER_SHA256}"
 
-# Width and centre in HU of the grey window for an abdomen.
-WINDOW_HU = (400.0, 40.0)
-
 
 def register(icons_folder: str | os.PathLike[str]) -> None:
     """Add the two samples to Slicer's Sample Data module; does nothing where that module is not there.
@@ -82,10 +79,7 @@ def load_phantom() -> tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLLabelM
     phantom = make_phantom()
     volume_node = mrml.volume_from_ct(replace(phantom.ct, name=name))
     reference_node = mrml.labelmap_from_array(phantom.labels, phantom.ct.affine, f"{name} reference")
-    display_node = volume_node.GetDisplayNode()
-    if display_node is not None:
-        display_node.SetAutoWindowLevel(False)
-        display_node.SetWindowLevel(*WINDOW_HU)
+    mrml.use_abdominal_window(volume_node)
     return volume_node, reference_node
 
 

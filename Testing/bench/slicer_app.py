@@ -96,6 +96,18 @@ class LayoutManager:
         self.layout = layout
 
 
+class SegmentEditor:
+    """What the Segment Editor module's own editor has been given."""
+
+    segmentationNode = sourceVolumeNode = None
+
+    def setSegmentationNode(self, node) -> None:
+        self.segmentationNode = node
+
+    def setSourceVolumeNode(self, node) -> None:
+        self.sourceVolumeNode = node
+
+
 class ModuleSelector(QtCore.QObject):
     """Switching to another module leaves the panel, as in Slicer."""
 
@@ -150,6 +162,7 @@ class SlicerApp(QtCore.QObject):
         self._manager = ModuleManager()
         self._selector = ModuleSelector()
         self._add_logics()
+        self._add_segment_editor()
         self._layout = LayoutManager(scene, self._logic) if has_window else None
         self._window = main_window(self._selector) if has_window else None
         self._follow_subject_hierarchy()
@@ -167,6 +180,10 @@ class SlicerApp(QtCore.QObject):
                 logic.SetMRMLScene(self._scene)
             self._logic.SetModuleLogic(name, logic)
             self._manager.add(name, logic=lambda logic=logic: logic)
+
+    def _add_segment_editor(self) -> None:
+        widget = SimpleNamespace(editor=SegmentEditor())
+        self._manager.add("SegmentEditor", widgetRepresentation=lambda: SimpleNamespace(self=lambda: widget))
 
     def _follow_subject_hierarchy(self) -> None:
         """Give every node that users see an item, which Slicer's plug-ins do."""

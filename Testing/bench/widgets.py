@@ -328,6 +328,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.setText(text if isinstance(text, str) else "")
         self.setCheckable(True)
         self.setChecked(True)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setContentsMargins(0, self._bar(), 0, 0)
         self.connect("toggled(bool)", self._on_toggled)
 
@@ -370,9 +371,12 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         option = QtWidgets.QStyleOptionButton()
         option.initFrom(self)
         option.rect = QtCore.QRect(0, 0, self.width, self._bar())
-        option.text = ("▾ " if self.checked else "▸ ") + self.text
         painter = QtGui.QPainter(self)
-        self.style().drawControl(QtWidgets.QStyle.ControlElement.CE_PushButton, option, painter, self)
+        self.style().drawControl(QtWidgets.QStyle.ControlElement.CE_PushButtonBevel, option, painter, self)
+        alignment = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignVCenter
+        text = ("▾ " if self.checked else "▸ ") + self.text
+        rect, role = option.rect.adjusted(8, 0, -8, 0), QtGui.QPalette.ColorRole.ButtonText
+        self.style().drawItemText(painter, rect, alignment, option.palette, self.enabled, text, role)
         painter.end()
 
 

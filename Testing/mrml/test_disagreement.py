@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import slicer
@@ -51,8 +53,34 @@ def test_it_is_filled_in_the_slices_and_not_shown_in_3d(a_volume_node, a_result,
     assert node.GetName() == "Result against the reference"
     assert display.GetVisibility() and display.GetVisibility2DFill()
     assert not display.GetVisibility2DOutline() and not display.GetVisibility3D()
+
+
+# Linear sRGB as eyes see it that lack one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1).
+EYES = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+
+
+def seen_by(eye, colour):
+    """CIE L*a*b* (1976, D65) of an sRGB colour, 0 to 1."""
+    linear = np.power((np.asarray(colour) + 0.055) / 1.055, 2.4)
+    xyz = TO_XYZ @ np.clip(EYES[eye] @ linear, 0, 1) / (0.9505, 1.0, 1.089)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_every_eye_tells_missed_extra_and_liver_apart(a_volume_node, a_result, labels, reference_labels, eye):
+    node = mrml.show_disagreement(a_result, labels, reference_labels, a_volume_node)
     colours = [node.GetSegmentation().GetNthSegment(n).GetColor() for n in range(2)]
-    assert np.abs(np.subtract(*colours)).max() > 0.5
+    colours.append(a_result.GetSegmentation().GetNthSegment(0).GetColor())
+    seen = [seen_by(eye, colour) for colour in colours]
+    # A difference of 2 is just noticed.
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 30
 
 
 def test_it_is_filled_anew_and_stays_as_the_user_shows_it(a_scene, a_volume_node, a_result, labels, reference_labels):

@@ -9,6 +9,12 @@ from xml.etree import ElementTree  # the file is our own
 PANEL = Path(__file__).parents[2] / "LiverSeg" / "Resources" / "UI" / "LiverSeg.ui"
 
 
+def test_colours_are_left_to_the_theme() -> None:
+    """What is set here would vanish on a dark background, or on a light one."""
+    properties = {found.get("name") for found in ElementTree.parse(PANEL).iter("property")}
+    assert not properties & {"styleSheet", "palette"}
+
+
 def test_no_two_things_of_the_panel_lie_in_one_place() -> None:
     for layout in ElementTree.parse(PANEL).iter("layout"):
         places = Counter((item.get("row"), item.get("column")) for item in layout.findall("item") if item.get("row"))

@@ -36,15 +36,33 @@ def start(application: Application, panel: Any, stand_in: StandIn) -> None:
     application.wait_until(stand_in.waiting.is_set)
 
 
-def compare(application: Application, panel: Any, reference: slicer.vtkMRMLNode) -> None:
-    """Choose a reference, and wait for its measures."""
+def open_section(application: Application, section: Any) -> None:
+    """Click on the title of a section that is closed."""
+    if section.collapsed:
+        application.click(section)
+
+
+def choose_reference(application: Application, panel: Any, reference: slicer.vtkMRMLNode | None) -> None:
+    """Choose a reference in its section."""
+    open_section(application, panel.ui.referenceSection)
     application.choose(panel.ui.referenceSelector, reference)
+
+
+def compare(application: Application, panel: Any, reference: slicer.vtkMRMLNode | None) -> None:
+    """Choose a reference, and wait for its measures."""
+    choose_reference(application, panel, reference)
     wait_for_the_end(application, panel)
+
+
+def click_disagreement(application: Application, panel: Any) -> None:
+    """Show the disagreement, or take it away."""
+    open_section(application, panel.ui.referenceSection)
+    application.click(panel.ui.disagreementCheckBox)
 
 
 def open_advanced(application: Application, panel: Any) -> None:
     """Open the section and wait for its list of devices."""
-    application.click(panel.ui.advancedSection)
+    open_section(application, panel.ui.advancedSection)
     wait_for_the_end(application, panel)
 
 

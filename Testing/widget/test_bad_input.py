@@ -17,7 +17,7 @@ from LiverSegLib import messages, mrml
 from LiverSegLib.errors import InputError
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.transforms import add_warp
-from Testing.widget.actions import add_reference, segment, wait_for_the_end
+from Testing.widget.actions import add_reference, choose_reference, segment, wait_for_the_end
 from Testing.widget.computers import BrokenTorch, Lost, a_full_disk, segmenter_on_a_gpu
 from Testing.widget.stand_in import small_ct
 
@@ -196,7 +196,7 @@ BAD_REFERENCES = [
 def test_a_reference_that_does_not_fit_holds_up_no_run_and_the_panel_says_so(
     application, quick_panel, stand_in, ct_node, make, next_step
 ):
-    application.choose(quick_panel.ui.referenceSelector, make(application.scene))
+    choose_reference(application, quick_panel, make(application.scene))
     application.click(quick_panel.ui.segmentButton)
     application.wait_until(lambda: not quick_panel._runner.running)
     assert mrml.stored_report(quick_panel._parameterNode.outputSegmentation)["liver_volume_ml"] > 0
@@ -206,7 +206,7 @@ def test_a_reference_that_does_not_fit_holds_up_no_run_and_the_panel_says_so(
 
 def test_a_bad_reference_that_comes_with_a_file_opens_no_box(application, quick_panel, ct_node, tmp_path):
     output = segment(application, quick_panel)
-    application.choose(quick_panel.ui.referenceSelector, output)
+    choose_reference(application, quick_panel, output)
     wait_for_the_end(application, quick_panel)
     application.dialogs.clear()
     application.load_scene(application.save_scene(tmp_path / "scene.mrb"))
@@ -217,7 +217,7 @@ def test_a_bad_reference_that_comes_with_a_file_opens_no_box(application, quick_
 
 def test_a_reference_that_is_left_when_another_ct_is_chosen_interrupts_nobody(application, quick_panel, ct_node):
     reference = add_reference(application.scene, Liver=small_ct()[1])
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     far = small_ct("Far")[0]
     far.affine[:3, 3] += 900
     far_node = mrml.volume_from_ct(far)
@@ -240,7 +240,7 @@ def test_a_reference_that_does_not_fit_is_refused_once_after_a_run(application, 
     application.wait_until(lambda: not quick_panel._runner.running)
     reference = make(application.scene)
     before = snapshot_without(application.scene)
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     application.wait_until(lambda: application.dialogs and not quick_panel._runner.running)
     quick_panel._parameterNode.Modified()  # whatever else the user does, nobody asks again
     application.process_events()

@@ -8,7 +8,7 @@ from PySide6 import QtCore, QtTest
 from LiverSegLib import messages, mrml
 from LiverSegLib.errors import DeviceError
 from Testing.mrml.snapshot import snapshot
-from Testing.widget.actions import add_reference, liver_in, nodes, segment, start, wait_for_the_end
+from Testing.widget.actions import add_reference, choose_reference, liver_in, nodes, segment, start, wait_for_the_end
 from Testing.widget.stand_in import small_ct
 
 
@@ -35,7 +35,7 @@ def test_the_real_network_is_cancelled_within_a_second(application, panel, a_pha
 
 def test_after_a_cancel_a_refilled_output_is_what_it_was(application, quick_panel, stand_in, ct_node):
     segment(application, quick_panel)
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
+    choose_reference(application, quick_panel, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
     wait_for_the_end(application, quick_panel)
     before, dice = snapshot(application.scene), quick_panel.ui.diceLabel.text
     start(application, quick_panel, stand_in)
@@ -112,7 +112,7 @@ def another_output(application, panel):
 
 
 def no_reference(application, panel):
-    application.choose(panel.ui.referenceSelector, None)
+    choose_reference(application, panel, None)
 
 
 def undone(application, panel):
@@ -128,7 +128,7 @@ def imported(application, panel):
 def test_a_sentence_about_a_run_goes_when_something_else_is_chosen_or_shown(
     application, quick_panel, stand_in, ct_node, change
 ):
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct()[1]))
+    choose_reference(application, quick_panel, add_reference(application.scene, Liver=small_ct()[1]))
     for _ in range(2):
         segment(application, quick_panel)
     stand_in.error = DeviceError("The GPU is gone; use the CPU.")

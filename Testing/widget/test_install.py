@@ -9,7 +9,7 @@ import pytest
 from LiverSegLib import messages, mrml
 from Testing.bench import slicer_application
 from Testing.mrml.snapshot import snapshot
-from Testing.widget.actions import add_reference, nodes, open_advanced, segment, wait_for_the_end
+from Testing.widget.actions import add_reference, choose_reference, nodes, open_advanced, segment, wait_for_the_end
 from Testing.widget.computers import BrokenTorch
 from Testing.widget.stand_in import StandIn, small_ct
 
@@ -131,7 +131,7 @@ def test_a_scene_with_a_result_and_a_reference_asks_nothing_where_packages_are_m
     application, quick_panel, ct_node, tmp_path
 ):
     segment(application, quick_panel)
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct()[1]))
+    choose_reference(application, quick_panel, add_reference(application.scene, Liver=small_ct()[1]))
     wait_for_the_end(application, quick_panel)
     saved = application.save_scene(tmp_path / "scene.mrb")
     application.installer.hide("torch", "nibabel")

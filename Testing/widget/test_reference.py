@@ -12,6 +12,8 @@ from LiverSegLib.data.metrics import compare as measure
 from Testing.widget.actions import (
     LIVER_ID,
     add_reference,
+    choose_reference,
+    click_disagreement,
     compare,
     nodes,
     scene_without,
@@ -59,7 +61,7 @@ def test_a_reference_that_is_chosen_after_the_run_is_compared_at_once(applicatio
 
 
 def test_a_reference_that_is_chosen_before_the_run_is_compared_with_it(application, quick_panel, ct_node, reference):
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     assert measures(quick_panel) == NO_MEASURES
     segment(application, quick_panel)
     assert measures(quick_panel) == expected(another_liver())
@@ -71,7 +73,7 @@ def test_the_run_itself_compares_and_nothing_is_compared_twice(
 ):
     compared = []
     monkeypatch.setattr(quick_panel.logic, "compareSteps", lambda *nodes: compared.append(nodes))
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     segment(application, quick_panel)
     assert measures(quick_panel) != NO_MEASURES and compared == []
 
@@ -103,6 +105,16 @@ def test_no_liver_found_is_compared_as_it_is(application, quick_panel, stand_in)
     assert measures(quick_panel) == ["0.000", "0.000", "–", "–", "-100.0 %"] and application.dialogs == []
 
 
+def test_the_section_is_closed_until_there_is_a_reference(application, quick_panel, ct_node, reference):
+    assert quick_panel.ui.referenceSection.collapsed
+    quick_panel._parameterNode.reference = reference
+    assert not quick_panel.ui.referenceSection.collapsed and not quick_panel.ui.diceLabel.visible
+    segment(application, quick_panel)
+    assert quick_panel.ui.diceLabel.visible and quick_panel.ui.diceCaption.visible
+    compare(application, quick_panel, None)
+    assert not quick_panel.ui.diceLabel.visible
+
+
 # ---- which segment ---------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +138,7 @@ def test_the_segment_can_be_chosen(application, quick_panel, ct_node):
 
 def test_the_run_compares_with_the_segment_that_is_chosen(application, quick_panel, ct_node):
     unclear = add_reference(application.scene, A=another_liver(), B=np.ones((10, 16, 20), np.uint8))
-    application.choose(quick_panel.ui.referenceSelector, unclear)
+    choose_reference(application, quick_panel, unclear)
     application.choose(quick_panel.ui.referenceSegmentSelector, "A")
     segment(application, quick_panel)
     assert measures(quick_panel) == expected(another_liver()) and application.dialogs == []
@@ -134,7 +146,7 @@ def test_the_run_compares_with_the_segment_that_is_chosen(application, quick_pan
 
 def test_a_labelmap_has_no_segments_to_choose_from(application, quick_panel, ct_node):
     labelmap = mrml.labelmap_from_array(another_liver(), small_ct()[0].affine, "Manual")
-    application.choose(quick_panel.ui.referenceSelector, labelmap)
+    choose_reference(application, quick_panel, labelmap)
     assert not quick_panel.ui.referenceSegmentSelector.enabled
     assert segments_offered(quick_panel) == [messages.WHOLE_LIVER_REFERENCE]
 
@@ -201,7 +213,7 @@ def test_what_was_compared_is_not_compared_again_on_coming_back(
 def test_a_reference_that_a_script_chooses_during_a_run_is_compared_after_it(
     application, quick_panel, stand_in, ct_node, reference
 ):
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=small_ct()[1]))
+    choose_reference(application, quick_panel, add_reference(application.scene, Liver=small_ct()[1]))
     start(application, quick_panel, stand_in)
     quick_panel._parameterNode.reference = reference
     stand_in.release()
@@ -226,17 +238,17 @@ def test_the_disagreement_is_shown_and_taken_away(application, quick_panel, ct_n
     segment(application, quick_panel)
     compare(application, quick_panel, reference)
     assert disagreement() is None
-    application.click(quick_panel.ui.disagreementCheckBox)
+    click_disagreement(application, quick_panel)
     found, wanted = small_ct()[1] > 0, another_liver() > 0
     np.testing.assert_array_equal(mask(disagreement(), messages.MISSED, ct_node), wanted & ~found)
     np.testing.assert_array_equal(mask(disagreement(), messages.EXTRA, ct_node), found & ~wanted)
-    application.click(quick_panel.ui.disagreementCheckBox)
+    click_disagreement(application, quick_panel)
     assert disagreement() is None
 
 
 def test_a_second_run_refills_the_disagreement(application, quick_panel, ct_node, reference):
-    application.choose(quick_panel.ui.referenceSelector, reference)
-    application.click(quick_panel.ui.disagreementCheckBox)
+    choose_reference(application, quick_panel, reference)
+    click_disagreement(application, quick_panel)
     segment(application, quick_panel)
     first = disagreement()
     segment(application, quick_panel)
@@ -244,7 +256,7 @@ def test_a_second_run_refills_the_disagreement(application, quick_panel, ct_node
 
 
 def test_the_disagreement_goes_with_its_reference_and_with_its_ct(application, quick_panel, ct_node, reference):
-    application.click(quick_panel.ui.disagreementCheckBox)
+    click_disagreement(application, quick_panel)
     segment(application, quick_panel)
     compare(application, quick_panel, reference)
     assert disagreement() is not None

@@ -8,7 +8,17 @@ import slicer
 
 from LiverSegLib import messages, mrml
 from Testing.mrml.snapshot import segments
-from Testing.widget.actions import LIVER_ID, add_reference, compare, liver_in, nodes, open_advanced, segment, table_rows
+from Testing.widget.actions import (
+    LIVER_ID,
+    add_reference,
+    choose_reference,
+    compare,
+    liver_in,
+    nodes,
+    open_section,
+    segment,
+    table_rows,
+)
 from Testing.widget.stand_in import small_ct
 
 
@@ -27,8 +37,6 @@ def shown(panel):
 
 def test_volumes_time_and_device_are_shown(application, quick_panel, ct_node):
     assert shown(quick_panel) == ["–", "–", "–"]
-    application.click(quick_panel.ui.advancedSection)
-    application.wait_until(lambda: not quick_panel._runner.running)
     application.click(quick_panel.ui.tumourCheckBox)
     segment(application, quick_panel)
     ct, labels = small_ct()
@@ -38,13 +46,33 @@ def test_volumes_time_and_device_are_shown(application, quick_panel, ct_node):
     assert not quick_panel.ui.warningsLabel.visible
 
 
-def test_the_expected_dice_is_shown_where_the_network_tells_it(application, quick_panel, stand_in, ct_node):
+def test_the_quality_is_a_word_where_the_network_tells_it(application, quick_panel, stand_in, ct_node):
+    quality = quick_panel.ui.qualityLabel
     segment(application, quick_panel)
-    assert quick_panel.ui.qualityLabel.text == "–"
-    stand_in.quality = 0.8712
+    assert not quality.visible and not quick_panel.ui.qualityCaption.visible
+    stand_in.quality = 0.9712
     segment(application, quick_panel)
-    assert quick_panel.ui.qualityLabel.text == "0.87"
-    assert table_rows()[messages.MEASURE_QUALITY] == "0.871"
+    assert quality.visible and quality.text == messages.QUALITY_GOOD and "Dice 0.97" in quality.toolTip
+    assert table_rows()[messages.MEASURE_QUALITY] == "0.971"
+    stand_in.warnings = ("The slices are 8 mm apart; look at the result.",)
+    segment(application, quick_panel)
+    assert quality.text == messages.QUALITY_CHECK
+
+
+def test_there_is_no_result_to_look_at_before_there_is_one(application, quick_panel, ct_node):
+    assert not quick_panel.ui.resultsSection.visible and not quick_panel.ui.statusLabel.visible
+    segment(application, quick_panel)
+    assert quick_panel.ui.timeLabel.visible and quick_panel.ui.timeLabel.text.startswith("Done in ")
+    assert not quick_panel.ui.tumourVolumeLabel.visible
+
+
+def test_the_segment_editor_opens_with_the_result_and_its_ct(application, quick_panel, ct_node):
+    output = segment(application, quick_panel)
+    application.click(quick_panel.ui.editButton)
+    editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+    assert application.app._selector._selected == "SegmentEditor"
+    assert (editor.segmentationNode, editor.sourceVolumeNode) == (output, ct_node)
+    assert not quick_panel.parent.isEntered
 
 
 def test_warnings_are_shown_as_they_are(application, quick_panel, stand_in, ct_node):
@@ -146,29 +174,60 @@ def test_a_new_output_offers_no_undo(application, quick_panel, ct_node):
 
 
 @pytest.fixture
-def advanced(application, quick_panel):
-    """The panel with its advanced section open."""
-    open_advanced(application, quick_panel)
+def display(application, quick_panel):
+    """The panel with its section of the display open."""
+    open_section(application, quick_panel.ui.displaySection)
     return quick_panel
 
 
-def test_the_surface_is_shown_and_can_be_taken_away(application, advanced, ct_node):
-    output = segment(application, advanced)
+def test_the_anatomy_under_a_new_result_can_be_judged(application, quick_panel, ct_node):
+    output = segment(application, quick_panel)
+    drawn = output.GetDisplayNode()
+    assert drawn.GetOpacity2DFill() <= 0.3 and drawn.GetOpacity2DOutline() == 1.0
+    assert drawn.GetSliceIntersectionThickness() >= 2
+    drawn.SetOpacity2DFill(0.8)
+    segment(application, quick_panel)
+    assert drawn.GetOpacity2DFill() == 0.8
+
+
+def window_of(volume):
+    shown = volume.GetDisplayNode()
+    return shown.GetWindow(), shown.GetLevel()
+
+
+def test_a_ct_in_its_default_window_gets_that_of_the_abdomen_once(application, quick_panel, ct_node):
+    segment(application, quick_panel)
+    assert window_of(ct_node) == (400, 40)
+    ct_node.GetDisplayNode().AutoWindowLevelOn()
+    chosen = window_of(ct_node)
+    segment(application, quick_panel)
+    assert window_of(ct_node) == chosen != (400, 40)
+
+
+def test_a_window_that_the_user_chose_stays(application, quick_panel, ct_node):
+    ct_node.GetDisplayNode().AutoWindowLevelOff()
+    ct_node.GetDisplayNode().SetWindowLevel(150, 90)
+    segment(application, quick_panel)
+    assert window_of(ct_node) == (150, 90)
+
+
+def test_the_surface_is_shown_and_can_be_taken_away(application, display, ct_node):
+    output = segment(application, display)
     assert surface(output) and output.GetDisplayNode().GetVisibility3D()
-    application.click(advanced.ui.show3DCheckBox)
+    application.click(display.ui.show3DCheckBox)
     application.wait_until(lambda: not surface(output))
-    assert not output.GetDisplayNode().GetVisibility3D() and not advanced.ui.smoothingSlider.enabled
-    segment(application, advanced)
+    assert not output.GetDisplayNode().GetVisibility3D() and not display.ui.smoothingSlider.enabled
+    segment(application, display)
     assert not surface(output)
-    application.click(advanced.ui.show3DCheckBox)
+    application.click(display.ui.show3DCheckBox)
     application.wait_until(lambda: surface(output))
 
 
-def test_the_slider_smooths_the_surface_and_not_the_segment(application, advanced, ct_node):
-    output = segment(application, advanced)
+def test_the_slider_smooths_the_surface_and_not_the_segment(application, display, ct_node):
+    output = segment(application, display)
     before, points = segments(output), surface_points(output)
     assert smoothing(output) == 0.5
-    advanced.ui.smoothingSlider.value = 0.0
+    display.ui.smoothingSlider.value = 0.0
     application.wait_until(lambda: smoothing(output) == 0.0 and surface(output))
     assert segments(output) == before and surface_points(output) != points
 
@@ -178,44 +237,44 @@ def surface_points(output):
     return [data.GetPoint(n) for n in range(0, data.GetNumberOfPoints(), 50)]
 
 
-def test_a_slider_that_is_dragged_builds_the_surface_once(application, advanced, ct_node, monkeypatch):
-    output, built = segment(application, advanced), []
+def test_a_slider_that_is_dragged_builds_the_surface_once(application, display, ct_node, monkeypatch):
+    output, built = segment(application, display), []
     set_surface = mrml.set_surface
     monkeypatch.setattr(mrml, "set_surface", lambda *arguments: (built.append(arguments), set_surface(*arguments)))
     for step in range(1, 8):
-        advanced.ui.smoothingSlider.value = 0.1 * step
+        display.ui.smoothingSlider.value = 0.1 * step
         application.process_events()
-    application.wait_until(lambda: built and not advanced._results._timer.active)
+    application.wait_until(lambda: built and not display._results._timer.active)
     assert len(built) == 1 and smoothing(output) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("name, getter", [("outline", "GetVisibility2DOutline"), ("fill", "GetVisibility2DFill")])
-def test_outline_and_fill_follow_their_boxes(application, advanced, ct_node, name, getter):
-    display = segment(application, advanced).GetDisplayNode()
-    assert getattr(display, getter)()
-    application.click(getattr(advanced.ui, f"{name}CheckBox"))
-    assert not getattr(display, getter)()
-    segment(application, advanced)
-    assert not getattr(display, getter)()
+def test_outline_and_fill_follow_their_boxes(application, display, ct_node, name, getter):
+    drawn = segment(application, display).GetDisplayNode()
+    assert getattr(drawn, getter)()
+    application.click(getattr(display.ui, f"{name}CheckBox"))
+    assert not getattr(drawn, getter)()
+    segment(application, display)
+    assert not getattr(drawn, getter)()
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_the_views_are_centred_if_wanted(application, advanced, ct_node, wanted):
+def test_the_views_are_centred_if_wanted(application, display, ct_node, wanted):
     layout = application.app.layoutManager()
     mrml.show_in_slices(ct_node)
     if not wanted:
-        application.click(advanced.ui.frameLiverCheckBox)
+        application.click(display.ui.frameLiverCheckBox)
     before, resets = slices(layout), layout.reset_3d_views
-    segment(application, advanced)
+    segment(application, display)
     assert (slices(layout) != before) == wanted and (layout.reset_3d_views > resets) == wanted
 
 
 @pytest.mark.parametrize("centred", [True, False])
-def test_the_slices_show_the_ct_that_was_segmented_and_not_another(application, advanced, ct_node, centred):
+def test_the_slices_show_the_ct_that_was_segmented_and_not_another(application, display, ct_node, centred):
     mrml.show_in_slices(mrml.volume_from_ct(small_ct("Another")[0]))
     if not centred:
-        application.click(advanced.ui.frameLiverCheckBox)
-    segment(application, advanced)
+        application.click(display.ui.frameLiverCheckBox)
+    segment(application, display)
     assert mrml.is_in_slices(ct_node)
 
 
@@ -224,14 +283,14 @@ def slices(layout):
     return [(node.GetFieldOfView(), [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]) for node in nodes]
 
 
-def test_a_result_that_is_merely_chosen_keeps_the_surface_that_it_has(application, advanced, ct_node):
-    first = segment(application, advanced)
-    application.choose(advanced.ui.inputSelector, mrml.volume_from_ct(small_ct("Another")[0]))
-    second = segment(application, advanced)
-    application.click(advanced.ui.show3DCheckBox)
+def test_a_result_that_is_merely_chosen_keeps_the_surface_that_it_has(application, display, ct_node):
+    first = segment(application, display)
+    application.choose(display.ui.inputSelector, mrml.volume_from_ct(small_ct("Another")[0]))
+    second = segment(application, display)
+    application.click(display.ui.show3DCheckBox)
     application.wait_until(lambda: not surface(second))
-    application.choose(advanced.ui.inputSelector, ct_node)
-    assert surface(first) and not advanced._results._timer.active
+    application.choose(display.ui.inputSelector, ct_node)
+    assert surface(first) and not display._results._timer.active
 
 
 # ---- two CT ----------------------------------------------------------------------------------------------------------
@@ -267,7 +326,7 @@ def test_a_liver_that_the_user_has_hidden_stays_hidden(application, quick_panel,
 
 def test_the_liver_of_another_ct_that_is_the_reference_stays_seen(application, quick_panel, ct_node):
     first = segment(application, quick_panel)
-    application.choose(quick_panel.ui.referenceSelector, first)
+    choose_reference(application, quick_panel, first)
     application.choose(quick_panel.ui.inputSelector, mrml.volume_from_ct(small_ct("Another")[0]))
     segment(application, quick_panel)
     assert seen(first) == [LIVER_ID] and quick_panel.ui.diceLabel.text == "1.000"

@@ -7,7 +7,17 @@ import slicer
 
 from LiverSegLib import messages, mrml
 from Testing.mrml.snapshot import snapshot
-from Testing.widget.actions import add_reference, compare, nodes, scene_without, segment, start, wait_for_the_end
+from Testing.widget.actions import (
+    add_reference,
+    choose_reference,
+    click_disagreement,
+    compare,
+    nodes,
+    scene_without,
+    segment,
+    start,
+    wait_for_the_end,
+)
 from Testing.widget.stand_in import small_ct
 
 
@@ -45,7 +55,7 @@ def test_deleting_the_output_ends_the_run(application, quick_panel, stand_in, ct
 def test_deleting_the_reference_ends_the_run_and_names_it(application, quick_panel, stand_in, ct_node):
     ct, labels = small_ct()
     reference = mrml.labelmap_from_array(labels, ct.affine, "Manual")
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     start(application, quick_panel, stand_in)
     before = remove(application, stand_in, reference)
     assert_ended(application, quick_panel, messages.REFERENCE_DELETED.format(name="Manual"))
@@ -138,7 +148,7 @@ def test_a_result_takes_its_disagreement_with_it(application, quick_panel, ct_no
     output = segment(application, quick_panel)
     reference = add_reference(application.scene, Liver=small_ct(seed=1)[1])
     compare(application, quick_panel, reference)
-    application.click(quick_panel.ui.disagreementCheckBox)
+    click_disagreement(application, quick_panel)
     assert len(nodes("Segmentation")) == 3
     application.scene.RemoveNode(output if what == "output" else reference)
     wait_for_the_end(application, quick_panel)
@@ -148,7 +158,7 @@ def test_a_result_takes_its_disagreement_with_it(application, quick_panel, ct_no
 def test_a_result_that_is_deleted_while_the_module_is_left_takes_its_disagreement_with_it(
     application, quick_panel, ct_node
 ):
-    application.click(quick_panel.ui.disagreementCheckBox)
+    click_disagreement(application, quick_panel)
     output = segment(application, quick_panel)
     reference = add_reference(application.scene, Liver=small_ct(seed=1)[1])
     compare(application, quick_panel, reference)

@@ -10,6 +10,7 @@ from LiverSegLib import messages, mrml
 from Testing.mrml.snapshot import snapshot
 from Testing.widget.actions import (
     add_reference,
+    choose_reference,
     liver_in,
     nodes,
     open_advanced,
@@ -162,7 +163,7 @@ def test_the_result_of_one_frame_cannot_be_undone_into_a_node_of_all_frames(
 
 
 def test_a_reference_is_compared_with_the_frame_that_is_shown(application, quick_panel, browser, moving_ct, all_frames):
-    application.choose(quick_panel.ui.referenceSelector, add_reference(application.scene, Liver=expected(0)))
+    choose_reference(application, quick_panel, add_reference(application.scene, Liver=expected(0)))
     segment(application, quick_panel)
     wait_for_the_end(application, quick_panel)
     assert quick_panel.ui.diceLabel.text == "1.000" and "3 frames" in quick_panel.ui.statusLabel.text

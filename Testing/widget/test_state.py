@@ -7,7 +7,16 @@ import slicer
 
 from LiverSegLib import mrml
 from Testing.bench import slicer_application
-from Testing.widget.actions import add_reference, compare, nodes, open_advanced, segment, wait_for_the_end
+from Testing.widget.actions import (
+    add_reference,
+    choose_reference,
+    compare,
+    nodes,
+    open_advanced,
+    open_section,
+    segment,
+    wait_for_the_end,
+)
 from Testing.widget.stand_in import StandIn, small_ct
 
 CHOICES = {
@@ -33,6 +42,8 @@ BOXES = {
 def make_choices(application, panel):
     """Operate every control so that no choice is as it was at first."""
     open_advanced(application, panel)
+    for section in (panel.ui.displaySection, panel.ui.referenceSection):
+        open_section(application, section)
     panel.ui.smoothingSlider.value = CHOICES["surfaceSmoothing"]
     application.choose(panel.ui.deviceSelector, CHOICES["device"])
     for name in BOXES.values():
@@ -67,7 +78,7 @@ def a_full_panel(application, quick_panel, ct_node):
     """Everything chosen, a result, and a reference with the segment that is meant."""
     make_choices(application, quick_panel)
     reference = add_reference(application.scene, A=small_ct(seed=1)[1], B=small_ct(seed=2)[1])
-    application.choose(quick_panel.ui.referenceSelector, reference)
+    choose_reference(application, quick_panel, reference)
     application.choose(quick_panel.ui.referenceSegmentSelector, "B")
     segment(application, quick_panel)
     assert quick_panel.ui.diceLabel.text != "–"

@@ -30,6 +30,7 @@ from LiverSegLib.data.volume import CTVolume
 from Testing.bench import slicer_application
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
+from Testing.widget.actions import choose_reference
 from Testing.widget.computers import BrokenTorch, Cramped, a_full_disk, segmenter_on_a_gpu
 from Testing.widget.stand_in import StandIn, small_ct
 
@@ -423,7 +424,7 @@ def test_11_an_oblique_volume_gives_the_liver_where_it_is(application, network_p
     affine = oblique(15.0) @ a_phantom.ct.affine
     mrml.volume_from_ct(CTVolume(a_phantom.ct.hu, affine, "Oblique"))
     reference = mrml.labelmap_from_array(a_phantom.labels, affine, "Manual")
-    application.choose(network_panel.ui.referenceSelector, reference)
+    choose_reference(application, network_panel, reference)
     segment(application, network_panel)
     assert float(network_panel.ui.diceLabel.text) > 0.9
 
@@ -591,7 +592,7 @@ def test_15_the_numbers_are_in_the_panel_and_in_a_table(application, quick_panel
     """
     ct, labels = small_ct()
     ml = np.count_nonzero(labels) * abs(np.linalg.det(ct.affine[:3, :3])) / 1000
-    application.choose(quick_panel.ui.referenceSelector, mrml.labelmap_from_array(labels, ct.affine, "Manual"))
+    choose_reference(application, quick_panel, mrml.labelmap_from_array(labels, ct.affine, "Manual"))
     segment(application, quick_panel)
     assert quick_panel.ui.liverVolumeLabel.text == f"{ml:.0f} ml" and quick_panel.ui.diceLabel.text == "1.000"
     [table] = slicer.util.getNodesByClass("vtkMRMLTableNode")
@@ -604,8 +605,6 @@ def test_15_segments_have_the_names_codes_and_colours_that_others_know(applicati
 
     https://github.com/lassoan/SlicerTotalSegmentator/issues/64 https://github.com/wasserth/TotalSegmentator/issues/294
     """
-    application.click(quick_panel.ui.advancedSection)
-    application.wait_until(lambda: not quick_panel._runner.running)
     application.click(quick_panel.ui.tumourCheckBox)
     segmentation = segment(application, quick_panel).GetSegmentation()
     segments = [segmentation.GetSegment(name) for name in segmentation.GetSegmentIDs()]

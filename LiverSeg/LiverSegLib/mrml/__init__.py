@@ -6,7 +6,15 @@ the application call :func:`ensure_scene` first. Nodes are touched on the main t
 
 from .changes import content_state
 from .disagreement import remove_disagreement, show_disagreement
-from .display import centre_3d_views, frame_slices, is_in_slices, set_surface, show_in_slices, show_results_of
+from .display import (
+    centre_3d_views,
+    frame_slices,
+    is_in_slices,
+    set_surface,
+    show_in_slices,
+    show_results_of,
+    use_abdominal_window,
+)
 from .history import History
 from .images import affine_of, cropped_image, shape_of, to_image, to_matrix, voxels_of
 from .reference import (
@@ -73,6 +81,7 @@ __all__ = [
     "stored_report",
     "to_image",
     "to_matrix",
+    "use_abdominal_window",
     "volume_from_ct",
     "volume_to_ct",
     "voxels_of",

@@ -14,7 +14,8 @@ from .segmentation import BINARY_LABELMAP, check_same_grid, put_into_study_of
 # From the disagreement's node to that of the result, so that it is found again after the scene was saved and loaded.
 RESULT_ROLE = "LiverSeg.Result"
 MISSED, EXTRA = "LiverSeg_Missed", "LiverSeg_Extra"
-# Blue and yellow: told apart by everybody, on a grey CT and beside the liver's own colour.
+# Blue and yellow: told apart by every eye, on a grey CT and beside the liver's own colour. An orange would be the
+# liver's to eyes without blue cones.
 COLOURS = {MISSED: (0.0, 0.45, 1.0), EXTRA: (1.0, 0.85, 0.0)}
 FILL_OPACITY = 0.7
 

@@ -19,6 +19,10 @@ from .transforms import transformed, warp_between
 SMOOTHING_PARAMETER = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule.GetSmoothingFactorParameterName()
 # On a result whose segments were hidden for that of another CT: the ids of these.
 HIDDEN_ATTRIBUTE = "LiverSeg.Hidden"
+# Width and level of the abdomen's soft tissue, as radiologists look at the liver.
+WINDOW_HU = (400.0, 40.0)
+# On a CT that got the abdominal window once; the window that it is given afterwards is the user's.
+WINDOW_ATTRIBUTE = "LiverSeg.Window"
 # Room left on each side of the liver, as a part of its size.
 MARGIN = 0.15
 # Under a non-linear transform the liver's box is no box any more: it is followed in so many places along each edge.
@@ -61,6 +65,18 @@ def _make_surface(segmentation: slicer.vtkSegmentation, shown: bool, smoothing: 
 def show_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> None:
     """Put a volume into all slice views as what lies below the segments, and fit the views to it."""
     slicer.util.setSliceViewerLayers(background=volume_node, fit=hasattr(slicer, "app"))
+
+
+def use_abdominal_window(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Give a CT the window of the abdomen, 400 HU wide about 40 HU, unless it has one that somebody chose."""
+    display = volume_node.GetDisplayNode()
+    if display is None or not display.GetAutoWindowLevel() or volume_node.GetAttribute(WINDOW_ATTRIBUTE):
+        return
+    modifying = display.StartModify()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(*WINDOW_HU)
+    display.EndModify(modifying)
+    volume_node.SetAttribute(WINDOW_ATTRIBUTE, "1")
 
 
 def show_results_of(volume_node: slicer.vtkMRMLVolumeNode, *kept: slicer.vtkMRMLNode | None) -> None:

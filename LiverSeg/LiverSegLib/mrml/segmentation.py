@@ -20,6 +20,7 @@ BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapR
 CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 GEOMETRY_PARAMETER = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 VOLUME_ROLE = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+FILL_OPACITY, OUTLINE_PIXELS = 0.3, 2
 # Without these DICOM export would call the segments drawn by hand.
 ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
 
@@ -86,7 +87,7 @@ def write_segmentation(
     check_same_grid(labels, volume_node)
     surface_shown = segmentation_node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
     put_under_transform_of(volume_node, segmentation_node)
-    segmentation_node.CreateDefaultDisplayNodes()
+    make_display(segmentation_node)
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOff()
     # All surfaces are made in one go at the end; with one of other segments left, each segment would get its own first.
     segmentation_node.RemoveClosedSurfaceRepresentation()
@@ -96,6 +97,14 @@ def write_segmentation(
         segmentation_node.CreateClosedSurfaceRepresentation()
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
     put_into_study_of(volume_node, segmentation_node)
+
+
+def make_display(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Draw a new result so that the CT under it can be judged; a display that is there already stays as it is."""
+    if segmentation_node.GetDisplayNode() is None:
+        segmentation_node.CreateDefaultDisplayNodes()
+        segmentation_node.GetDisplayNode().SetOpacity2DFill(FILL_OPACITY)
+        segmentation_node.GetDisplayNode().SetSliceIntersectionThickness(OUTLINE_PIXELS)
 
 
 def check_same_grid(labels: np.ndarray, volume_node: slicer.vtkMRMLVolumeNode) -> None:

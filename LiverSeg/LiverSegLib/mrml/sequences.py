@@ -17,6 +17,7 @@ from .segmentation import (
     check_output,
     check_same_grid,
     fill_segments,
+    make_display,
     move,
     other_segments,
     put_into_study_of,
@@ -80,7 +81,7 @@ def write_frames(
         results.append((index_value, _filled(node, labels, volumes[index_value], tumour)))
     # Until here nothing in the scene was touched.
     put_under_transform_of(volume_node, segmentation_node)
-    segmentation_node.CreateDefaultDisplayNodes()
+    make_display(segmentation_node)
     segmentation_node.SetNodeReferenceID(VOLUME_ROLE, volume_node.GetID())
     sequence = sequence or _new_sequence(segmentation_node, browser.GetSequenceNode(volume_node))
     _play(results, browser, segmentation_node, sequence)

@@ -31,7 +31,6 @@ class AdvancedSection:
     def update(self, running: bool) -> None:
         """Follow the parameter node."""
         self._ui.allFramesCheckBox.enabled = self._has_frames() and not running
-        self._ui.smoothingSlider.enabled = self.parameters.show3D
         self._show_device()
 
     def _has_frames(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import messages, mrml
 from . import texts
+from .line import show_line
 
 if TYPE_CHECKING:
     from ..mrml.scene_run import Comparison
@@ -48,14 +49,12 @@ class ReferenceSection:
             self.forget()
         comparison = self._comparison
         shown = texts.measures(comparison.measures if comparison else None)
-        self._ui.diceLabel.text = shown.dice
-        self._ui.iouLabel.text = shown.iou
-        self._ui.hd95Label.text = shown.hd95
-        self._ui.assdLabel.text = shown.assd
-        self._ui.volumeDifferenceLabel.text = shown.volume_difference
-        note = " ".join(comparison.warnings) if comparison else ""
-        self._ui.referenceNoteLabel.text = note
-        self._ui.referenceNoteLabel.visible = bool(note)
+        show_line(self._ui.diceLabel, shown.dice, self._ui.diceCaption)
+        show_line(self._ui.iouLabel, shown.iou, self._ui.iouCaption)
+        show_line(self._ui.hd95Label, shown.hd95, self._ui.hd95Caption)
+        show_line(self._ui.assdLabel, shown.assd, self._ui.assdCaption)
+        show_line(self._ui.volumeDifferenceLabel, shown.volume_difference, self._ui.volumeDifferenceCaption)
+        show_line(self._ui.referenceNoteLabel, " ".join(comparison.warnings) if comparison else "")
         if comparison is not None and self.parameters.showDisagreement != (self._shown_of is not None):
             self._show_disagreement()
 
@@ -75,6 +74,12 @@ class ReferenceSection:
     def take_over(self) -> None:
         """What is chosen when the parameters come, as from a file, is not new: nobody chose it just now."""
         self._looked_at = self._chosen()
+        self.open_if_chosen()
+
+    def open_if_chosen(self) -> None:
+        """Open the section for a reference that has come; what a person has opened or closed since stays so."""
+        if self.parameters.reference is not None:
+            self._ui.referenceSection.collapsed = False
 
     def give_up(self) -> None:
         """What is chosen now is not compared, and nobody asks for it again."""

@@ -1,4 +1,4 @@
-"""The panel's results: volumes, time, warnings, the table node, undo and redo, how the result is drawn."""
+"""The panel's result: volumes, time, warnings, the table node, undo and redo, how the result is drawn."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import qt
 
 from .. import messages, mrml
 from . import texts
+from .line import show_line
 
 
 class ResultsSection:
@@ -46,14 +47,19 @@ class ResultsSection:
         """Show the report of the output, and follow the choices of how to draw it."""
         output = self.output
         shown = texts.results(self.report)
-        self._ui.liverVolumeLabel.text = shown.liver_volume
-        self._ui.tumourVolumeLabel.text = shown.tumour_volume
-        self._ui.qualityLabel.text = shown.quality
-        self._ui.timeLabel.text = shown.time
-        self._ui.warningsLabel.text = shown.warnings
-        self._ui.warningsLabel.visible = bool(shown.warnings)
-        self._ui.undoButton.enabled = not running and self._logic.canUndo(self.parameters.outputSegmentation)
-        self._ui.redoButton.enabled = not running and self._logic.canRedo(self.parameters.outputSegmentation)
+        show_line(self._ui.timeLabel, shown.time)
+        show_line(self._ui.liverVolumeLabel, shown.liver_volume, self._ui.liverVolumeCaption)
+        show_line(self._ui.tumourVolumeLabel, shown.tumour_volume, self._ui.tumourVolumeCaption)
+        show_line(self._ui.qualityLabel, shown.quality, self._ui.qualityCaption)
+        self._ui.qualityLabel.toolTip = self._ui.qualityCaption.toolTip = shown.quality_hint
+        show_line(self._ui.warningsLabel, shown.warnings)
+        can_undo = self._logic.canUndo(self.parameters.outputSegmentation)
+        can_redo = self._logic.canRedo(self.parameters.outputSegmentation)
+        self._ui.undoButton.enabled = can_undo and not running
+        self._ui.redoButton.enabled = can_redo and not running
+        self._ui.editButton.enabled = output is not None and not running
+        self._ui.resultsSection.visible = output is not None or can_undo or can_redo
+        self._ui.smoothingSlider.enabled = self.parameters.show3D
         if output is not None:
             self._follow_choices(output)
 
@@ -62,6 +68,7 @@ class ResultsSection:
         self.draw()
         if not mrml.is_in_slices(self.parameters.inputVolume):
             mrml.show_in_slices(self.parameters.inputVolume)
+        mrml.use_abdominal_window(self.parameters.inputVolume)
         if self.parameters.frameLiver:
             mrml.frame_slices(self.output)
             if self.parameters.show3D:

@@ -56,6 +56,7 @@ class ResultTexts:
     liver_volume: str = NOTHING
     tumour_volume: str = NOTHING
     quality: str = NOTHING
+    quality_hint: str = ""
     time: str = NOTHING
     warnings: str = ""
 
@@ -68,11 +69,13 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
     if report is None:
         return ResultTexts()
     seconds, device = report.get("seconds", {}).get("total"), report.get("device")
-    time = NOTHING if None in (seconds, device) else messages.TIME_ON_DEVICE.format(seconds=seconds, device=device)
+    time = NOTHING if None in (seconds, device) else messages.DONE_IN.format(seconds=seconds, device=device)
+    quality, hint = _quality(report)
     return ResultTexts(
         _volume(report, "liver_volume_ml", messages.LIVER_VOLUME),
         _volume(report, "tumour_volume_ml", messages.TUMOUR_VOLUME),
-        _quality(report),
+        quality,
+        hint,
         time,
         _warnings(report.get("warnings", ())),
     )
@@ -88,17 +91,23 @@ def _volume(report: Mapping[str, Any], key: str, text: str) -> str:
     return messages.RANGE_OF_VOLUMES.format(smallest=min(volumes), largest=max(volumes), count=len(volumes))
 
 
-def _quality(report: Mapping[str, Any]) -> str:
-    """Expected Dice; of a sequence, the lowest of its frames."""
+def _quality(report: Mapping[str, Any]) -> tuple[str, str]:
+    """A word, and a sentence with the expected Dice; of a sequence, the lowest of its frames.
+
+    A low one comes with a warning, and no result with a warning, whatever it is of, is called good.
+    """
     found = [quality for frame in report.get("frames", [report]) if _is_known(quality := frame.get("quality"))]
-    return f"{min(found):.2f}" if found else NOTHING
+    if not found:
+        return NOTHING, ""
+    word = messages.QUALITY_CHECK if report.get("warnings") else messages.QUALITY_GOOD
+    return word, messages.QUALITY_HINT.format(quality=min(found))
 
 
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
-    items = "".join(f"<li>{html.escape(warning)}</li>" for warning in warnings)
-    return f"<b>{html.escape(messages.CHECK_RESULT)}</b><ul>{items}</ul>"
+    items = "".join(f"<br>• {html.escape(warning)}" for warning in warnings)
+    return f"<b>{html.escape(messages.CHECK_RESULT)}</b>{items}"
 
 
 @dataclass(frozen=True)
