@@ -574,8 +574,8 @@ DONE_IN = _("Done in {seconds:.1f} s on {device}")
 QUALITY_GOOD = _("Looks good")
 QUALITY_CHECK = _("Check")
 QUALITY_HINT = _(
-    "Expected Dice {quality:.2f}: how well the network expects to agree with a reader. 1 is perfect, readers agree "
-    "with each other to about 0.965. Look at the result whatever it says."
+    "Expected Dice {quality:.2f}: how well the network expects to agree with a reader; 1 is perfect. It cannot tell "
+    "of what the network does not doubt. Look at the result whatever it says."
 )
 CHECK_RESULT = _("Please check the result:")
 FRAMES_RESULT = _("{count} frames, liver {smallest:.0f} to {largest:.0f} ml")
