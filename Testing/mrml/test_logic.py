@@ -97,6 +97,25 @@ def test_a_cancel_leaves_the_scene_as_it_was(a_scene, a_logic, a_volume_node, a_
     assert described(a_scene) == before
 
 
+def test_a_result_that_cannot_be_written_leaves_the_former_one_and_nothing_to_redo(
+    a_scene, a_logic, a_volume_node, a_segmentation_node, labels, monkeypatch
+):
+    a_logic.segment(a_volume_node, a_segmentation_node)
+    write = mrml.write_segmentation
+
+    def half_written(node, *arguments):
+        write(node, np.zeros_like(labels), *arguments[1:])
+        raise MemoryError()
+
+    monkeypatch.setattr(mrml, "write_segmentation", half_written)
+    with pytest.raises(MemoryError):
+        a_logic.segment(a_volume_node, a_segmentation_node)
+    assert np.array_equal(mrml.segmentation_to_labels(a_segmentation_node, a_volume_node) > 0, labels > 0)
+    assert not a_logic.canRedo(a_segmentation_node)
+    a_logic.undo(a_segmentation_node)
+    assert not mrml.segmentation_to_labels(a_segmentation_node, a_volume_node).any()
+
+
 def test_a_failing_network_leaves_the_scene_as_it_was(a_scene, a_volume_node, a_segmentation_node):
     def broken(device):
         raise DeviceError("There is no device cuda:9; choose auto or cpu.")
