@@ -58,14 +58,16 @@ def segment(options: argparse.Namespace) -> None:
     _check_outputs(options)
     from .evaluation.result_files import Result, write_result
     from .inference.options import SegmentOptions
-    from .inference.segmenter import Segmenter
     from .io.files import read_ct
-    from .model.liver_model import LiverModel
 
     files = _result_files(options, _slices_to_refer_to(options))
     wanted = SegmentOptions(options.device, options.model, options.tumour, options.force)
     ct = read_ct(options.ct, wanted.force)
     reference, warnings = _reference(options.reference, ct.geometry)
+    # PyTorch takes longest to import: an input that cannot be used is told before.
+    from .inference.segmenter import Segmenter
+    from .model.liver_model import LiverModel
+
     segmenter = Segmenter(LiverModel.load(wanted.model), wanted.device)
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..sample import AIR_HU, Batch
-from .random import chosen, uniform
+from .chance import chosen, uniform
 
 
 @dataclass

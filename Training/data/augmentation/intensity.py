@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from ..sample import Batch
-from .random import uniform
+from .chance import uniform
 
 
 @dataclass

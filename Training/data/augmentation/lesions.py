@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..sample import Batch
-from .random import chosen, uniform
+from .chance import chosen, uniform
 
 
 @dataclass

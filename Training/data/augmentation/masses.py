@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ..dilate import dilate
 from ..sample import AIR_HU, Batch
-from .random import chosen, uniform
+from .chance import chosen, uniform
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..sample import Batch
-from .random import uniform
+from .chance import uniform
 
 
 @dataclass

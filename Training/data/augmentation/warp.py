@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..sample import AIR_HU, Batch
-from .random import chosen, uniform
+from .chance import chosen, uniform
 
 
 @dataclass
