@@ -32,7 +32,7 @@ MEASURES = {
     "volume_difference_percent": "Volume difference, %",
     "tumour_dice": "Tumour Dice",
 }
-# Names of the earlier projects' protocols, and what they reached (../shared/reference/earlier-projects.md).
+# Names of the earlier projects' protocols, and what they reached.
 PROTOCOLS = {
     "protocol_a": ("18 patients of 3D-IRCADb against 19 and 20", "slice Dice 0.952"),
     "protocol_b": ("13 patients of 3D-IRCADb against 7", "Dice near 0.87"),
