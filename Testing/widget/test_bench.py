@@ -40,7 +40,7 @@ def test_afterwards_slicer_core_is_as_bare_as_before():
         application.load_module()
         application.open_panel()
     assert (set(vars(slicer)), set(vars(slicer.util)), list(sys.path), sys.excepthook) == before
-    assert not {"qt", "ctk", "LiverSeg", "slicer.parameterNodeWrapper", "PyTorchUtils"} & set(sys.modules)
+    assert not {"qt", "ctk", "slicer.parameterNodeWrapper", "PyTorchUtils"} & set(sys.modules)
 
 
 def test_afterwards_qt_has_its_own_manners_again():

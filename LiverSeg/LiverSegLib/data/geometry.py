@@ -72,9 +72,9 @@ class Geometry:
         """Whether both have the same voxels in the same order, up to a part of a voxel."""
         if tuple(self.shape) != tuple(other.shape):
             return False
-        here = self.corners()
-        moved = np.linalg.solve(other.affine, self.affine) @ here
-        return bool(np.abs(moved - here).max() <= tolerance_voxels)
+        # Of the difference, so that grids far from the origin are not told apart by rounding.
+        apart = np.linalg.solve(other.affine, self.affine - other.affine) @ self.corners()
+        return bool(np.abs(apart).max() <= tolerance_voxels)
 
     def overlaps(self, other: Geometry) -> bool:
         """Whether the boxes around both, voxel faces included, share a volume along the patient's axes."""
