@@ -82,6 +82,7 @@ def test_when_all_are_done_the_exit_code_is_0_and_the_next_run_skips_them(run, s
     }
 
 
+@pytest.mark.slow
 def test_what_the_batch_finds_is_what_segment_finds(run, a_scan, scans, tmp_path):
     run("batch", scans, "-o", tmp_path / "out", "--jobs", 2, "--threads", 1)
     run("segment", a_scan.ct, "-o", tmp_path / "liver.nii.gz")

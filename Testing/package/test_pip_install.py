@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "LiverSeg" / "LiverSegLib"
 BUILD = "from setuptools import build_meta; print(build_meta.build_{}({!r}))"

@@ -142,6 +142,7 @@ def test_an_estimate_of_quality_counts_more_than_the_number_of_warnings(tmp_path
     assert page_of(tmp_path, records).names() == ["none found", "b", "a"]
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 def test_the_page_does_not_depend_on_the_order_of_work(tmp_path_factory: pytest.TempPathFactory, order) -> None:
     folder = tmp_path_factory.mktemp("page")

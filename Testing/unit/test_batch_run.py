@@ -257,6 +257,7 @@ def test_the_good_cases_are_done_and_the_bad_ones_named(cohort: Path, output: Pa
     }
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_process_finds(tmp_path: Path, cohort: Path, options: BatchOptions) -> None:
     cases = find_cases(cohort / "images", cohort / "references")
     for jobs in (1, 2):
@@ -331,6 +332,7 @@ def test_reading_and_writing_let_the_network_go_first(run, monkeypatch: pytest.M
     assert niceness == {"load_case": behind, "segment_loaded": own, "write_case": behind}
 
 
+@pytest.mark.slow
 def test_a_missing_model_or_device_is_told_before_any_case(cohort: Path, output: Path, options: BatchOptions) -> None:
     cases = find_cases(cohort / "images")
     with pytest.raises(ModelError):
@@ -431,6 +433,7 @@ def the_worker() -> int:
     return process.pid
 
 
+@pytest.mark.slow
 def test_a_killed_process_fails_its_case_and_the_others_go_on(
     cohort: Path, output: Path, options: BatchOptions
 ) -> None:
@@ -458,6 +461,7 @@ def test_a_killed_process_fails_its_case_and_the_others_go_on(
     assert read_record(output / "cases" / "p1") == records[1]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_between_two_cases_costs_none(cohort: Path, output: Path, options: BatchOptions) -> None:
     records = list[CaseRecord]()
 
