@@ -55,7 +55,7 @@ UNREADABLE_FILE = _("{path} cannot be read, it may be damaged or truncated; copy
 UNREADABLE_HEADER = _("{path} cannot be read: {problem}; copy or download it again, or convert it to .nii.gz.")
 HEADER_LACKS = _("its header lacks {field}")
 HEADER_SAYS = _("its header says “{line}”, which is damaged, contradicts the rest or is not known here")
-HEADER_NOT_IN_LINES = _("its header is cut short, longer than 1 MB, or has lines that end in CR alone")
+HEADER_NOT_IN_LINES = _("its header is cut short, longer than 1 MB, or has lines that end in CR alone or hold a NUL")
 NOT_OF_ITS_FORMAT = _(
     "{path} does not begin as a file of its format does; copy or download it again, or convert it again from DICOM."
 )

@@ -116,6 +116,7 @@ def test_the_size_of_the_packed_data_may_be_told_in_several_ways(mha, size):
         ({"ElementType": "MET_STRING"}, "ElementType: MET_STRING"),
         ({"ElementType": None}, "lacks ElementType"),
         ({"Comment": "a\rElementDataFile = secret.raw"}, "CR"),
+        ({"Comment": "a\0b"}, "NUL"),
         ({"Comment": "x" * 1_000_000}, "1 MB"),
         ({"Offset": "0 0 0\nTransformMatr1 0 0 0 1 0 0 0 1"}, "TransformMatr1"),
         ({"ElementDataFile": "ct.raw"}, "in another file"),

@@ -86,14 +86,14 @@ def lines_of(file: BinaryIO, path: Path) -> Iterator[str]:
     Raises
     ------
     InputError
-        If more than :data:`LARGEST_HEADER_BYTES` are asked for, the file ends, or a line holds a CR: other readers
-        would begin a new one there.
+        If more than :data:`LARGEST_HEADER_BYTES` are asked for, the file ends, or a line holds a CR or a NUL: other
+        readers would end it there.
     """
     left = LARGEST_HEADER_BYTES
     while (line := file.readline(left)).endswith(b"\n"):
         left -= len(line)
         line = line.removesuffix(b"\n").removesuffix(b"\r")
-        if b"\r" in line:
+        if b"\r" in line or b"\0" in line:
             break
         yield line.decode("utf-8", "replace")
     raise _bad_header(messages.HEADER_NOT_IN_LINES, path)
