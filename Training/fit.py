@@ -29,7 +29,7 @@ from .data.classes import Classes
 from .data.sample import SEEDS_OF_A_PROCESS, Batch, SliceSampler, endless_batches, load_scans
 from .data.stored import PreparedScan
 from .losses import RegionLoss
-from .optimizer import MuonAdamW
+from .optimizer import MuonAdamW, fast_dtype
 from .settings import WINDOW_HU, Settings, parse_settings
 from .validate import validate
 
@@ -91,7 +91,9 @@ def launch(settings: Settings) -> Fabric:
         If they cannot share a batch evenly.
     """
     options = {"accelerator": settings.accelerator, "devices": settings.devices, "num_nodes": settings.num_nodes}
-    fabric = Fabric(**options, precision="bf16-mixed")
+    found = torch.accelerator.current_accelerator(check_available=True) if settings.accelerator != "cpu" else None
+    device = found or torch.device("cpu")
+    fabric = Fabric(**options, precision="bf16-mixed" if fast_dtype(device) == torch.bfloat16 else "32-true")
     fabric.launch()
     if settings.batch % fabric.world_size:
         raise ValueError(f"{fabric.world_size} processes cannot share a batch of {settings.batch} evenly.")

@@ -11,6 +11,7 @@ from LiverSegLib.inference.preprocess import neighbour_stacks, pad_to_multiple, 
 
 from .data.classes import Classes
 from .data.stored import PreparedScan
+from .optimizer import fast_dtype
 from .settings import WINDOW_HU
 
 # Every third slice is enough to see how a run goes.
@@ -50,7 +51,7 @@ def _count_voxels(
     for chunk in torch.arange(0, slices, EVERY, device=device).split(8):
         images = neighbour_stacks(hu, chunk, scan.slice_spacing, offsets_mm)
         images = pad_to_multiple(window(images, WINDOW_HU), -1.0)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_dtype(device) == torch.bfloat16):
             logits = network(images.contiguous(memory_format=torch.channels_last)).float()
         truth = labels[chunk]
         probabilities = logits[..., : truth.shape[1], : truth.shape[2]].softmax(1)
