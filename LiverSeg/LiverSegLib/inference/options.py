@@ -18,6 +18,8 @@ class SegmentOptions:
         Weights with their card beside them; None for the bundled ones.
     tumour
         Label tumours as 2; otherwise they are part of the liver, 1.
+    segments, spleen
+        Tell the Couinaud segments of the liver apart; find the spleen.
     force
         Segment although the values do not look like CT.
     """
@@ -25,4 +27,6 @@ class SegmentOptions:
     device: str = "auto"
     model: Path | None = None
     tumour: bool = False
+    segments: bool = False
+    spleen: bool = False
     force: bool = False

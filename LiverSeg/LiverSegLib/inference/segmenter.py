@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import messages
+from ..data.anatomy import Anatomy
 from ..data.metrics import dice
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
@@ -57,7 +58,7 @@ class Segmentation:
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
     ``seconds`` holds the stages load, preprocess, network and postprocess. ``self_agreement`` is what
     :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1,
-    None if the model is not calibrated or no liver was found.
+    None if the model is not calibrated or no liver was found. ``anatomy`` has what else was asked for.
     """
 
     labels: np.ndarray
@@ -69,6 +70,7 @@ class Segmentation:
     probabilities: np.ndarray | None = None
     self_agreement: float = 0.0
     quality: float | None = None
+    anatomy: Anatomy = field(default_factory=Anatomy)
 
 
 class Segmenter:

@@ -1,0 +1,23 @@
+"""Anatomy: what was found beside liver and tumours, on the same grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """What a user asked for besides; None is what was not asked for, or could not be told (a warning says why).
+
+    Parameters
+    ----------
+    segments
+        Couinaud segment of each voxel of the liver, tumours included: uint8 (k, j, i), 1 to 8, 0 outside the liver.
+    spleen
+        Bool (k, j, i).
+    """
+
+    segments: np.ndarray | None = None
+    spleen: np.ndarray | None = None
