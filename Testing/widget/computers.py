@@ -42,20 +42,6 @@ class Lost:
         return self._network(images)
 
 
-class Cramped:
-    """A network whose device has room for so many slices at once; ``batches`` lists those that it had room for."""
-
-    def __init__(self, network: Callable, room: int, error: Exception) -> None:
-        self._network, self.room, self._error = network, room, error
-        self.batches: list[int] = []
-
-    def __call__(self, images):
-        if len(images) > self.room:
-            raise self._error
-        self.batches.append(len(images))
-        return self._network(images)
-
-
 class BrokenTorch:
     """For sys.meta_path: PyTorch is found, but one of its libraries is not."""
 

@@ -339,11 +339,14 @@ def test_a_gpu_lost_in_the_middle_of_a_run_gives_the_result_of_the_cpu_and_says_
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA error: out of luck\nmore\nlines"), KeyError(), ValueError("")])
-def test_what_nobody_foresaw_is_one_sentence_too(application, quick_panel, stand_in, ct_node, error):
+def test_what_nobody_foresaw_is_one_sentence_and_the_log_holds_all_of_it(
+    application, quick_panel, stand_in, ct_node, caplog, error
+):
     stand_in.error = error
     with one_sentence(application, quick_panel) as sentences:
         application.click(quick_panel.ui.segmentButton)
     assert "View > Error Log" in sentences[0]
+    assert {record.exc_info[1] for record in caplog.records if record.exc_info} == {error}
 
 
 # ---- the person ------------------------------------------------------------------------------------------------------

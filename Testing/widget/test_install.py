@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
@@ -30,10 +31,19 @@ def test_opening_the_panel_asks_nothing(application):
     assert panel.ui.statusLabel.text == messages.NO_VOLUME_HINT and application.dialogs == []
 
 
-def test_a_yes_installs_what_is_missing_and_the_run_goes_on(application, quick_panel, ct_node):
+def test_a_yes_installs_what_is_missing_and_the_run_goes_on(application, quick_panel, ct_node, monkeypatch):
+    """Each from whom it has to come, and on the main thread: from another, installing crashes Slicer on macOS."""
+    threads, install = [], application.installer.install
+
+    def noted(*arguments, **options):
+        threads.append(threading.current_thread())
+        return install(*arguments, **options)
+
+    monkeypatch.setattr(application.installer, "install", noted)
     application.installer.hide("torch", "nibabel")
     assert segment(application, quick_panel) is not None
-    assert kinds(application) == ["question"] and len(application.installer.calls) == 2
+    assert kinds(application) == ["question"] and threads == [threading.main_thread()] * 2
+    assert sorted(application.installer.calls) == [("installTorch", ["torch>=2.4"]), ("pip_ensure", ["nibabel>=5.2"])]
     segment(application, quick_panel)
     assert kinds(application) == ["question"]
 
