@@ -1,7 +1,7 @@
 """Draws the pictures of the documentation from real runs: the module segments a CT, Slicer's views show it.
 
 ``make figures`` runs it as ``python -m Resources.make_figures``. The panel is the module's own, in the bench of
-Testing/bench; the views are drawn by Slicer's displayable managers (Testing/bench/views.py). With LIVERSEG_DATA the
+Testing/bench; the views are drawn by Slicer's displayable managers (Testing/demo/views.py). With LIVERSEG_DATA the
 CT is that of a patient, whose credit stands in the picture; whatever shows the phantom says that it is synthetic.
 """
 
@@ -23,7 +23,7 @@ from LiverSegLib import mrml, phantom
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.io.files import read_ct
 from Testing.bench import Application, slicer_application
-from Testing.bench.views import SLICE_VIEWS, Views
+from Testing.demo.views import SLICE_VIEWS, Views
 from Testing.widget.actions import compare, open_section
 
 OUTPUT = Path(__file__).resolve().parent / "Screenshots"

@@ -18,6 +18,8 @@ import slicer
 import slicer.util
 from PySide6 import QtCore, QtTest, QtWidgets
 
+from Testing.demo.views import Views
+
 from . import parameter_node, pythonqt, scripted_module, widgets
 from .dialogs import Dialog, Dialogs
 from .event_loop import EventLoop
@@ -25,7 +27,6 @@ from .packaging import Installer, packaging_module, pip_install_of, pytorch_modu
 from .slicer_app import SlicerApp, qSlicerScriptedLoadableModuleWidget
 from .slicer_source import use_slicers_files
 from .ui import QUiLoader
-from .views import Views
 
 ROOT = Path(__file__).parents[2]
 
@@ -245,7 +246,7 @@ def slicer_application(
     hold_gil
         Turn the event loop as Slicer does, see event_loop.py.
     views
-        Slice and 3D views with Slicer's displayable managers (views.py), as ``application.views``: with them the bench
+        Slice and 3D views with Slicer's displayable managers (Testing/demo/views.py), as ``application.views``: with them the bench
         crashes where Slicer would, so that such a test belongs into a process of its own. OutputError where nothing
         can render off-screen.
     """

@@ -52,7 +52,7 @@ class ModuleManager(QtCore.QObject):
 
 
 class LayoutManager:
-    """The slice views of the four-up layout as nodes and logics; nothing is drawn (views.py draws)."""
+    """The slice views of the four-up layout as nodes and logics; nothing is drawn (Testing/demo/views.py draws)."""
 
     def __init__(self, scene, application_logic) -> None:
         self.layout = 3

@@ -21,7 +21,7 @@ from LiverSegLib.errors import Cancelled, LiverSegError, OutputError
 from LiverSegLib.evaluation import picture
 from LiverSegLib.io import files
 from LiverSegLib.io.terminal import tell, tell_error
-from Testing.demo.view3d import render_3d
+from Testing.demo.views import Views
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,25 @@ def draw_3d(volume_node, segmentation_node, path: Path) -> None:
     """The one picture that not every computer can draw; where it cannot, none of an earlier run stays behind."""
     path.unlink(missing_ok=True)
     try:
-        picture.write_png(path, captioned(render_3d(segmentation_node, volume_node), volume_node.GetName()))
+        picture.write_png(path, captioned(view_3d(volume_node, segmentation_node), volume_node.GetName()))
     except OutputError as error:
         tell(str(error))
+
+
+def view_3d(volume_node, segmentation_node) -> np.ndarray:
+    """The liver before the coronal slice, as Slicer's 3D view shows it; OutputError where nothing can render."""
+    views = Views(volume_node.GetScene(), size=(900, 700))
+    try:
+        views.show(volume_node)
+        mrml.set_surface(segmentation_node, True, smoothing=0.5)
+        mrml.frame_slices(segmentation_node)
+        views.slice_node("Green").SetSliceVisible(True)
+        views.view_node.SetBoxVisible(False)
+        views.view_node.SetAxisLabelsVisible(False)
+        views.view_node.SetOrientationMarkerType(views.view_node.OrientationMarkerTypeCube)
+        return views.three_d(azimuth=-25.0, elevation=8.0, zoom=1.35)
+    finally:
+        views.close()
 
 
 def captioned(drawn: np.ndarray, text: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from LiverSegLib import mrml
 from LiverSegLib.errors import OutputError
 from LiverSegLib.io import files
 from Testing.demo import demo as demo_script
-from Testing.demo.view3d import check_rendering, render_3d
+from Testing.demo.views import check_rendering
 
 FILES = ["ct.nii.gz", "liver.seg.nrrd", "overlay.png", "report.json", "view3d.png"]
 
@@ -127,28 +127,6 @@ def test_a_stop_is_exit_code_130(demo, monkeypatch, tmp_path, a_ct_file, a_stand
     monkeypatch.setattr(a_stand_in, "segment", stopped)
     assert demo.main(["--output", str(tmp_path / "demo"), "--ct", str(a_ct_file)]) == 130
     assert "Cancelled" in capsys.readouterr().err
-
-
-@needs_rendering
-def test_the_3d_picture_is_seen_from_the_front(a_volume_node, a_segmentation_node, labels):
-    # A block, high and on the patient's right (columns run to the left), with a thin bar to the left and one down.
-    shape = np.zeros_like(labels)
-    shape[5:9, 5:11, 1:8] = 1
-    shape[7:8, 7:9, 1:19] = 1
-    shape[1:9, 7:9, 2:3] = 1
-    mrml.write_segmentation(a_segmentation_node, shape, a_volume_node)
-    a_segmentation_node.GetSegmentation().GetSegment(mrml.SEGMENT_IDS[1]).SetColor(1, 0, 0)
-    picture = render_3d(a_segmentation_node, size=(300, 200)).astype(int)
-    rows, columns = np.nonzero(picture[..., 0] - picture[..., 1:].max(axis=2) > 60)
-    assert columns.mean() < (columns.min() + columns.max()) / 2 - 5
-    assert rows.mean() < (rows.min() + rows.max()) / 2 - 5
-
-
-@needs_rendering
-def test_there_is_no_3d_picture_of_nothing(a_volume_node, a_segmentation_node, labels):
-    mrml.write_segmentation(a_segmentation_node, np.zeros_like(labels), a_volume_node)
-    with pytest.raises(OutputError, match="empty"):
-        render_3d(a_segmentation_node, a_volume_node)
 
 
 def test_a_node_cannot_be_written_into_a_folder_that_is_not_there(tmp_path, a_volume_node):

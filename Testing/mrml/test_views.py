@@ -11,7 +11,7 @@ from LiverSegLib import mrml
 from LiverSegLib.data.structures import LIVER
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import OutputError
-from Testing.bench.views import SLICE_VIEWS, Views
+from Testing.demo.views import SLICE_VIEWS, Views
 from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
 
 AIR_HU, CUBE_HU = -1000, 1000

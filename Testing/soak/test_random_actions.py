@@ -12,7 +12,7 @@ import slicer.util
 
 from LiverSegLib.errors import OutputError
 from Testing.bench import slicer_application
-from Testing.demo.view3d import check_rendering
+from Testing.demo.views import check_rendering
 from Testing.soak.random_actions import Log, Person, failures_of, run
 from Testing.widget.actions import nodes
 from Testing.widget.stand_in import StandIn

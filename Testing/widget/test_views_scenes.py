@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from LiverSegLib.errors import OutputError
-from Testing.demo.view3d import check_rendering
+from Testing.demo.views import check_rendering
 from Testing.widget.views_scenes import SCENES
 
 ROOT = Path(__file__).parents[2]

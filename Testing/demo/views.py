@@ -7,13 +7,21 @@ the few steps that Slicer's layout does (names, orientations, colours). Nobody c
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from Testing.demo.view3d import check_rendering
+from LiverSegLib.errors import OutputError
 
+NO_RENDERING = (
+    "The 3D picture is left out because nothing here can render off-screen; "
+    "run apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri on Debian and Ubuntu."
+)
 # Slicer's four-up layout: name and orientation of its slice views.
 SLICE_VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 # The same lists as in qMRMLSliceView, qMRMLThreeDView and the Segmentations module.
@@ -33,6 +41,18 @@ THREE_D_MANAGERS = (
     "vtkMRMLRulerDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager3D",
 )
+
+
+def check_rendering() -> None:
+    """Raise OutputError where VTK cannot render off-screen: tried in a process of its own, since there VTK crashes."""
+    if sys.platform != "linux":
+        return
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    trial = "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(1); w.Render()"
+    finished = subprocess.run([sys.executable, "-c", trial], capture_output=True, check=False)
+    if finished.returncode != 0:
+        raise OutputError(NO_RENDERING)
 
 
 class Views:
