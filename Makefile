@@ -73,7 +73,7 @@ bench-cluster: .venv/installed-test  ## throughput with one and two workers of a
 bench-rivals: .venv-rivals/installed  ## our segmenter beside nnU-Net, SegResNet, ONNX Runtime and OpenVINO, on one CT
 	.venv-rivals/bin/python -m Testing.benchmark.rivals $(RIVALS_ARGS)
 
-figures: .venv/installed-test system  ## plot the training curves and the results; draw the documentation's pictures
+figures: .venv/installed-test system  ## plot the training curves and the worst slices; draw the documentation's pictures
 	$(BIN)/python -m Training.evaluation.plot
 	$(BIN)/python -m Resources.make_figures
 

@@ -246,9 +246,9 @@ def slicer_application(
     hold_gil
         Turn the event loop as Slicer does, see event_loop.py.
     views
-        Slice and 3D views with Slicer's displayable managers (Testing/demo/views.py), as ``application.views``: with them the bench
-        crashes where Slicer would, so that such a test belongs into a process of its own. OutputError where nothing
-        can render off-screen.
+        Slice and 3D views with Slicer's displayable managers (Testing/demo/views.py), as ``application.views``: with
+        them the bench crashes where Slicer would, so that such a test belongs into a process of its own. OutputError
+        where nothing can render off-screen.
     """
     with ExitStack() as stack:
         loaded = stack.enter_context(_everything_put_back())

@@ -1,4 +1,4 @@
-"""Draw a run's curves and an evaluation's results: ``python -m Training.evaluation.plot``."""
+"""Draw a run's curves and an evaluation's worst slices: ``python -m Training.evaluation.plot``."""
 
 from __future__ import annotations
 
@@ -55,102 +55,6 @@ def _starts(logs: Sequence[Path]) -> list[tuple[int, Path]]:
     return list(zip(itertools.accumulate(steps[:-1], initial=0), logs, strict=True))
 
 
-def plot_evaluation(results: Path, output: Path) -> None:
-    """Volume Dice of every case as it is, by group."""
-    rows = as_they_are(read_rows(results))
-    figure, axis = plt.subplots(figsize=(8, 0.32 * len(rows) + 1.2), layout="constrained")
-    groups = sorted({row["group"] for row in rows})
-    colours = {group: f"C{index}" for index, group in enumerate(groups)}
-    names = [f"{row['name']} ({row['group']})" for row in rows]
-    bars = axis.barh(names, [float(row["dice"]) for row in rows], color=[colours[row["group"]] for row in rows])
-    axis.bar_label(bars, fmt="%.3f", padding=3)
-    axis.set(title="Liver Dice by volume", xlim=(0, 1.08))
-    axis.invert_yaxis()
-    figure.savefig(output, dpi=120)
-    plt.close(figure)
-
-
-def as_they_are(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The rows of scans that were not degraded; results of earlier versions have no others."""
-    return [row for row in rows if row.get("degradation", NONE) == NONE]
-
-
-def plot_boxes(results: Path, output: Path) -> None:
-    """Box plots of the volume Dice: each group as it is, at the top, and below under each degradation."""
-    rows = read_rows(results)
-    groups = sorted({row["group"] for row in rows})
-    degradations = list(dict.fromkeys(row.get("degradation", NONE) for row in rows))
-    figure, axis = plt.subplots(figsize=(8, 1.5 + 0.15 * len(groups) * len(degradations)), layout="constrained")
-    width = 0.8 / len(groups)
-    for index, group in enumerate(groups):
-        boxes, places = [], []
-        for place, degradation in enumerate(degradations):
-            here = [r for r in rows if r["group"] == group and r.get("degradation", NONE) == degradation]
-            scores = [float(row["dice"]) for row in here]
-            if scores:
-                boxes.append(scores)
-                places.append(place - 0.4 + (index + 0.5) * width)
-        colour = f"C{index}"
-        # Groups can be two cases: the points tell what a box of them hides.
-        axis.boxplot(
-            boxes,
-            positions=places,
-            orientation="horizontal",
-            widths=0.8 * width,
-            showfliers=False,
-            boxprops={"color": colour},
-            medianprops={"color": colour},
-            whiskerprops={"color": colour},
-            capprops={"color": colour},
-        )
-        for place, scores in zip(places, boxes, strict=True):
-            axis.plot(scores, [place] * len(scores), ".", color=colour, alpha=0.6)
-        axis.plot([], [], "s-", color=colour, label=f"{group} (n = {max(map(len, boxes))})")
-    axis.set_yticks(range(len(degradations)), map(title_of, degradations))
-    axis.set(title="Liver Dice by volume", xlabel="Dice", ylim=(len(degradations) - 0.4, -0.6))
-    axis.legend(fontsize=8, loc="lower left")
-    axis.grid(axis="x", alpha=0.3)
-    figure.savefig(output, dpi=120)
-    plt.close(figure)
-
-
-def plot_bland_altman(results: Path, output: Path) -> None:
-    """Volume found minus reference over the mean of both (Bland and Altman, Lancet 327, 1986), scans as they are.
-
-    Phantoms, and the test patient's second scan at native size, are left out unless there is nothing else. The lines
-    are the mean difference and the limits of agreement, 1.96 standard deviations off.
-    """
-    everyone = as_they_are(read_rows(results))
-    rows = [row for row in everyone if row["group"] not in ("phantom", "native")] or everyone
-    found, truth = (np.array([float(row[key]) for row in rows]) for key in ("volume_ml", "reference_volume_ml"))
-    mean, difference = (found + truth) / 2, found - truth
-    figure, axis = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
-    for index, group in enumerate(sorted({row["group"] for row in rows})):
-        members = [row["group"] == group for row in rows]
-        axis.plot(mean[members], difference[members], "o", color=f"C{index}", label=group)
-    levels = [(difference.mean(), "mean")]
-    if len(rows) > 1:
-        spread = 1.96 * difference.std(ddof=1)
-        levels += [(difference.mean() - spread, "−1.96 SD"), (difference.mean() + spread, "+1.96 SD")]
-    for level, text in levels:
-        axis.axhline(level, color="0.3", ls="-" if text == "mean" else "--", lw=1)
-        axis.annotate(
-            f"{text} {level:+.0f} ml",
-            (1, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-        )
-    axis.set(title="Liver volume: found against reference", xlabel="mean of both, ml", ylabel="found − reference, ml")
-    axis.margins(x=0.1, y=0.15)
-    axis.legend(fontsize=8, loc="upper left")
-    axis.grid(alpha=0.3)
-    figure.savefig(output, dpi=120)
-    plt.close(figure)
-
-
 def plot_worst_slices(slices: list[dict[str, np.ndarray]], output: Path) -> None:
     """The slices of :func:`worst_slices` in a grid, both outlines drawn, the worst first."""
     lines = math.ceil(len(slices) / GALLERY_COLUMNS)
@@ -200,18 +104,13 @@ def _wrong_mm2(shown: dict[str, np.ndarray]) -> float:
     return float(((shown["found"] > 0) != (shown["truth"] > 0)).sum() * shown["spacing"].prod())
 
 
-def plot_results(results: Path, output: Path) -> list[Path]:
-    """Every figure that the results and what lies beside them allow; returns the files."""
-    figures = [output / "evaluation.png", output / "boxes.png"]
-    plot_evaluation(results, figures[0])
-    plot_boxes(results, figures[1])
-    if "volume_ml" in read_rows(results)[0]:
-        figures.append(output / "bland_altman.png")
-        plot_bland_altman(results, figures[-1])
+def plot_results(slices: Path, output: Path) -> list[Path]:
+    """The figures that the folder of worst slices allows; returns the files."""
+    figures = []
     for name, degraded in (("worst_slices", False), ("worst_slices_degraded", True)):
-        if slices := worst_slices(results.parent / "worst_slices", degraded):
+        if worst := worst_slices(slices, degraded):
             figures.append(output / f"{name}.png")
-            plot_worst_slices(slices, figures[-1])
+            plot_worst_slices(worst, figures[-1])
     return figures
 
 
@@ -220,17 +119,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     logs = sorted(RECORD.glob("log_*.csv"))
     parser.add_argument("--log", type=Path, nargs="+", default=logs, help="of runs that followed each other")
-    parser.add_argument("--results", type=Path, default=Path("out/evaluation/results.csv"))
+    parser.add_argument("--slices", type=Path, default=Path("out/evaluation/worst_slices"), help="of an evaluation")
     parser.add_argument("--output", type=Path, default=Path("out/figures"))
     options = parser.parse_args(argv)
     options.output.mkdir(parents=True, exist_ok=True)
     plot_training(options.log, options.output / "training.png")
     print(f"{options.output / 'training.png'}: {', '.join(map(str, options.log))}")
-    if options.results.exists():
-        for figure in plot_results(options.results, options.output):
-            print(f"{figure}: {options.results}")
-    else:
-        print(f"{options.results} is not there: run make evaluate for the figure of the results.")
+    for figure in plot_results(options.slices, options.output):
+        print(f"{figure}: {options.slices}")
+    if not options.slices.exists():
+        print(f"{options.slices} is not there: run make evaluate for the figures of the results.")
 
 
 if __name__ == "__main__":
