@@ -10,7 +10,7 @@ import slicer.util
 from LiverSegLib import mrml
 from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.errors import InputError
-from Testing.mrml.transforms import TRANSFORMS, add_transform, oblique
+from Testing.mrml.transforms import add_transform, oblique
 
 
 @pytest.fixture
@@ -32,19 +32,6 @@ def move_with_its_image(node, transform_id, to_parent):
     own = np.linalg.inv(to_parent) @ mrml.affine_of(node)
     node.SetIJKToRASMatrix(mrml.to_matrix(own))
     node.SetAndObserveTransformNodeID(transform_id)
-
-
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_a_segmentation_under_the_transform_of_the_ct_is_taken_voxel_by_voxel(
-    a_scene, a_volume_node, a_reference_node, labels, affine, transform
-):
-    draw(a_reference_node, "liver", labels > 0, affine)
-    for node in (a_volume_node, a_reference_node):
-        node.SetAndObserveTransformNodeID(add_transform(a_scene, transform))
-    a_reference_node.SetAndObserveTransformNodeID(a_volume_node.GetTransformNodeID())
-    read, warnings = mrml.reference_to_labels(a_reference_node, a_volume_node)
-    np.testing.assert_array_equal(read, labels > 0)
-    assert warnings == []
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])

@@ -11,7 +11,6 @@ from LiverSegLib import messages, mrml
 from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.panel.texts import Progress
 from Testing.mrml.snapshot import segments
-from Testing.mrml.transforms import TRANSFORMS, add_transform
 from Testing.widget.actions import (
     LIVER_ID,
     add_reference,
@@ -94,14 +93,6 @@ def test_after_the_output_was_deleted_a_run_makes_a_new_one(application, quick_p
     assert quick_panel.ui.outputSelector.currentNode() is None and quick_panel.ui.liverVolumeLabel.text == "–"
     output = segment(application, quick_panel)
     assert output is not None and nodes("Segmentation") == [output]
-
-
-@pytest.mark.parametrize("transform", TRANSFORMS)
-def test_the_result_goes_under_the_transform_of_the_ct(application, quick_panel, ct_node, transform):
-    ct_node.SetAndObserveTransformNodeID(add_transform(application.scene, transform))
-    output = segment(application, quick_panel)
-    assert output.GetTransformNodeID() == ct_node.GetTransformNodeID()
-    np.testing.assert_array_equal(liver_in(output, ct_node), small_ct()[1] > 0)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -74,24 +74,6 @@ def test_a_run_that_fails_leaves_the_scene_as_it_was(application, quick_panel, s
     assert str(error) in dialog.text and quick_panel.ui.statusLabel.text == dialog.text
 
 
-def test_a_result_that_cannot_be_written_leaves_the_chosen_output_as_it_was(
-    application, quick_panel, stand_in, ct_node, monkeypatch
-):
-    segment(application, quick_panel)
-    before = snapshot(application.scene)
-    write = mrml.write_segmentation
-
-    def half(*arguments):
-        write(*arguments)
-        raise MemoryError("no room")
-
-    monkeypatch.setattr(mrml, "write_segmentation", half)
-    segment(application, quick_panel)
-    assert snapshot(application.scene) == before
-    assert not quick_panel.ui.undoButton.enabled and not quick_panel.ui.redoButton.enabled
-    assert "no room" in quick_panel.ui.statusLabel.text
-
-
 def test_a_result_that_cannot_be_written_leaves_no_new_output(application, quick_panel, ct_node, monkeypatch):
     def broken(node, *arguments):
         node.CreateDefaultDisplayNodes()

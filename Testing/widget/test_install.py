@@ -90,6 +90,7 @@ def test_a_pytorch_that_is_broken_is_told_by_the_run_and_by_the_list_of_devices(
     open_advanced(application, panel)
     errors = [dialog.text for dialog in application.dialogs]
     assert len(errors) == 2 and all("does not load (libcudart" in error for error in errors)
+    assert "uninstall PyTorch, restart Slicer" in errors[0]
     assert panel.ui.deviceSelector.findText("cpu") > 0 and nodes("Segmentation") == []
 
 

@@ -162,12 +162,10 @@ def test_a_panel_that_was_unloaded_is_not_kept_alive_by_its_timers(application, 
 # ---- the self-tests --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("main_window", [True, False], ids=["window", "no window"])
-@pytest.mark.parametrize("testing", [True, False], ids=["testing", "user"])
 @pytest.mark.parametrize(
-    "hidden, skipped",
-    [((), 0), (("torch",), 1), (("torch", "nibabel"), 1)],
-    ids=["all packages", "no PyTorch", "as Slicer comes"],
+    "main_window, testing, hidden, skipped",
+    [(True, False, (), 0), (False, True, (), 0), (False, True, ("torch",), 1), (True, False, ("torch", "nibabel"), 1)],
+    ids=["window", "testing without a window", "no PyTorch", "as Slicer comes"],
 )
 def test_the_self_tests_pass(caplog, main_window, testing, hidden, skipped):
     with slicer_application(main_window=main_window, testing=testing) as application:
