@@ -117,6 +117,9 @@ def test_icon_and_screenshots_are_pictures_of_this_repository(description: dict[
     for url in urls:
         with Image.open(ROOT / url.partition("/main/")[2]) as picture:
             assert picture.format == "PNG"
+    for icon in ("LiverSeg/Resources/Icons/LiverSeg.png", urls[0].partition("/main/")[2]):
+        with Image.open(ROOT / icon) as picture:
+            assert picture.size == (128, 128), "as Slicer recommends"
 
 
 def test_the_index_finds_icon_and_screenshots_in_the_text_of_the_build_file() -> None:

@@ -60,14 +60,6 @@ def a_copy_of_the_sources(folder: Path) -> Path:
     return source
 
 
-def without_line(source: Path, entry: str) -> None:
-    """Take a file out of the module's lists, where it stood once."""
-    cmake = source / "LiverSeg" / "CMakeLists.txt"
-    text, count = re.subn(rf"^  {re.escape(entry)}\n", "", cmake.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert count == 1, f"{cmake} lists {entry} {count} times"
-    cmake.write_text(text, encoding="utf-8")
-
-
 def test_every_file_of_the_module_is_installed_under_its_own_path_and_nothing_else(installed: Installed) -> None:
     module = ROOT / "LiverSeg"
     files = (path.relative_to(module) for path in module.rglob("*") if path.is_file())
@@ -135,46 +127,12 @@ def test_without_pytorch_the_self_test_passes(installed: Installed, tmp_path: Pa
     assert "skipped=" in said.stderr
 
 
-def test_a_file_that_is_not_listed_is_missing_and_breaks_the_module(tmp_path: Path) -> None:
-    source = a_copy_of_the_sources(tmp_path)
-    without_line(source, "LiverSegLib/data/metrics.py")
-    said = Installed(lay_out(tmp_path / "package", source)).python("import LiverSegLib.evaluation.report")
-    assert said.returncode != 0
-    assert "No module named 'LiverSegLib.data.metrics'" in said.stderr
-
-
-def test_a_network_that_is_not_listed_is_missing_and_is_asked_for(tmp_path: Path) -> None:
-    source = a_copy_of_the_sources(tmp_path)
-    without_line(source, "Resources/Models/liver_unet.pt")
-    code = "from LiverSegLib.model.liver_model import LiverModel; LiverModel.load()"
-    said = Installed(lay_out(tmp_path / "package", source)).python(code)
-    assert said.returncode != 0
-    assert "ModelError" in said.stderr
-
-
 @pytest.mark.parametrize("file", ["LiverSegLib/data/metrics.py", "Resources/Icons/LiverSeg.png"])
 def test_a_listed_file_that_does_not_exist_stops_the_build_and_is_named(tmp_path: Path, file: str) -> None:
     source = a_copy_of_the_sources(tmp_path)
     (source / "LiverSeg" / file).unlink()
     with pytest.raises(PackageError, match=re.escape(file)):
         lay_out(tmp_path / "package", source)
-
-
-def test_a_semicolon_in_the_description_stops_the_build(tmp_path: Path) -> None:
-    source = a_copy_of_the_sources(tmp_path)
-    cmake = source / "CMakeLists.txt"
-    text = cmake.read_text(encoding="utf-8").replace("Not for diagnosis.", "Research only; not for diagnosis.")
-    cmake.write_text(text, encoding="utf-8")
-    with pytest.raises(PackageError, match="EXTENSION_DESCRIPTION"):
-        lay_out(tmp_path / "package", source)
-
-
-def test_laying_out_again_leaves_nothing_of_the_last_time(tmp_path: Path) -> None:
-    package = lay_out(tmp_path)
-    stale = package.modules / "LiverSegLib" / "stale.py"
-    stale.touch()
-    assert lay_out(tmp_path) == package
-    assert not stale.exists()
 
 
 def test_the_archive_holds_one_folder_with_the_description_as_the_extensions_manager_wants_it(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_the_size_of_the_packed_data_may_be_told_in_several_ways(mha, size):
         ({"ElementToIntensityFunctionOffset": "-1024"}, "ElementToIntensityFunctionOffset: -1024"),
         ({"ElementType": "MET_STRING"}, "ElementType: MET_STRING"),
         ({"ElementType": None}, "lacks ElementType"),
+        ({"BinaryData": "False"}, "BinaryData: False"),
         ({"Comment": "a\rElementDataFile = secret.raw"}, "CR"),
         ({"Comment": "a\0b"}, "NUL"),
         ({"Comment": "x" * 1_000_000}, "1 MB"),

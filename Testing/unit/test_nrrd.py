@@ -137,8 +137,6 @@ def nrrd(tmp_path):
     [
         ("gz", gzip.compress(HU.tobytes())),
         ("GZIP", gzip.compress(HU.tobytes()[:50]) + gzip.compress(HU.tobytes()[50:])),
-        ("ascii", " ".join(map(str, HU.ravel())).encode()),
-        ("hex", HU.tobytes().hex("\n", 32).encode()),
     ],
 )
 def test_every_encoding_gives_the_same_voxels(nrrd, encoding, voxels):
@@ -202,6 +200,7 @@ def test_lengths_are_in_millimetres_whatever_the_unit_of_the_space(nrrd, units, 
         ({"spacf units": '"cm" "cm" "cm"'}, "spacf units"),
         ({"endian": None}, "lacks endian"),
         ({"encoding": "bzip2"}, "encoding: bzip2"),
+        ({"encoding": "ascii"}, "encoding: ascii"),
         ({"byte skip": "-1"}, "byte skip: -1"),
         ({"type": "block"}, "type: block"),
         ({"Sizes": "6 5 4"}, "Sizes"),

@@ -18,7 +18,7 @@ from ..errors import InputError
 from . import headers
 from .gunzip import unpacked
 from .headers import MILLIMETRES, Fields
-from .voxels import StoredImage, read_numbers, read_voxels
+from .voxels import StoredImage, read_voxels
 
 MOST_AXES = 10
 MOST_CHANNELS = 1 << 15
@@ -122,7 +122,7 @@ def _voxels(file: BinaryIO, size: tuple[int, ...], fields: Fields) -> np.ndarray
     layout = (channels, *size) if channels > 1 else size
     dtype, is_packed = _dtype(fields), _is_set(fields, "CompressedData")
     if not _is_set(fields, "BinaryData", default=True):
-        return read_numbers(file.read(), layout, fields.path)
+        raise fields.unusable("BinaryData")
     headers.check_promise(layout, dtype.itemsize, is_packed, fields.path)
     _check_lengths(file, fields)
     return read_voxels(unpacked(file) if is_packed else file, layout, dtype, fields.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import zlib
@@ -18,7 +17,7 @@ from ..errors import InputError
 from . import headers
 from .gunzip import GZIP, unpacked
 from .headers import MILLIMETRES, Fields, is_number
-from .voxels import StoredImage, read_numbers, read_voxels
+from .voxels import StoredImage, read_voxels
 
 MOST_AXES = 16
 
@@ -35,12 +34,7 @@ TYPES = {
     "f8": ("double",),
 }
 CODES = {name: code for code, names in TYPES.items() for name in names}
-ENCODINGS = {
-    "raw": "raw",
-    **dict.fromkeys(("gzip", "gz"), "gzip"),
-    **dict.fromkeys(("ascii", "text", "txt"), "ascii"),
-    "hex": "hex",
-}
+ENCODINGS = {"raw": "raw", **dict.fromkeys(("gzip", "gz"), "gzip")}
 ORDERS = {"little": "<", "big": ">"}
 
 # The axes of the patient, and along which of them the space runs as ours does.
@@ -249,12 +243,8 @@ def _voxels(file: BinaryIO, size: Sequence[int], fields: Fields) -> np.ndarray:
     encoding = ENCODINGS.get(fields.text("encoding").lower())
     if encoding is None:
         raise fields.unusable("encoding")
-    if encoding == "ascii":
-        return read_numbers(file.read(), size, fields.path)
     dtype = _dtype(fields)
     headers.check_promise(size, dtype.itemsize, encoding == "gzip", fields.path)
-    if encoding == "hex":
-        return read_voxels(io.BytesIO(bytes.fromhex(file.read().decode("ascii"))), size, dtype, fields.path)
     return read_voxels(unpacked(file) if encoding == "gzip" else file, size, dtype, fields.path)
 
 

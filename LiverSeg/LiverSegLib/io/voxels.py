@@ -75,16 +75,3 @@ def read_voxels(stream: BinaryIO, size: Sequence[int], dtype: np.dtype, path: Pa
         if any(piece) or spare <= 0:
             raise InputError(messages.LONGER_FILE.format(path=path))
     return voxels
-
-
-def read_numbers(text: bytes, size: Sequence[int], path: Path) -> np.ndarray:
-    """Voxels that were written in words, as float64; shape and errors are those of :func:`read_voxels`.
-
-    ValueError is raised if there is anything but numbers.
-    """
-    numbers = np.fromstring(text.decode("ascii"), dtype=np.float64, sep=" ")
-    if numbers.size < math.prod(size):
-        raise InputError(messages.TRUNCATED_FILE.format(path=path))
-    if numbers.size > math.prod(size):
-        raise InputError(messages.LONGER_FILE.format(path=path))
-    return numbers.reshape(size[::-1])
