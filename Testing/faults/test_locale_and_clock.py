@@ -119,7 +119,7 @@ for kind, write in MORE_WRITERS.items():
 
 
 def test_dicom_is_read_and_written_in_any_language_and_leaves_it_alone(german: dict[str, str], tmp_path: Path) -> None:
-    """SimpleITK's writer of DICOM does not; see Testing/unit/test_dicom.py."""
+    """SimpleITK's writer of DICOM does not."""
     finished = python("-W", "ignore", "-c", DICOM_SCRIPT, tmp_path, **german)
     assert finished.returncode == 0, finished.stderr
 

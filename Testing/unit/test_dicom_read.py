@@ -425,3 +425,11 @@ def test_compressed_pixels_of_a_slice_that_does_not_tell_how_are_refused(a_ct, t
     path.write_bytes(content[:at] + b"\x02\x00\x03\x01" + content[at + 4 :])
     with pytest.raises(InputError, match=path.name):
         read_series(tmp_path)
+
+
+def test_a_series_of_a_real_scanner_is_read(shared_data):
+    ct = read_series(shared_data / "dicom_hcc048_portal")
+    assert ct.hu.shape == (89, 512, 512)
+    assert ct.spacing == pytest.approx((2.5, 0.703125, 0.703125))
+    assert ct.hu.min() < -900  # air, with the rescale intercept applied
+    assert np.allclose(ct.affine[:3, 3], (180, 180, -396))
