@@ -23,7 +23,7 @@ from Testing.demo.views import Views
 from . import parameter_node, pythonqt, scripted_module, widgets
 from .dialogs import Dialog, Dialogs
 from .event_loop import EventLoop
-from .packaging import Installer, packaging_module, pip_install_of, pytorch_module
+from .packaging import Installer, packaging_module, pytorch_module
 from .slicer_app import SlicerApp, qSlicerScriptedLoadableModuleWidget
 from .slicer_source import use_slicers_files
 from .ui import QUiLoader
@@ -211,13 +211,6 @@ class Application:
         if not self._loop.turn_until(condition, seconds):
             raise AssertionError(f"What the test waits for has not happened within {seconds:g} s.")
 
-    def watch_event_loop(self) -> None:
-        self._loop.watch()
-
-    def longest_block(self) -> float:
-        """The longest time in s for which the event loop stood still since watch_event_loop()."""
-        return self._loop.longest_block()
-
 
 # ---- on and off ------------------------------------------------------------------------------------------------------
 
@@ -226,8 +219,6 @@ class Application:
 def slicer_application(
     main_window: bool = True,
     testing: bool = False,
-    packaging: str | None = "5.12",
-    torch_extension: bool = True,
     hold_gil: bool = True,
     views: bool = False,
 ) -> Iterator[Application]:
@@ -239,10 +230,6 @@ def slicer_application(
         False as with --no-main-window: no layout, error messages are only logged.
     testing
         True as with --testing: questions answer themselves with yes, errors are only logged.
-    packaging
-        Version whose slicer.packaging is there; None for Slicer 5.10 and before, which has slicer.util.pip_install.
-    torch_extension
-        Whether the PyTorch extension (PyTorchUtils) is installed.
     hold_gil
         Turn the event loop as Slicer does, see event_loop.py.
     views
@@ -265,13 +252,12 @@ def slicer_application(
         errors: list[BaseException] = []
         sys.excepthook = lambda _kind, error, _traceback: errors.append(error)
         application = Application(app, loop, dialogs, installer, errors, loaded)
-        _install_slicer(application, packaging, torch_extension)
+        _install_slicer(application)
         if views:
             application.views = Views(app.mrmlScene())
         try:
             yield application
         finally:
-            loop.stop()
             application.unload_module()
             if application.views is not None:
                 application.views.close()
@@ -324,7 +310,7 @@ def _install_qt(dialogs: Dialogs, loop: EventLoop) -> None:
     vars(ctk).update(kinds, ctkMessageBox=message_box)
 
 
-def _install_slicer(application: Application, packaging: str | None, torch_extension: bool) -> None:
+def _install_slicer(application: Application) -> None:
     app = application.app
     slicer.app = app
     manager = app.moduleManager()
@@ -342,17 +328,11 @@ def _install_slicer(application: Application, packaging: str | None, torch_exten
     if source:
         use_slicers_files(source)
         stand_ins = {}
-    if packaging:
-        stand_ins["slicer.packaging"] = packaging_module(application.installer)
-    else:
-        stand_ins["slicer.packaging"] = None  # importing it raises ModuleNotFoundError
-        slicer.util.pip_install = pip_install_of(application.installer)
+    stand_ins["slicer.packaging"] = packaging_module(application.installer)
     for name, module in stand_ins.items():
         sys.modules[name] = module
-        if module is not None:
-            setattr(slicer, name.split(".")[1], module)
-    if torch_extension:
-        sys.modules["PyTorchUtils"] = pytorch_module(application.installer)
+        setattr(slicer, name.split(".")[1], module)
+    sys.modules["PyTorchUtils"] = pytorch_module(application.installer)
     sys.modules["SampleData"] = _sample_data(application.sample_data_sources)
 
 

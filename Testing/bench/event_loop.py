@@ -33,7 +33,7 @@ def _functions() -> dict[str, Callable]:
 
 
 class EventLoop:
-    """Turns the loop until something has happened, and measures how long it stood still.
+    """Turns the loop until something has happened.
 
     Parameters
     ----------
@@ -43,8 +43,6 @@ class EventLoop:
 
     def __init__(self, hold_gil: bool = True) -> None:
         self._functions = _functions() if hold_gil else {}
-        self._heartbeat: QtCore.QTimer | None = None
-        self._last, self._longest = 0.0, 0.0
 
     @property
     def holds_gil(self) -> bool:
@@ -84,26 +82,3 @@ class EventLoop:
         if error:
             raise error[0]
         return bool(condition())
-
-    def watch(self, every_ms: int = 5) -> None:
-        """Start to measure; a beat of the heart enters Python, so a worker fares better than in Slicer meanwhile."""
-        self._last, self._longest = time.perf_counter(), 0.0
-        self._heartbeat = QtCore.QTimer()
-        self._heartbeat.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
-        self._heartbeat.timeout.connect(self._beat)
-        self._heartbeat.start(every_ms)
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self._longest, self._last = max(self._longest, now - self._last), now
-
-    def longest_block(self) -> float:
-        """The longest time in s between two beats since :meth:`watch`; the beats go on."""
-        if self._heartbeat is None:
-            raise RuntimeError("Call watch_event_loop() first.")
-        return self._longest
-
-    def stop(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-        self._heartbeat = None

@@ -9,7 +9,6 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -20,13 +19,11 @@ class Installer:
     """What was asked to be installed, and how that goes.
 
     ``calls`` holds (who, requirements). ``error``, when set, is raised by the next installation: no internet, say.
-    ``leaves_missing`` lets an installation pass without bringing the package.
     """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, list[str]]] = []
         self.error: Exception | None = None
-        self.leaves_missing = False
         self.hidden: set[str] = set()
         self._put_away: dict[str, ModuleType] = {}
         self._find_spec, self._version = importlib.util.find_spec, importlib.metadata.version
@@ -40,8 +37,7 @@ class Installer:
         self.calls.append((who, wanted))
         if self.error is not None:
             raise self.error
-        if not self.leaves_missing:
-            self._reveal({_name(requirement) for requirement in wanted})
+        self._reveal({_name(requirement) for requirement in wanted})
 
     # -- packages that are not there
 
@@ -111,9 +107,6 @@ def packaging_module(installer: Installer) -> ModuleType:
 
     module = ModuleType("slicer.packaging")
     module.load_requirements, module.pip_check, module.pip_ensure = load_requirements, pip_check, pip_ensure
-    module.pip_install = lambda requirements, **options: installer.install("pip_install", requirements, **options)
-    module.pip_uninstall = lambda requirements, **options: installer.calls.append(("pip_uninstall", [requirements]))
-    module.isPipInstallInProgress = lambda: False
     return module
 
 
@@ -121,35 +114,11 @@ def pytorch_module(installer: Installer) -> ModuleType:
     """PyTorchUtils, which comes with the PyTorch extension."""
 
     class PyTorchUtilsLogic:
-        @staticmethod
-        def torchInstalled() -> bool:
-            return importlib.util.find_spec("torch") is not None
-
-        def installTorch(
-            self,
-            askConfirmation: bool = False,
-            forceComputationBackend: str | None = None,
-            torchVersionRequirement: str | None = None,
-            torchvisionVersionRequirement: str | None = None,
-        ):
+        def installTorch(self, askConfirmation: bool = False, torchVersionRequirement: str | None = None) -> ModuleType:
             installer.install("installTorch", [f"torch{torchVersionRequirement or ''}"])
-            return self.torch
-
-        @property
-        def torch(self) -> ModuleType:
-            import torch
-
-            return torch
-
-        def uninstallTorch(self, askConfirmation: bool = False) -> None:
-            installer.calls.append(("uninstallTorch", ["torch"]))
+            return importlib.import_module("torch")
 
     module = ModuleType("PyTorchUtils")
     module.__spec__ = ModuleSpec("PyTorchUtils", None)
     module.PyTorchUtilsLogic = PyTorchUtilsLogic
     return module
-
-
-def pip_install_of(installer: Installer) -> Callable[..., None]:
-    """slicer.util.pip_install as it was before slicer.packaging."""
-    return lambda requirements, **options: installer.install("slicer.util.pip_install", requirements, **options)

@@ -7,11 +7,10 @@ with the scene. As in Slicer, values are kept beside the node too, and read agai
 from __future__ import annotations
 
 import dataclasses
-import enum
 import types
 import typing
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import slicer
 import slicer.util
@@ -33,36 +32,6 @@ class WithinRange:
             raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
 
 
-@dataclasses.dataclass
-class Minimum:
-    minimum: float
-
-    def validate(self, value) -> None:
-        WithinRange(self.minimum, float("inf")).validate(value)
-
-
-@dataclasses.dataclass
-class Maximum:
-    maximum: float
-
-    def validate(self, value) -> None:
-        WithinRange(float("-inf"), self.maximum).validate(value)
-
-
-@dataclasses.dataclass
-class Choice:
-    choices: Iterable
-
-    def validate(self, value) -> None:
-        if value not in self.choices:
-            raise ValueError(f"Value is {value}, but must be in one of the following: {self.choices}")
-
-
-@dataclasses.dataclass
-class Default:
-    value: object
-
-
 # ---- one parameter -------------------------------------------------------------------------------------------------
 
 
@@ -79,22 +48,13 @@ class Parameter:
         union = typing.get_origin(hint) is typing.Union
         self.types = tuple(t for t in (typing.get_args(hint) if union else (hint,)) if t is not type(None))
         self.is_node = all(isinstance(t, type) and issubclass(t, slicer.vtkMRMLNode) for t in self.types)
-        if not self.is_node and not (self.type in (str, bool, int, float) or issubclass(self.type, enum.Enum)):
+        if not self.is_node and self.type not in (str, bool, float):
             raise TypeError(f"Unable to create serializer for {owner} member {name}: the bench does not know {hint}")
-        self.default = getattr(owner, name, self._usual_default())
+        self.default = getattr(owner, name, None if self.is_node else self.type())
 
     @property
     def type(self) -> type:
         return self.types[0]
-
-    def note(self, kind: type):
-        return next((note for note in self.notes if isinstance(note, kind)), None)
-
-    def _usual_default(self):
-        default = self.note(Default)
-        if default is not None or self.is_node:
-            return default.value if default is not None else None
-        return next(iter(self.type)) if issubclass(self.type, enum.Enum) else self.type()
 
     def read(self, node):
         if not node.HasParameter(self.name):  # after the scene was closed, say
@@ -102,9 +62,7 @@ class Parameter:
         if self.is_node:
             return node.GetNodeReference(self.name)
         text = node.GetParameter(self.name)
-        if self.type is bool:
-            return text == "True"
-        return self.type[text] if issubclass(self.type, enum.Enum) else self.type(text)
+        return text == "True" if self.type is bool else self.type(text)
 
     def write(self, node, value) -> None:
         self._check(value)
@@ -112,15 +70,14 @@ class Parameter:
             node.SetParameter(self.name, "")
             node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
         else:
-            node.SetParameter(self.name, value.name if isinstance(value, enum.Enum) else str(value))
+            node.SetParameter(self.name, str(value))
 
     def _check(self, value) -> None:
         allowed = (int, float) if self.type is float else self.types
         if not isinstance(value, allowed) and not (self.is_node and value is None):
             raise TypeError(f"Value of {self.name} must be of type {self.types}, is {value!r}")
         for note in self.notes:
-            if hasattr(note, "validate"):
-                note.validate(value)
+            note.validate(value)
 
 
 # ---- widgets -------------------------------------------------------------------------------------------------------
@@ -138,46 +95,25 @@ class Link:
         if kind is qMRMLNodeComboBox:
             # An instance is made for its name in Slicer too: an abstract class, as vtkMRMLNode is, fails in both.
             widget.nodeTypes = [node_type().GetClassName() for node_type in parameter.types]
-        limits = parameter.note(WithinRange)
-        if isinstance(widget, ctkSliderWidget | QtWidgets.QSpinBox | QtWidgets.QDoubleSpinBox) and limits:
+        for limits in parameter.notes if kind is ctkSliderWidget else ():
             widget.setRange(limits.minimum, limits.maximum)
-        if kind is QtWidgets.QComboBox:
-            widget.clear()
-            widget.addItems([_shown(choice) for choice in self._choices()])
-
-    def _choices(self) -> list:
-        choice = self.parameter.note(Choice)
-        return list(choice.choices if choice else self.parameter.type)
 
     def read(self):
         if self.attribute == "currentNode":
             return self.widget.currentNode()
-        value = getattr(self.widget, self.attribute)
-        return self._choices()[value] if self.attribute == "currentIndex" else value
+        return getattr(self.widget, self.attribute)
 
     def write(self, value) -> None:
         if self.attribute == "currentNode":
             self.widget.setCurrentNode(value)
-        elif self.attribute == "currentIndex":
-            self.widget.currentIndex = self._choices().index(value)
         elif getattr(self.widget, self.attribute) != value:
             setattr(self.widget, self.attribute, value)
-
-
-def _shown(choice: object) -> str:
-    return choice.name if isinstance(choice, enum.Enum) else str(choice)
 
 
 LINKS = {
     qMRMLNodeComboBox: ("currentNode", "currentNodeChanged"),
     QtWidgets.QCheckBox: ("checked", "stateChanged"),
-    QtWidgets.QPushButton: ("checked", "toggled"),
-    QtWidgets.QComboBox: ("currentIndex", "currentIndexChanged"),
-    QtWidgets.QSpinBox: ("value", "valueChanged"),
-    QtWidgets.QDoubleSpinBox: ("value", "valueChanged"),
     ctkSliderWidget: ("value", "valueChanged"),
-    QtWidgets.QLineEdit: ("text", "textChanged"),
-    QtWidgets.QLabel: ("text", None),
 }
 
 
@@ -251,8 +187,7 @@ class ParameterNodeMethods:
         for name, link in links.items():
             link.write(self.getValue(name))
             slots[name] = self._slot(name, link)
-            if link.signal:
-                getattr(link.widget, link.signal).connect(slots[name])
+            getattr(link.widget, link.signal).connect(slots[name])
         gui_tag = len(self._links) and max(self._links) + 1
         self._links[gui_tag] = (links, slots, self.AddObserver(vtk.vtkCommand.ModifiedEvent, self._show))
         return gui_tag
@@ -280,8 +215,7 @@ class ParameterNodeMethods:
     def disconnectGui(self, gui_tag: int | None) -> None:
         links, slots, tag = self._links.pop(gui_tag, ({}, {}, None))
         for name, link in links.items():
-            if link.signal:
-                getattr(link.widget, link.signal).disconnect(slots[name])
+            getattr(link.widget, link.signal).disconnect(slots[name])
         if tag is not None:
             self.RemoveObserver(tag)
 

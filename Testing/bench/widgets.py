@@ -58,27 +58,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     """A selector of the scene's nodes of some types."""
 
     nodeTypes, setNodeTypes = qt_property("nodeTypes", [], "QStringList")
-    hideChildNodeTypes, setHideChildNodeTypes = qt_property("hideChildNodeTypes", [], "QStringList")
-    showHidden, setShowHidden = qt_property("showHidden", False)
     showChildNodeTypes, setShowChildNodeTypes = qt_property("showChildNodeTypes", True)
     noneEnabled, setNoneEnabled = qt_property("noneEnabled", False)
     addEnabled, setAddEnabled = qt_property("addEnabled", True)
     removeEnabled, setRemoveEnabled = qt_property("removeEnabled", True)
-    editEnabled, setEditEnabled = qt_property("editEnabled", False)
     renameEnabled, setRenameEnabled = qt_property("renameEnabled", False)
-    selectNodeUponCreation, setSelectNodeUponCreation = qt_property("selectNodeUponCreation", True)
     noneDisplay, setNoneDisplay = qt_property("noneDisplay", "None")
-    baseName, setBaseName = qt_property("baseName", "")
-    interactionNodeSingletonTag, setInteractionNodeSingletonTag = qt_property("interactionNodeSingletonTag", "")
 
     currentNodeChanged = Signal("currentNodeChanged(vtkMRMLNode*)", "currentNodeChanged(bool)")
-    currentNodeIDChanged = Signal("currentNodeIDChanged(QString)")
     nodeActivated = Signal("nodeActivated(vtkMRMLNode*)")
-    nodeAdded = Signal("nodeAdded(vtkMRMLNode*)")
-    nodeAddedByUser = Signal("nodeAddedByUser(vtkMRMLNode*)")
-    nodeAddedByUserAction = Signal("nodeAddedByUserAction(vtkMRMLNode*)")
-    nodeAboutToBeRemoved = Signal("nodeAboutToBeRemoved(vtkMRMLNode*)")
-    currentNodeRenamed = Signal("currentNodeRenamed(QString)")
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
@@ -192,12 +180,11 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return [(text, None, action) for text, action in ([("", "SEPARATOR")] if rows else []) + rows]
 
     def _accepts(self, node) -> bool:
-        if node.GetHideFromEditors() and not self.showHidden:
+        if node.GetHideFromEditors():
             return False
         if not self.showChildNodeTypes:
             return node.GetClassName() in self.nodeTypes
-        hidden = any(node.IsA(kind) for kind in self.hideChildNodeTypes)
-        return any(node.IsA(kind) for kind in self.nodeTypes) and (not hidden or node.GetClassName() in self.nodeTypes)
+        return any(node.IsA(kind) for kind in self.nodeTypes)
 
     def _row_of(self, node_id: str) -> int:
         return next((row for row in range(self._model.rowCount()) if self._node_id(row) == node_id), -1)
@@ -220,12 +207,10 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             self._model.insertRow(
                 min(before, default=self._first + self.nodeCount()), _item(node.GetName(), node.GetID())
             )
-            self.nodeAdded.emit(node)
 
     def _remove(self, node) -> None:
         row = self._row_of(node.GetID())
         if row >= 0:
-            self.nodeAboutToBeRemoved.emit(node)
             self._model.removeRow(row)
             if self.currentNode() is None:
                 self.setCurrentNode(None)
@@ -271,14 +256,13 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if not self.signalsBlocked():
             emit(self, "currentNodeChanged(vtkMRMLNode*)", node)
             emit(self, "currentNodeChanged(bool)", node is not None)
-        self.currentNodeIDChanged.emit(self.currentNodeID)
 
     # -- what the user does
 
     def _on_activated(self, row: int) -> None:
         action = self._model.item(row).data(ACTION) or ""
         if action.startswith("CREATE"):
-            self.nodeAddedByUserAction.emit(self.addNode(action.split("/")[1]))
+            self.addNode(action.split("/")[1])
         elif action == "DELETE":
             self.removeCurrentNode()
         elif not action:
@@ -287,11 +271,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def addNode(self, kind: str = ""):
         """What "Create new ..." does."""
         kind = kind or self.nodeTypes[0]
-        name = self.baseName or self._scene.GetTagByClassName(kind)
+        name = self._scene.GetTagByClassName(kind)
         node = self._scene.AddNewNodeByClass(kind, self._scene.GenerateUniqueName(name))
-        if self.selectNodeUponCreation:
-            self.setCurrentNode(node)
-        self.nodeAddedByUser.emit(node)
+        self.setCurrentNode(node)
         return node
 
     def removeCurrentNode(self) -> None:
@@ -317,9 +299,6 @@ def _nodes(scene) -> list:
 
 class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     """A title bar that hides what lies below it. Checked is open, as in CTK."""
-
-    collapsedHeight, setCollapsedHeight = qt_property("collapsedHeight", 10)
-    flat, setFlat = qt_property("flat", False)
 
     contentsCollapsed = Signal("contentsCollapsed(bool)")
 
@@ -389,12 +368,8 @@ class ctkSliderWidget(QtWidgets.QWidget):
     pageStep, setPageStep = qt_property("pageStep", 10.0)
     decimals, setDecimals = qt_property("decimals", 2)
     value, setValue = qt_property("value", 0.0)
-    prefix, setPrefix = qt_property("prefix", "")
-    suffix, setSuffix = qt_property("suffix", "")
-    tracking, setTracking = qt_property("tracking", True)
 
     valueChanged = Signal("valueChanged(double)")
-    valueIsChanging = Signal("valueIsChanging(double)")
 
     def __init__(self, parent=None) -> None:
         super().__init__(parent)
@@ -422,8 +397,6 @@ class ctkSliderWidget(QtWidgets.QWidget):
         self._spin.setDecimals(self.decimals)
         self._spin.setRange(self.minimum, self.maximum)
         self._spin.setSingleStep(self.singleStep)
-        self._spin.setPrefix(self.prefix)
-        self._spin.setSuffix(self.suffix)
         self._spin.setValue(within)
         self._slider.setRange(0, round((self.maximum - self.minimum) / self.singleStep))
         self._slider.setValue(round((within - self.minimum) / self.singleStep))
