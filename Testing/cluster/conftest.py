@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +12,7 @@ import pytest
 
 from LiverSegLib.batch import BatchOptions, Case, CaseRecord
 from Testing.cluster.processes import PATIENCE_SECONDS, Cluster
+from Testing.models import card_of, weights_of, write_model
 
 CASES = 4
 
@@ -68,22 +66,10 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def a_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small untrained network, with their card."""
-    import torch
-
-    from LiverSegLib.model.unet import UNet
-
-    offsets, widths, classes = (0.0,), (2, 2, 2, 2, 2), ("background", "liver", "tumour")
-    torch.manual_seed(0)
-    buffer = io.BytesIO()
-    torch.save(UNet(len(offsets), len(classes), widths).state_dict(), buffer)
-    card = {"name": "untrained", "version": "0", "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
-    card |= {"spacing_mm": 3.0, "offsets_mm": offsets, "window_hu": (-160.0, 240.0), "classes": classes}
-    card |= {"widths": widths, "intended_use": "tests", "training_data": [], "licence": "Apache-2.0"}
-    card |= {"training": {}, "accuracy": {}, "limits": []}
-    path = tmp_path_factory.mktemp("model") / "untrained.pt"
-    path.write_bytes(buffer.getvalue())
-    path.with_suffix(".json").write_text(json.dumps(card))
-    return path
+    widths, offsets = (2, 2, 2, 2, 2), (0.0,)
+    weights = weights_of(widths, offsets)
+    card = card_of(weights, widths, offsets, spacing_mm=3.0)
+    return write_model(tmp_path_factory.mktemp("model") / "untrained.pt", weights, card)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,6 @@ has voxels of its own: those of another file, left behind in memory, are noticed
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +14,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-import torch
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from LiverSegLib.io import files
-from LiverSegLib.model.unet import UNet
 from Testing.dicom_files import multi_frame_of, save, slices_of, stored_as
+from Testing.models import OFFSETS, card_of, weights_of
 
 SHAPE = (4, 9, 11)
 AFFINE = np.array([[-1.5, 0, 0, 20.25], [0, -1.25, 0, 30.5], [0, 0, 3, -100], [0, 0, 0, 1.0]])
@@ -151,40 +147,15 @@ def _multi_frame(folder: Path, seed: int) -> Sample:
 
 # ---- the model -------------------------------------------------------------------------------------------------------
 
-OFFSETS, WIDTHS, CLASSES = (-3.0, 0.0, 3.0), (2, 3, 4), ("background", "liver", "tumour")
+WIDTHS = (2, 3, 4)
+CALIBRATION = {"intercept": 0.1, "slope": 0.9, "check_below": 0.8}
 
 
 def _model(folder: Path, seed: int) -> Sample:
     del seed  # one network is enough
-    torch.manual_seed(0)
-    network = UNet(len(OFFSETS), len(CLASSES), WIDTHS)
-    buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
-    return Sample("model", "model.pt", {"model.pt": buffer.getvalue(), "model.json": card_of(buffer.getvalue())})
-
-
-def card_of(weights: bytes) -> bytes:
-    """The card of the small network, with the digest of some weights."""
-    card = {
-        "name": "untrained",
-        "version": "0",
-        "sha256": hashlib.sha256(weights).hexdigest(),
-        "spacing_mm": 1.5,
-        "offsets_mm": OFFSETS,
-        "window_hu": (-160.0, 240.0),
-        "classes": CLASSES,
-        "widths": WIDTHS,
-        "intended_use": "tests",
-        "training_data": [],
-        "licence": "Apache-2.0",
-        "training": {},
-        "accuracy": {},
-        "limits": [],
-        "block": "plain",
-        "patch": 1,
-        "calibration": {"intercept": 0.1, "slope": 0.9, "check_below": 0.8},
-    }
-    return json.dumps(card).encode()
+    weights = weights_of(WIDTHS, OFFSETS)
+    card = card_of(weights, WIDTHS, block="plain", patch=1, calibration=CALIBRATION)
+    return Sample("model", "model.pt", {"model.pt": weights, "model.json": card})
 
 
 # ---- all of them -----------------------------------------------------------------------------------------------------
