@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from jinja2 import Environment, StrictUndefined
 
 from LiverSegLib.model.liver_model import ModelCard, bundled_model_path
+
+from .summary import LESION_COUNTS
 
 RECORD = Path(__file__).parents[1] / "record"
 OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
+TEMPLATE = Path(__file__).with_name("card.md")
 NOT_MEASURED = "Not measured yet."
 TITLES = {"btcv": "BTCV"}
 
@@ -45,47 +48,32 @@ PROTOCOLS = {
 
 
 def model_card(card: ModelCard, record: Path = RECORD) -> str:
-    """The whole card in Markdown."""
-    held_out, joined = _read(record / "evaluation.json"), _read(record / "crossvalidation.json")
-    before = _read(record / "before_final.json")
-    training = _read(record / "training.json") or {"runs": []}
-    sections = [
-        _head(card, training),
-        _data(card),
-        _training(training, _read(record / "compute.json")),
-        "## Results on another hospital's patients",
-        *_groups(_read(record / "btcv.json"), ("btcv",)),
-        "## Results on patients that it never saw",
-        *_groups(held_out, ("test", "native", "validation", "phantom")),
-        *_before_final(before),
-        "## Under degradation",
-        _degradations(before, held_out),
-        "## Cross-validation in groups of patients",
-        *_folds(training, joined),
-        *_groups(joined, ("crossvalidation",)),
-        "## The earlier projects' protocols",
-        _protocols(record),
-        "## Tumours (experimental)",
-        _lesions(card, held_out, before, joined),
-        "## Expected Dice",
-        _calibration(card),
-        "## Known failures",
-        _failures(card),
-        *_pictures(_read(record / "failures.json")),
-    ]
-    return "\n\n".join(sections) + "\n"
-
-
-def _head(card: ModelCard, training: dict) -> str:
-    offsets, widths = (", ".join(f"{number:g}" for number in numbers) for numbers in (card.offsets_mm, card.widths))
-    return f"""# {card.name} {card.version}
-
-{card.intended_use} {card.limits[0]}
-
-A 2D U-Net that sees {len(card.offsets_mm)} slices, {offsets} mm about the one that it segments, in a window of
-{card.window_hu[0]:g} to {card.window_hu[1]:g} HU. Pixels of {card.spacing_mm:g} mm in squares of {card.patch}; {widths}
-channels; {_stages(training)}. Weights:
-`LiverSeg/Resources/Models/liver_unet.pt`, SHA-256 `{card.sha256}`."""
+    """The whole card in Markdown, by the template ``card.md``."""
+    files = ("evaluation", "crossvalidation", "before_final", "training", "compute", "btcv", "failures")
+    held_out, joined, before, training, compute, btcv, failures = (_read(record / f"{name}.json") for name in files)
+    training = training or {"runs": []}
+    # Of our own words, and no HTML.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701
+    environment.filters |= {"number": _number, "short": "{:g}".format}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        card=card,
+        data=_data(card),
+        training={"mean_of": None, **training},
+        stages=_stages(training),
+        compute=compute,
+        btcv=btcv,
+        held_out=held_out,
+        before=before,
+        joined=joined and {"averaged_with_start": False, **joined},
+        folds=_folds(joined) if joined else "",
+        degradations=_degradations(before, held_out),
+        protocols=_protocols(record),
+        lesions=_lesions(held_out, before or held_out, joined),
+        failures=failures,
+        groups=_groups,
+        NOT_MEASURED=NOT_MEASURED,
+        FAILURES=FAILURES,
+    )
 
 
 def _stages(training: dict) -> str:
@@ -96,36 +84,13 @@ def _stages(training: dict) -> str:
 
 def _data(card: ModelCard) -> str:
     rows = [(entry["name"], entry["patients"], entry["licence"], entry["citation"]) for entry in card.training_data]
-    return "## Data and licences\n\n" + card.licence + "\n\n" + _table(("Data", "Scans", "Licence", "Source"), rows)
+    return _table(("Data", "Scans", "Licence", "Source"), rows)
 
 
-def _training(training: dict, compute: dict | None) -> str:
-    averaged = training.get("mean_of", 1)
-    mean = f" The weights are the mean of those that the last {averaged} runs ended with." if averaged > 1 else ""
-    protocol = f"""## Protocol
-
-`make train`; all settings in `Training/record/training.json`, the logs beside it.{mean}
-
-Patients 19 and 20 of 3D-IRCADb-01 trained nothing and chose no weights. With earlier networks, copies of them with
-other HU showed that fatty livers were missed, and a piece of muscle far from the liver that the clean-up now drops; and
-patient 19's dark lesions were left out, as was much of the liver about cysts and iodised oil drawn into it. What
-training draws since was chosen by what it did for the validation scans and folds.
-
-Time and energy: """
-    if compute is None:
-        return protocol + NOT_MEASURED
-    kilowatt_hours = compute["watts_assumed"] * compute["hours"] / 1000
-    grams = compute["grams_per_kwh_assumed"]
-    return f"""{protocol}{compute["hours"]:.1f} h on {compute["machine"]}. With {compute["watts_assumed"]:g} W for it,
-an assumption, {kilowatt_hours:.2f} kWh; with {grams:g} g CO₂ a kWh, another, {kilowatt_hours * grams / 1000:.2f} kg."""
-
-
-def _groups(summary: dict | None, groups: tuple[str, ...]) -> Iterator[str]:
-    found = [group for group in groups if summary and group in summary]
-    if not found:
-        yield NOT_MEASURED
-    for group in found:
-        yield _group(group, summary[group])
+def _groups(summary: dict | None, *groups: str) -> str:
+    """What was measured of each of these groups of scans."""
+    found = [_group(group, summary[group]) for group in groups if group in summary] if summary else []
+    return "\n\n".join(found) or NOT_MEASURED
 
 
 def _group(name: str, statistics: dict) -> str:
@@ -146,33 +111,21 @@ def _group(name: str, statistics: dict) -> str:
     return f"### {TITLES.get(name, name.capitalize())}\n\n{table}\n\nDice of each: {per_case}."
 
 
-def _before_final(before: dict | None) -> Iterator[str]:
-    """The validation scans, where the last stage of training has seen them: only the network before can be measured."""
-    if before is not None:
-        yield f"""### Validation, before the last stage
-
-The last stage trained on the validation scans, too. This is the network as it was before, which had not seen them,
-SHA-256 `{before["model_sha256"]}`. The validation scans' other results below are this network's, too."""
-        yield from _groups(before, ("validation",))
-
-
 def _degradations(*summaries: dict | None) -> str:
     """Of a group that several have, the last one counts."""
     by_name: dict[str, dict] = {}
     for summary in summaries:
         for name, members in (summary or {}).get("by_degradation", {}).items():
             by_name.setdefault(name, {}).update(members)
-    if not by_name:
-        return NOT_MEASURED
     groups = sorted({group for members in by_name.values() for group in members})
     rows = [(name, *(_change(members.get(group)) for group in groups)) for name, members in by_name.items()]
-    return "Mean Dice, and its change against the same scans as they are.\n\n" + _table(("", *groups), rows)
+    return _table(("", *groups), rows) if rows else ""
 
 
 def _protocols(record: Path) -> str:
     results = {name: _read(record / f"{name}.json") for name in PROTOCOLS}
     if not any(results.values()):
-        return NOT_MEASURED
+        return ""
     rows = [(*PROTOCOLS[name], *_protocol_row(name, joined)) for name, joined in results.items()]
     return _table(("Protocol", "They", "Volume Dice", "Slices with liver", "All slices", "Tumour Dice", "Steps"), rows)
 
@@ -200,72 +153,22 @@ def _steps_of(runs: list[dict]) -> str:
     return ", then ".join(f"{one['steps']} of {one['batch']}" for one in runs)
 
 
-def _folds(training: dict, joined: dict | None) -> Iterator[str]:
+def _folds(joined: dict) -> str:
     """How the networks of the folds were trained: with less, they say less than the bundled one can do."""
-    if joined is not None:
-        alike = defaultdict(list)
-        for name, run in sorted(joined["training"].items()):
-            alike[_steps_of(run)].append(name)
-        each = "; ".join(f"{', '.join(names)} {steps}" for steps, names in alike.items())
-        sentences = [f"A network for each fold, trained in steps of slices: {each}."]
-        # The last stage of these trained on all but a part of a fold.
-        if any("_part" in name for name in joined["training"]):
-            sentences.append(
-                "Until the last stage it did without the whole fold, in it without the measured part alone."
-            )
-        if joined.get("averaged_with_start"):
-            sentences.append("The mean of the last two stages' weights is measured.")
-        yield " ".join([*sentences, f"The bundled one had {_stages(training)}."])
+    alike = defaultdict(list)
+    for name, run in sorted(joined["training"].items()):
+        alike[_steps_of(run)].append(name)
+    return "; ".join(f"{', '.join(names)} {steps}" for steps, names in alike.items())
 
 
-def _lesions(card: ModelCard, held_out: dict | None, before: dict | None, joined: dict | None) -> str:
+def _lesions(held_out: dict | None, validated: dict | None, joined: dict | None) -> str:
     rows = []
-    for summary, group in ((held_out, "test"), (before or held_out, "validation"), (joined, "crossvalidation")):
+    for summary, group in ((held_out, "test"), (validated, "validation"), (joined, "crossvalidation")):
         if summary and group in summary and (lesions := summary[group].get("lesions")):
             for title, suffix in (("any size", ""), ("above 10 mm", "_above_10mm")):
-                names = ("lesions", "lesions_found", "lesions_missed", "lesions_false")
-                counts = [str(lesions[name + suffix]) for name in names]
+                counts = [str(lesions[name + suffix]) for name in LESION_COUNTS]
                 rows.append((group, title, *counts, _number(lesions["false_per_case" + suffix])))
-    if not rows:
-        return NOT_MEASURED
-    table = _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows)
-    return f"""What belongs to the liver is labelled as tumour where the network gives that a probability above
-{card.tumour_above:g}, a limit chosen on the cross-validation; protocols (c) and (d) were measured with 0.5.
-
-{table}"""
-
-
-def _calibration(card: ModelCard) -> str:
-    if card.calibration is None:
-        return "Not calibrated yet: report and panel show none."
-    judged: Any = card.calibration["left_one_patient_out"]
-    error, correlation = judged["mean_absolute_error"], judged["rank_correlation"]
-    worst = "was" if judged["worst_flagged"] else "was not"
-    flagged = f"{judged['poor_flagged']} of {judged['poor']}"
-    below = card.calibration["check_below"]
-    return f"""From the network's own log-odds, calibrated on {judged["results"]} results of {judged["patients"]}
-persons, clean and degraded, that the networks of the cross-validation had not seen, and judged with each left out of
-the fit: mean error {error:.3f} Dice, rank correlation {correlation:.2f}. Below {below:.3f} report and panel ask to
-check the result. So {flagged} results with a Dice under {judged["poor_dice"]:.2f} were flagged, and
-{judged["others_flagged"]} of the others; the worst {worst} among them."""
-
-
-def _failures(card: ModelCard) -> str:
-    return "\n".join(f"- {limit}" for limit in card.limits[1:])
-
-
-def _pictures(failures: list[dict] | None) -> Iterator[str]:
-    """Phantoms alone: the CT data's licences allow no pictures of them here."""
-    if failures:
-        cases = (
-            f"{case['degradation']} {_number(case['dice'])} (expected Dice {_number(case['expected'])})"
-            for case in failures
-        )
-        yield f"""![Four slices of phantoms, each with the reference's outline and the found one's]({FAILURES.name})
-
-The worst of four phantoms under each of the degradations that harm them most, in the slice where most is wrong. Dice of
-the whole liver, in the order of the pictures: {"; ".join(cases)}. Phantoms are easier than patients: the pictures
-show kinds of failure, not how often they happen."""
+    return _table(("Scans", "Lesions", "All", "Found", "Missed", "False", "False a case"), rows) if rows else ""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> str:
