@@ -234,13 +234,17 @@ def many_scans(a_scan, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_ends_with_130_and_leaves_whole_cases_only(many_scans, tmp_path, jobs):
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_second_run_is_refused_and_ctrl_c_ends_the_first_with_130_and_leaves_whole_cases_only(
+    run, many_scans, tmp_path, jobs
+):
     output = tmp_path / "out"
     with start(many_scans, "-o", output, "--jobs", jobs, "--threads", 1) as process:
         wait_for_a_record(process, output)
+        second = run("batch", many_scans, "-o", output)
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C reaches every process of a terminal
         printed, errors = process.communicate(timeout=120)
+    assert second.exit_code == 2 and f"process {process.pid} on" in second.errors[0]
     assert process.returncode == 130
     assert errors_of(errors) == [errors.splitlines()[-1]]
     assert errors.endswith("cases are finished; run it again to go on.\n")
@@ -249,16 +253,6 @@ def test_ctrl_c_ends_with_130_and_leaves_whole_cases_only(many_scans, tmp_path, 
     finished = [json.loads(path.read_text()) for path in output.glob("cases/*/record.json")]
     assert finished and all((output / path).is_file() for record in finished for path in record["files"].values())
     assert 1 <= len(table(output)) <= len(finished) < 60
-
-
-def test_a_second_run_on_the_same_output_is_refused(run, many_scans, tmp_path):
-    output = tmp_path / "out"
-    with start(many_scans, "-o", output, "--threads", 1) as process:
-        wait_for_a_record(process, output)
-        outcome = run("batch", many_scans, "-o", output)
-        process.kill()
-    assert outcome.exit_code == 2
-    assert f"process {process.pid} on" in outcome.errors[0]
 
 
 @pytest.fixture
@@ -273,6 +267,7 @@ def on_a_small_disk(tmp_path: Path) -> Iterator[list[str]]:
     return [*unshare, f'{mount}; "$@"; code=$?; cp -r "{disk}" "{left}"; exit $code', "sh"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_what_is_there_is_whole(on_a_small_disk, many_scans, tmp_path):
     command = [
         *on_a_small_disk,

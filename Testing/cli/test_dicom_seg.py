@@ -172,6 +172,7 @@ def test_a_series_that_nothing_can_refer_to_is_refused_before_the_network_is_loa
     assert list(output_folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_the_patient_is_printed_or_reported(a_ct, output_folder, tmp_path):
     save(slices_of(a_ct.hu, a_ct.affine, **CONSPICUOUS), tmp_path / "ct")
     command = [

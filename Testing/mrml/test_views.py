@@ -117,8 +117,10 @@ def overlap(a, b):
 
 
 @pytest.mark.parametrize("name", SLICE_VIEWS)
-@pytest.mark.parametrize("transform", ["none", "linear", "nested", "scaling"])
-@pytest.mark.parametrize("axes", AFFINES)
+@pytest.mark.parametrize(
+    ("axes", "transform"),
+    [("axial", "none"), ("sagittal", "none"), ("oblique", "none"), ("axial", "nested"), ("oblique", "scaling")],
+)
 def test_a_slice_view_shows_the_cube_where_a_radiologist_looks_for_it(views, a_cube, axes, transform, name):
     volume_node, mask = a_cube(axes, transform)
     rightwards, downwards = PICTURE_AXES[name]
@@ -129,8 +131,9 @@ def test_a_slice_view_shows_the_cube_where_a_radiologist_looks_for_it(views, a_c
     np.testing.assert_allclose(place_of(shown), [RIGHTWARDS_MM, DOWNWARDS_MM], atol=MM_PER_PIXEL)
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
-@pytest.mark.parametrize("axes", AFFINES)
+@pytest.mark.parametrize(
+    ("axes", "transform"), [("axial", "none"), ("sagittal", "none"), *(("oblique", name) for name in TRANSFORMS)]
+)
 def test_the_result_covers_what_it_was_found_in(views, a_cube, a_result, axes, transform):
     volume_node, mask = a_cube(axes, transform)
     segmentation_node = a_result(volume_node, mask)

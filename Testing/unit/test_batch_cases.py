@@ -197,8 +197,10 @@ def test_a_table_gives_names_and_references(tmp_path: Path) -> None:
     assert [case.reference for case in cases] == [tmp_path / "refs" / "x.nii", None]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("ending", "encoding"),
+    [("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r", "utf-16"), ("\n", "utf-16-le"), ("\r\n", "utf-16-be")],
+)
 @pytest.mark.parametrize(
     "text",
     [

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 import html5lib
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LiverSegLib import messages
@@ -198,6 +198,7 @@ def shape(element: Element) -> list[tuple[str, list[str]]]:
     return [(inner.tag, sorted(inner.attrib)) for inner in element.iter() if isinstance(inner.tag, str)]
 
 
+@settings(max_examples=30)
 @given(st.lists(NAMES, min_size=1, max_size=4, unique=True), st.text(max_size=60))
 def test_any_name_and_any_reason_give_a_valid_page(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], reason: str
@@ -207,6 +208,7 @@ def test_any_name_and_any_reason_give_a_valid_page(
     assert len(page.cases()) == len(names) + 1
 
 
+@settings(max_examples=30)
 @given(NAMES)
 def test_a_link_leads_to_the_file_whatever_its_name(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     page = page_of(tmp_path_factory.mktemp("page"), [done(name)])

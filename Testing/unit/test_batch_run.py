@@ -240,7 +240,7 @@ def test_the_network_comes_back_to_the_device_it_had_to_leave(options: BatchOpti
 # ---- a run -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_good_cases_are_done_and_the_bad_ones_named(cohort: Path, output: Path, run, jobs: int) -> None:
     truncate(cohort / "images" / "p1.nii.gz")
     make_empty(cohort / "images" / "p3.nii.gz")

@@ -103,6 +103,7 @@ def test_a_gpu_that_computes_nonsense_is_not_offered(monkeypatch: pytest.MonkeyP
     assert usable_devices() == ["cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep what is freed anyway")
 def test_freed_memory_is_kept_from_the_first_batch_on() -> None:
     """The pages that ever larger blocks touch are mostly those of the blocks before."""

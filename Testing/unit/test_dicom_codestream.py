@@ -98,6 +98,7 @@ print("alive")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
 def test_no_damage_to_the_header_of_a_frame_ends_the_process(syntax, tmp_path):
     from Testing.dicom_files import save

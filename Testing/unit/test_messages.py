@@ -317,8 +317,3 @@ def test_texts_of_other_files_are_translated_in_their_context() -> None:
 def test_outside_slicer_messages_stay_as_they_are_and_slicer_is_not_imported() -> None:
     script = f"import sys\nfrom LiverSegLib import messages\n{LISTED}\nassert 'slicer' not in sys.modules"
     assert answer_of(script) == MESSAGES
-
-
-def test_with_slicer_core_messages_stay_as_they_are() -> None:
-    pytest.importorskip("slicer", reason="needs slicer-core")
-    assert answer_of(f"import slicer\nfrom LiverSegLib import messages\n{LISTED}") == MESSAGES

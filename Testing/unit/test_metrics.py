@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 EMPTY = np.zeros((4, 5, 6), bool)
 SPACINGS = st.tuples(st.floats(0.5, 6), st.floats(0.5, 2), st.floats(0.5, 2))
+
+
+@pytest.fixture(scope="module")
+def monai() -> ModuleType:
+    """Loaded before any example is drawn: that takes longer than all of them."""
+    return pytest.importorskip("monai.metrics")
 
 
 def blobs(seed: int, share: float, shape: tuple[int, ...] = (12, 20, 24)) -> np.ndarray:
@@ -40,8 +47,7 @@ def as_batch(mask: np.ndarray) -> torch.Tensor:
 
 @given(seeds=st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)), shares=st.tuples(*[st.floats(0.02, 0.6)] * 2))
 @settings(max_examples=25)
-def test_overlap_agrees_with_monai(seeds: tuple[int, int], shares: tuple[float, float]) -> None:
-    monai = pytest.importorskip("monai.metrics")
+def test_overlap_agrees_with_monai(monai: ModuleType, seeds: tuple[int, int], shares: tuple[float, float]) -> None:
     prediction, reference = (blobs(seed, share) for seed, share in zip(seeds, shares, strict=True))
     batches = as_batch(prediction), as_batch(reference)
     assert dice(prediction, reference) == pytest.approx(monai.compute_dice(*batches).item(), abs=1e-6)
@@ -55,9 +61,8 @@ def test_overlap_agrees_with_monai(seeds: tuple[int, int], shares: tuple[float, 
 )
 @settings(max_examples=25)
 def test_surface_distances_agree_with_monai(
-    seeds: tuple[int, int], shares: tuple[float, float], spacing: tuple[float, float, float]
+    monai: ModuleType, seeds: tuple[int, int], shares: tuple[float, float], spacing: tuple[float, float, float]
 ) -> None:
-    monai = pytest.importorskip("monai.metrics")
     prediction, reference = (blobs(seed, share) for seed, share in zip(seeds, shares, strict=True))
     batches = as_batch(prediction), as_batch(reference)
     hd95 = monai.compute_hausdorff_distance(*batches, include_background=True, percentile=95, spacing=spacing).item()

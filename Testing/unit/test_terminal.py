@@ -40,7 +40,11 @@ def command(*arguments: object, **streams: object) -> subprocess.CompletedProces
     return subprocess.run(words, text=True, env=environment, timeout=120, check=False, **streams)
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("phantom", "-o", "OUT")], ids="/".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [("--version",), ("--help",), pytest.param(("phantom", "-o", "OUT"), marks=pytest.mark.slow)],
+    ids="/".join,
+)
 def test_standard_output_on_a_full_disk_is_told_in_a_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("needs /dev/full")

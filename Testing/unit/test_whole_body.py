@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ class KnowsByHu:
 
 
 def body(slices: int, liver_from: int) -> CTVolume:
+    """A body that a test may change."""
+    ct = drawn_body(slices, liver_from)
+    return replace(ct, hu=ct.hu.copy())
+
+
+@cache
+def drawn_body(slices: int, liver_from: int) -> CTVolume:
     """A body of muscle and fat in air with a liver 180 mm high that begins at a slice, a tumour in it, and bone."""
     rows = columns = 140
     k, j, i = np.ogrid[:slices, :rows, :columns]
