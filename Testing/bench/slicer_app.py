@@ -55,15 +55,13 @@ class LayoutManager:
     """The slice views of the four-up layout as nodes and logics; nothing is drawn (Testing/demo/views.py draws)."""
 
     def __init__(self, scene, application_logic) -> None:
-        self.layout = 3
         self.reset_3d_views = 0
         self._logics = {name: slicer.vtkMRMLSliceLogic() for name in SLICE_VIEWS}
         for name, logic in self._logics.items():
             logic.SetMRMLApplicationLogic(application_logic)
             logic.SetMRMLScene(scene)
             logic.AddSliceNode(name).SetOrientation(SLICE_VIEWS[name])
-        self._view_node = scene.AddNewNodeByClass("vtkMRMLViewNode", "View1")
-        self._view_node.SetSingletonTag("1")
+        scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
 
     def sliceViewNames(self) -> tuple[str, ...]:
         return tuple(SLICE_VIEWS)
@@ -83,17 +81,8 @@ class LayoutManager:
             collection.AddItem(logic)
         return collection
 
-    threeDViewCount = 1
-
-    def threeDWidget(self, index: int) -> SimpleNamespace:
-        view = SimpleNamespace(resetFocalPoint=self.resetThreeDViews, mrmlViewNode=lambda: self._view_node)
-        return SimpleNamespace(threeDView=lambda: view, mrmlViewNode=lambda: self._view_node)
-
     def resetThreeDViews(self) -> None:
         self.reset_3d_views += 1
-
-    def setLayout(self, layout: int) -> None:
-        self.layout = layout
 
 
 class SegmentEditor:
@@ -233,19 +222,11 @@ class SlicerApp(QtCore.QObject):
     def testingEnabled(self) -> bool:
         return self._testing
 
-    def commandOptions(self) -> SimpleNamespace:
-        return SimpleNamespace(noMainWindow=self._window is None, testingEnabled=self._testing)
-
     def processEvents(self) -> None:
         self._loop.process_events()
 
-    def translate(self, context: str, text: str) -> str:
-        return text
-
     def settings(self) -> QtCore.QSettings:
         return QtCore.QSettings()
-
-    userSettings = revisionUserSettings = settings
 
     def setOverrideCursor(self, cursor) -> None:
         QtWidgets.QApplication.setOverrideCursor(QtGui.QCursor(cursor))

@@ -122,6 +122,7 @@ def test_a_worker_of_another_version_is_named(
     assert worker in sentence and "99.9" in sentence and __version__ in sentence
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_weights_is_named(
     a_cluster: Cluster, a_changed_library: Callable[..., Path], refusal: Callable[..., str], some_cases: list[Case]
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_worker_without_the_library_is_named(
     assert worker in sentence and f"install liverseg {__version__} there" in sentence
 
 
+@pytest.mark.slow
 def test_a_worker_that_sees_another_output_is_named(
     a_cluster: Cluster, options: BatchOptions, some_cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_worker_without_the_device_is_named(
     assert "no GPU 'cuda:99'" in sentence
 
 
+@pytest.mark.slow
 def test_an_unfit_worker_that_joins_later_gets_no_case(
     a_cluster: Cluster,
     a_worker_without_the_library: Callable[[], str],

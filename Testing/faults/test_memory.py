@@ -30,7 +30,9 @@ sys.exit(cli.main(["segment", sys.argv[1], "-o", sys.argv[2]]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a system with a limit for memory, such as Linux")
-@pytest.mark.parametrize("name", ["ct.nii.gz", "ct.nrrd", "ct.mha"])
+@pytest.mark.parametrize(
+    "name", ["ct.nii.gz", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ct.nrrd", "ct.mha"))]
+)
 def test_a_volume_larger_than_memory_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
     air = np.broadcast_to(np.int16(0), SHAPE)
     if name.endswith(".nii.gz"):

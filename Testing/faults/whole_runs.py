@@ -28,7 +28,7 @@ OUTPUTS = ("liver.nii.gz", "report.json", "overlay.png")
 # Three files are written, each to a temporary name in two steps, and then take their places.
 RENAMES = 2 * len(OUTPUTS)
 # From nothing to more than enough: what a run needs lies in between, in other places on other computers.
-MEGABYTES = (0, 1, 2, 4, 8, 16, 32, 64, 256)
+MEGABYTES = (0, 2, 8, 32, 256)
 TOGETHER = 3
 
 

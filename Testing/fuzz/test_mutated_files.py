@@ -37,10 +37,15 @@ def test_damaged_files_give_the_voxels_that_others_read_or_a_clean_error(worker,
     assert not failures, f"see more with: make fuzz FUZZ_ARGS=\"--only '{name}/{failures[0].seed}'\""
 
 
+@pytest.fixture(scope="module")
+def road() -> Road:
+    return Road()
+
+
 @on_linux
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_sound_files_are_read(name):
-    attempt = Road().attempt(sample_of(name))
+def test_the_sound_files_are_read(road, name):
+    attempt = road.attempt(sample_of(name))
     refused = name == "nrrd detached"
     assert attempt.outcome == (REFUSED if refused else READ), attempt.detail
 

@@ -82,7 +82,7 @@ def without_times(content: object) -> object:
     return content
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_script_leaves_what_the_command_leaves(scans: Path, tmp_path: Path, jobs: int) -> None:
     arguments = [str(scans / "cts"), "--references", str(scans / "references"), "--threads", "1"]
     assert cli.main(["batch", *arguments, "-o", str(tmp_path / "command")]) == 1
@@ -117,6 +117,7 @@ def test_behind_two_dashes_help_is_the_scripts(tmp_path: Path) -> None:
     assert "--references" in output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
 def test_ctrl_c_ends_the_run_with_130_and_leaves_whole_cases_only(scans: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"

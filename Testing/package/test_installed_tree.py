@@ -80,6 +80,7 @@ def test_nothing_of_the_repository_is_importable_from_the_installed_module(insta
     assert str(ROOT) not in path and str(ROOT / "LiverSeg") not in path
 
 
+@pytest.mark.slow
 def test_every_installed_file_can_be_imported(installed: Installed) -> None:
     said = installed.python(IMPORT_ALL.format(folder=str(installed.package.modules)))
     assert said.returncode == 0, said.stderr
@@ -94,6 +95,7 @@ def test_a_script_segments_the_phantom_with_the_installed_network(installed: Ins
     assert "Dice" in said and "SKIPPED" not in said
 
 
+@pytest.mark.slow
 def test_a_batch_runs_with_the_installed_script_and_ends_with_its_exit_code(installed: Installed) -> None:
     said = installed.ctest("py_nomainwindow_(make_phantom_cases|batch|check_batch|failing_batch)")
     assert re.search(r"^100% tests passed.* out of 4$", said, re.MULTILINE), said
@@ -115,12 +117,14 @@ def test_the_panel_opens_from_the_installed_tree(installed: Installed) -> None:
     assert set(samples) == {"CTLiver", "LiverPhantom"}
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_script_is_skipped_and_says_so(installed: Installed, tmp_path: Path) -> None:
     said = installed.run_without("torch", "py_nomainwindow_segment_phantom", tmp_path)
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith("SKIPPED: ") and "PyTorch" in said.stdout
 
 
+@pytest.mark.slow
 def test_without_pytorch_the_self_test_passes(installed: Installed, tmp_path: Path) -> None:
     said = installed.run_without("torch", "py_nomainwindow_LiverSeg", tmp_path)
     assert said.returncode == 0, said.stderr
@@ -143,6 +147,7 @@ def test_the_archive_holds_one_folder_with_the_description_as_the_extensions_man
     assert sum(name.endswith(".s4ext") for name in names) == 1
 
 
+@pytest.mark.slow
 def test_another_version_of_slicer_gets_folders_of_its_own(tmp_path: Path) -> None:
     package = lay_out(tmp_path, slicer_version="5.8")
     assert (package.folder / "lib/Slicer-5.8/qt-scripted-modules/LiverSeg.py").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -35,11 +36,22 @@ SAME_GRID = (
 NEW_GRID = ("slices_5mm", "slices_07mm", "cropped")
 
 
-@pytest.fixture(scope="module")
-def scan() -> tuple[CTVolume, np.ndarray]:
+@cache
+def the_scan() -> tuple[CTVolume, np.ndarray]:
     """A phantom of 3 mm slices, 2 mm pixels, whose HU go on far beyond the liver."""
     phantom = make_phantom(0, shape=(70, 150, 170), spacing=(3.0, 2.2, 2.2))
     return replace(phantom.ct.canonical(), name="phantom"), replace(phantom.ct, hu=phantom.labels).canonical().hu
+
+
+@cache
+def degraded(name: str) -> tuple[CTVolume, np.ndarray]:
+    """The scan under a degradation, made once; tests leave it as it is."""
+    return degrade(name, *the_scan())
+
+
+@pytest.fixture
+def scan() -> tuple[CTVolume, np.ndarray]:
+    return the_scan()
 
 
 def volume_ml(ct: CTVolume, labels: np.ndarray) -> float:
@@ -54,7 +66,7 @@ def centre_mm(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
 def test_image_and_labels_stay_on_one_grid_of_the_right_types(scan, name: str) -> None:
-    ct, labels = degrade(name, *scan)
+    ct, labels = degraded(name)
     assert ct.hu.shape == labels.shape
     assert (ct.hu.dtype, labels.dtype) == (np.int16, np.uint8)
     assert set(np.unique(labels)) <= {0, 1, 2}
@@ -65,7 +77,7 @@ def test_image_and_labels_stay_on_one_grid_of_the_right_types(scan, name: str) -
 @pytest.mark.parametrize("name", DEGRADATIONS)
 def test_a_seed_repeats_a_degradation_and_leaves_its_input_alone(scan, name: str) -> None:
     hu, labels, affine = scan[0].hu.copy(), scan[1].copy(), scan[0].affine.copy()
-    first, second = degrade(name, *scan, seed=4), degrade(name, *scan, seed=4)
+    first, second = degraded(name), degrade(name, *scan)
     assert np.array_equal(first[0].hu, second[0].hu)
     assert np.array_equal(scan[0].hu, hu) and np.array_equal(scan[1], labels) and np.array_equal(scan[0].affine, affine)
 
@@ -78,14 +90,14 @@ def test_another_seed_gives_another_result(scan, name: str) -> None:
 
 @pytest.mark.parametrize("name", SAME_GRID)
 def test_what_only_changes_values_keeps_geometry_and_labels(scan, name: str) -> None:
-    ct, labels = degrade(name, *scan)
+    ct, labels = degraded(name)
     assert np.array_equal(ct.affine, scan[0].affine)
     assert np.array_equal(labels, scan[1])
 
 
 @pytest.mark.parametrize("name", NEW_GRID)
 def test_the_liver_stays_where_it_is_in_the_patient(scan, name: str) -> None:
-    ct, labels = degrade(name, *scan)
+    ct, labels = degraded(name)
     assert volume_ml(ct, labels) == pytest.approx(volume_ml(*scan), rel=0.01)
     assert centre_mm(ct, labels) == pytest.approx(centre_mm(*scan), abs=0.3)
     back = resample(labels, ct.geometry, scan[0].geometry, order=0)
@@ -94,7 +106,7 @@ def test_the_liver_stays_where_it_is_in_the_patient(scan, name: str) -> None:
 
 @pytest.mark.parametrize("name", NEW_GRID)
 def test_the_image_moves_with_its_labels(scan, name: str) -> None:
-    ct, labels = degrade(name, *scan)
+    ct, labels = degraded(name)
     assert np.median(ct.hu[labels == 1]) == pytest.approx(np.median(scan[0].hu[scan[1] == 1]), abs=2)
     back = resample(ct.hu, ct.geometry, scan[0].geometry, fill=-1000)
     liver = scan[1] > 0
@@ -112,7 +124,7 @@ def test_noise_estimated_is_the_noise_put_in() -> None:
 
 
 def test_noise_doubles(scan) -> None:
-    noisy, labels = degrade("noise_doubled", *scan)
+    noisy, labels = degraded("noise_doubled")
     assert estimate_noise(noisy, labels) == pytest.approx(2 * estimate_noise(*scan), rel=0.1)
     assert noisy.hu[labels == 1].mean() == pytest.approx(scan[0].hu[labels == 1].mean(), abs=1)
 
@@ -150,7 +162,7 @@ def test_thin_slices_lie_between_their_neighbours() -> None:
 
 
 def test_a_cropped_field_of_view_holds_the_liver_and_little_else(scan) -> None:
-    ct, labels = degrade("cropped", *scan)
+    ct, labels = degraded("cropped")
     assert (labels > 0).sum() == (scan[1] > 0).sum()
     liver = np.argwhere(labels > 0)
     for axis, mm in enumerate(ct.spacing):
@@ -161,7 +173,7 @@ def test_a_cropped_field_of_view_holds_the_liver_and_little_else(scan) -> None:
 
 @pytest.mark.parametrize(("name", "shift"), [("shift_plus_30", 30), ("shift_minus_30", -30)])
 def test_a_shift_is_exact(scan, name: str, shift: int) -> None:
-    assert np.array_equal(degrade(name, *scan)[0].hu.astype(int), scan[0].hu.astype(int) + shift)
+    assert np.array_equal(degraded(name)[0].hu.astype(int), scan[0].hu.astype(int) + shift)
 
 
 def test_a_shift_does_not_wrap_around() -> None:
@@ -170,7 +182,7 @@ def test_a_shift_does_not_wrap_around() -> None:
 
 
 def test_streaks_run_through_the_liver_from_metal_outside_it(scan) -> None:
-    ct, labels = degrade("streaks", *scan)
+    ct, labels = degraded("streaks")
     change = ct.hu.astype(int) - scan[0].hu
     metal = ct.hu == 3000
     assert metal.any() and not (metal & (labels > 0)).any()
@@ -181,7 +193,7 @@ def test_streaks_run_through_the_liver_from_metal_outside_it(scan) -> None:
 
 
 def test_without_contrast_the_liver_is_native_and_borders_with_fat_stay(scan) -> None:
-    ct, labels = degrade("no_contrast", *scan)
+    ct, labels = degraded("no_contrast")
     before, after = scan[0].hu.astype(float), ct.hu.astype(float)
     assert np.median(after[labels == 1]) == pytest.approx(55, abs=3)
     spleen_and_kidneys = (labels == 0) & (before > 100) & (before < 200)
@@ -194,7 +206,7 @@ def test_without_contrast_the_liver_is_native_and_borders_with_fat_stay(scan) ->
 
 
 def test_a_fatty_liver_is_darker_than_its_vessels_and_nothing_else_changes(scan) -> None:
-    ct, labels = degrade("fatty_liver", *scan)
+    ct, labels = degraded("fatty_liver")
     before, after = scan[0].hu.astype(float), ct.hu.astype(float)
     parenchyma = np.median(before[labels == 1])
     # Away from the blended edge, where a neighbour's voxels would count.
@@ -209,17 +221,17 @@ def test_a_fatty_liver_is_darker_than_its_vessels_and_nothing_else_changes(scan)
 
 
 def test_without_contrast_a_fatty_liver_is_darker_than_the_spleen(scan) -> None:
-    ct, labels = degrade("fatty_no_contrast", *scan)
+    ct, labels = degraded("fatty_no_contrast")
     assert np.median(ct.hu[labels == 1]) == pytest.approx(15, abs=4)
     others = (labels == 0) & (scan[0].hu > 100) & (scan[0].hu < 200)
     assert np.median(ct.hu[others]) > 40
-    native, _ = degrade("no_contrast", *scan)
+    native, _ = degraded("no_contrast")
     fatty, _ = degrade("fatty_no_contrast", native, labels)
     assert np.median(fatty.hu[labels == 1]) == pytest.approx(5, abs=4)
 
 
 def test_a_scan_without_contrast_stays_as_it_is(scan) -> None:
-    native, labels = degrade("no_contrast", *scan)
+    native, labels = degraded("no_contrast")
     assert degrade("no_contrast", native, labels)[0] is native
 
 
@@ -231,7 +243,7 @@ def test_a_scan_without_a_liver_is_no_error(scan, name: str) -> None:
 
 def changed(scan: tuple[CTVolume, np.ndarray], name: str) -> tuple[CTVolume, np.ndarray, np.ndarray]:
     """The degraded scan, its labels, and where its values changed by more than the noise that came with them."""
-    ct, labels = degrade(name, *scan)
+    ct, labels = degraded(name)
     return ct, labels, np.abs(ct.hu.astype(int) - scan[0].hu) > 60
 
 
@@ -251,7 +263,7 @@ def test_an_effusion_gathers_at_the_back(scan) -> None:
 
 
 def test_ascites_takes_the_outer_8_mm_of_the_liver(scan) -> None:
-    ct, labels = degrade("ascites", *scan)
+    ct, labels = degraded("ascites")
     lost = (scan[1] > 0) & (labels == 0)
     depth = ndimage.distance_transform_edt(scan[1] > 0, sampling=scan[0].spacing)
     assert depth[lost].max() <= 8 < depth[labels > 0].min()
@@ -265,7 +277,7 @@ def test_a_scan_without_lungs_in_view_has_no_effusion(scan) -> None:
 
 
 def test_a_full_bowel_has_40_hu_where_gas_was_and_no_contrast_around(scan) -> None:
-    ct, _ = degrade("full_bowel", *scan)
+    ct, _ = degraded("full_bowel")
     gas = ndimage.binary_erosion(find_air(scan[0]).bowel)
     assert gas.any() and np.median(scan[0].hu[gas]) < -300
     assert np.median(ct.hu[gas]) == pytest.approx(40, abs=8)
@@ -273,14 +285,14 @@ def test_a_full_bowel_has_40_hu_where_gas_was_and_no_contrast_around(scan) -> No
 
 
 def test_drunk_contrast_medium_fills_the_bowel_alone(scan) -> None:
-    ct, _ = degrade("oral_contrast", *scan)
+    ct, _ = degraded("oral_contrast")
     gas = ndimage.binary_erosion(find_air(scan[0]).bowel)
     assert np.median(ct.hu[gas]) == pytest.approx(200, abs=8)
     assert np.median(ct.hu[scan[1] == 1]) == np.median(scan[0].hu[scan[1] == 1])
 
 
 def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:
-    ct, labels = degrade("dark_lesions", *scan)
+    ct, labels = degraded("dark_lesions")
     drawn = (labels == 2) & (scan[1] == 1)
     assert np.array_equal(labels > 0, scan[1] > 0)
     assert drawn.sum() * ct.voxel_volume_ml > 10
@@ -295,7 +307,7 @@ def test_dark_lesions_lie_in_the_liver_and_are_labelled_tumour(scan) -> None:
     [("iodised_oil", 500, 30), ("many_cysts", 8, 200), ("large_cyst", 8, 60)],
 )
 def test_oil_and_cysts_fill_a_part_of_the_liver_alone(scan, name: str, level_hu: float, least_ml: float) -> None:
-    ct, _ = degrade(name, *scan)
+    ct, _ = degraded(name)
     changed = (np.abs(ct.hu - scan[0].hu) > 40) & (scan[1] > 0)
     assert changed.sum() * ct.voxel_volume_ml > least_ml
     assert np.median(ct.hu[ndimage.binary_erosion(changed)]) == pytest.approx(level_hu, abs=3)
@@ -304,14 +316,14 @@ def test_oil_and_cysts_fill_a_part_of_the_liver_alone(scan, name: str, level_hu:
 
 
 def test_bright_lesions_are_brighter_than_the_liver_and_labelled_tumour(scan) -> None:
-    ct, labels = degrade("bright_lesions", *scan)
+    ct, labels = degraded("bright_lesions")
     drawn = ndimage.binary_erosion((labels == 2) & (scan[1] == 1))
     assert np.array_equal(labels > 0, scan[1] > 0)
     assert np.median(ct.hu[drawn]) == pytest.approx(np.median(scan[0].hu[scan[1] == 1]) + 70, abs=3)
 
 
 def test_a_child_is_smaller_in_all_directions(scan) -> None:
-    ct, labels = degrade("child", *scan)
+    ct, labels = degraded("child")
     assert np.array_equal(ct.hu, scan[0].hu) and np.array_equal(labels, scan[1])
     assert ct.spacing == pytest.approx([0.65 * mm for mm in scan[0].spacing])
     assert volume_ml(ct, labels) == pytest.approx(0.65**3 * volume_ml(*scan))

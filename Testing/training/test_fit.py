@@ -114,6 +114,7 @@ def test_a_run_cannot_begin_with_what_does_not_fit_it_or_has_seen_what_it_holds_
         fit(replace(settings, **{"start_from": str(finished), **changes}))
 
 
+@pytest.mark.slow
 def test_two_processes_share_each_batch(settings: Settings) -> None:
     words = [sys.executable, "-m", *shlex.split(command_of(replace(settings, devices=2)))[2:]]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
