@@ -121,13 +121,6 @@ def test_no_way_of_importing_escapes_these_tests(line: str, name: str, tmp_path:
     assert name in imported_by(file)
 
 
-def test_an_import_from_the_package_above_is_seen(tmp_path: Path) -> None:
-    file = tmp_path / "LiverSegLib" / "mrml" / "some.py"
-    file.parent.mkdir(parents=True)
-    file.write_text("from ..data.volume import CTVolume\nfrom .images import to_image", encoding="utf-8")
-    assert {"LiverSegLib.data.volume", "LiverSegLib.mrml.images"} <= imported_by(file)
-
-
 def test_only_mrml_knows_slicer_and_vtk() -> None:
     others = [path for path in LIBRARY + TRAINING if path not in MRML]
     assert MRML and importers(others, "slicer", "vtk", "vtkmodules") <= {"i18n.py", "install.py", "sample_data.py"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 import time
@@ -12,24 +11,6 @@ import slicer
 import slicer.util
 
 from Testing.bench import slicer_application
-
-
-@pytest.fixture
-def selector(application):
-    selector = slicer.qMRMLNodeComboBox()
-    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-    selector.noneEnabled = True
-    selector.setMRMLScene(application.scene)
-    return selector
-
-
-def _volume(application, name="CT"):
-    return application.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-
-
-def _names(selector):
-    return [selector.nodeFromIndex(index).GetName() for index in range(selector.nodeCount())]
-
 
 # ---- on and off ------------------------------------------------------------------------------------------------------
 
@@ -41,14 +22,6 @@ def test_afterwards_slicer_core_is_as_bare_as_before():
         application.open_panel()
     assert (set(vars(slicer)), set(vars(slicer.util)), list(sys.path), sys.excepthook) == before
     assert not {"qt", "ctk", "slicer.parameterNodeWrapper", "PyTorchUtils"} & set(sys.modules)
-
-
-def test_afterwards_qt_has_its_own_manners_again():
-    from PySide6 import QtWidgets
-
-    with slicer_application():
-        assert QtWidgets.QLabel("CT").text == "CT"
-    assert QtWidgets.QLabel("CT").text() == "CT"
 
 
 def test_a_slot_that_raises_is_written_down(application):
@@ -149,64 +122,6 @@ def _count(count: list[int], stop: threading.Event) -> None:
     while not stop.is_set():
         time.sleep(0.001)
         count[0] += 1
-
-
-# ---- message boxes ---------------------------------------------------------------------------------------------------
-
-
-def test_message_boxes_are_written_down_and_answered(application):
-    slicer.util.errorDisplay("It broke.")
-    slicer.util.infoDisplay("It works.")
-    application.answer_with(False)
-    assert not slicer.util.confirmYesNoDisplay("Go on?")
-    application.answer_with(True)
-    assert slicer.util.confirmOkCancelDisplay("Go on?")
-    assert application.dialogs == [("error", "It broke."), ("info", "It works."), *[("question", "Go on?")] * 2]
-
-
-def test_without_a_main_window_errors_are_only_logged():
-    with slicer_application(main_window=False) as application:
-        slicer.util.errorDisplay("It broke.")
-        assert application.dialogs == []
-        assert slicer.app.layoutManager() is None
-
-
-# ---- the node selector -----------------------------------------------------------------------------------------------
-
-
-def test_the_selector_follows_the_scene(application, selector):
-    first, second = _volume(application, "A"), _volume(application, "B")
-    assert _names(selector) == ["A", "B"]
-    first.SetName("renamed")
-    assert _names(selector) == ["renamed", "B"]
-    second.SetHideFromEditors(True)
-    assert _names(selector) == ["renamed"]
-    application.scene.RemoveNode(first)
-    assert _names(selector) == []
-
-
-def test_the_selector_tells_of_another_current_node(application, selector):
-    got = []
-    selector.connect("currentNodeChanged(vtkMRMLNode*)", got.append)
-    selector.connect("currentNodeChanged(bool)", got.append)
-    node = _volume(application)
-    selector.setCurrentNode(node)
-    selector.setCurrentNode(None)
-    assert got == [node, True, None, False]
-
-
-# ---- a module --------------------------------------------------------------------------------------------------------
-
-
-# ---- installing packages ---------------------------------------------------------------------------------------------
-
-
-def test_declining_an_installation_raises_as_in_slicer(application):
-    application.installer.hide("nibabel")
-    application.answer_with(False)
-    with pytest.raises(RuntimeError):
-        importlib.import_module("slicer.packaging").pip_ensure(["nibabel"])
-    assert application.installer.calls == []
 
 
 # ---- other surroundings ----------------------------------------------------------------------------------------------

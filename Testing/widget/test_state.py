@@ -97,31 +97,24 @@ def test_choices_and_results_come_back_with_the_scene(application, a_full_panel,
     assert application.dialogs == []
 
 
-def test_they_come_back_in_another_slicer(application, a_full_panel, tmp_path):
+@pytest.mark.parametrize("scene_first", [False, True])
+def test_they_come_back_in_another_slicer_opened_before_or_after_the_module(
+    application, a_full_panel, tmp_path, scene_first
+):
     before = shown(a_full_panel)
     saved = application.save_scene(tmp_path / "scene.mrb")
     application.unload_module()
     with slicer_application() as other:
         other.load_module()._bundledSegmenter = StandIn()
-        panel = other.open_panel()
-        other.load_scene(saved)
+        steps = [lambda: other.load_scene(saved), other.open_panel]
+        for step in steps if scene_first else reversed(steps):
+            step()
+        panel = other.panel
         wait_for_the_end(other, panel)
         assert shown(panel) == before and choices(panel) == CHOICES == widgets(panel)
         # The result is ours: a run refills it.
         output = panel._parameterNode.outputSegmentation
         assert segment(other, panel) is output and other.errors == []
-
-
-def test_a_scene_that_was_loaded_before_the_module_was_opened_is_taken_over(application, a_full_panel, tmp_path):
-    before = shown(a_full_panel)
-    saved = application.save_scene(tmp_path / "scene.mrb")
-    application.unload_module()
-    with slicer_application() as other:
-        other.load_module()._bundledSegmenter = StandIn()
-        other.load_scene(saved)
-        panel = other.open_panel()
-        wait_for_the_end(other, panel)
-        assert shown(panel) == before and choices(panel) == CHOICES and other.errors == []
 
 
 def test_choices_stay_when_the_scene_is_closed(application, quick_panel, ct_node):
