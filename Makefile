@@ -53,9 +53,8 @@ fuzz: .venv/installed-test  ## thousands of damaged files: the voxels that other
 	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
 	$(BIN)/python -W ignore -m Testing.fuzz.shuffled
 
-soak: .venv/installed-test system  ## 500 segmentations, 50 cancels, 20 times 300 random actions: nothing grows, changes or crashes; Linux only
+soak: .venv/installed-test system  ## 500 segmentations, 20 times 300 random actions: nothing grows, changes or crashes; Linux only
 	$(BIN)/python -m Testing.soak.segmentations $(SOAK_ARGS)
-	$(BIN)/python -m Testing.soak.clicks $(CLICKS_ARGS)
 	$(BIN)/python -m Testing.soak.random_actions $(ACTIONS_ARGS)
 
 bench: .venv/installed-test  ## time and memory of each stage, beside the machine's own limit

@@ -1,11 +1,8 @@
-"""Places in which files can hardly be written: a small disk, a read-only one; and processes that are stopped."""
+"""Places in which files can hardly be written: a small disk, a read-only one."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,22 +11,7 @@ import pytest
 
 from LiverSegLib.io import files
 from LiverSegLib.phantom import make_phantom
-from Testing.faults.processes import OLD, Ending, python
-
-
-@pytest.fixture(scope="session")
-def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Ending]:
-    """Of every kind of file, written while each of the faults of stopped.py happens."""
-    if not hasattr(os, "fork") or sys.platform == "darwin":
-        pytest.skip("needs a system whose limit for files ends a process, such as Linux")
-    folder = tmp_path_factory.mktemp("stopped")
-    finished = python("-m", "Testing.faults.stopped", folder)
-    assert finished.returncode == 0, finished.stderr
-    found = {}
-    for name, how in json.loads(finished.stdout.splitlines()[-1]).items():
-        kind, moment = name.split()
-        found[kind, moment] = Ending(folder / kind / moment / kind, **how)
-    return found
+from Testing.faults.processes import OLD
 
 
 @pytest.fixture

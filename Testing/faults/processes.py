@@ -1,4 +1,4 @@
-"""Processes that tests start, and how they end."""
+"""Processes that tests start."""
 
 from __future__ import annotations
 
@@ -6,22 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 OLD = b"the old file"
-
-
-class Ending(NamedTuple):
-    """How a process that wrote over an old file ended: by which signal, if any, or with what it said."""
-
-    target: Path
-    signal: int
-    said: str
-
-    def leftovers(self) -> set[str]:
-        """Names of what lies beside the target."""
-        return set(os.listdir(self.target.parent)) - {self.target.name}
 
 
 def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """Each kind of file that the library writes, by the ending of its name, as a function of the path.
 
-Every file is larger than 400 bytes, so that writing can be stopped after the first half of that.
+Every file is larger than 400 bytes: more than fits on a disk that is full to the last block.
 """
 
 from __future__ import annotations
