@@ -72,12 +72,9 @@ def ramp():
         (lambda: slicer.util.addVolumeFromArray(mr(), np.diag([-2.0, -2, 3, 1]), "MR"), "give a CT in HU"),
         (lambda: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT"), "load the CT again"),
         (lambda: slicer.util.addVolumeFromArray(ramp()[:0], np.eye(4), "CT"), "load the CT again"),
-        (lambda: slicer.util.addVolumeFromArray(ramp()[:1, :1, :1], np.eye(4), "CT"), "check that the export"),
-        (lambda: slicer.util.addVolumeFromArray(np.full((4, 5, 6), 40.0), np.eye(4), "CT"), "check that the export"),
-        (lambda: slicer.util.addVolumeFromArray(np.full((4, 5, 6), np.nan), np.eye(4), "CT"), "replace them"),
         (lambda: slicer.util.addVolumeFromArray(ramp(), OBLIQUE_NOWHERE, "CT"), "convert it again"),
     ],
-    ids=["MR", "no image", "no voxels", "one voxel", "constant", "NaN", "singular matrix"],
+    ids=["MR", "no image", "no voxels", "singular matrix"],
 )
 def test_a_volume_that_is_no_ct_is_refused(application, panel, make, next_step):
     node = make()
