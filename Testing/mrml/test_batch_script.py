@@ -102,9 +102,7 @@ def test_all_done_is_exit_code_0_and_the_progress_needs_no_terminal(scans: Path,
     assert "\r" not in errors and "Traceback" not in errors
 
 
-@pytest.mark.parametrize(
-    "arguments", [["{folder}/none", "-o", "{folder}/out"], ["{folder}"], ["{folder}", "--jobs", "x"]]
-)
+@pytest.mark.parametrize("arguments", [["{folder}/none", "-o", "{folder}/out"], ["{folder}", "--jobs", "x"]])
 def test_bad_input_and_usage_are_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str]) -> None:
     exit_code, output, errors = run_in_slicer(*(text.format(folder=tmp_path) for text in arguments))
     assert (exit_code, output) == (2, "")

@@ -18,23 +18,34 @@ SCRIPT = """
 import json, sys
 watched = ("socket.", "urllib.", "http.", "ftplib.", "smtplib.", "webbrowser.", "pickle.find_class",
            "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.")
-seen = []
+seen, told = [], []
 sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(watched) else None)
-if sys.argv[1] == "connect":
-    import socket
-    socket.socket().close()
-    code = 0
-else:
-    from LiverSegLib.cli import main
-    code = main(sys.argv[1:])
-print(json.dumps([code, sorted(set(seen))]))
+from LiverSegLib.cli import main
+for command in json.loads(sys.argv[1]):
+    code = main(command)
+    told.append([code, sorted(set(seen))])
+import socket
+seen.clear()
+socket.socket().close()
+print(json.dumps([told, seen]))
 """
 
 
-def asked_of_the_system(*arguments: object) -> tuple[int, list[str]]:
-    """Exit code of a command, and the watched events during it, imports included."""
+def test_commands_with_all_their_files_stay_alone(tmp_path: Path) -> None:
+    """Each with what was asked for until then, imports included; a socket at the end would have been noticed."""
+    phantom = make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0))
+    (tmp_path / "in").mkdir()
+    files.write_ct(tmp_path / "in" / "ct.nii.gz", phantom.ct)
+    files.write_labels(tmp_path / "reference.nii.gz", phantom.labels, phantom.ct.affine)
+    save(slices_of(phantom.ct.hu, phantom.ct.affine), tmp_path / "series")
+    commands = (
+        "segment in/ct.nii.gz --reference reference.nii.gz -o liver.seg.nrrd --report r.json --picture p.png",
+        "segment series -o liver.dcm --measurements sr.dcm",
+        "batch in -o out",
+    )
     finished = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, "-c", SCRIPT, json.dumps([command.split() for command in commands])],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "LiverSeg"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         encoding="utf-8",
@@ -42,32 +53,6 @@ def asked_of_the_system(*arguments: object) -> tuple[int, list[str]]:
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    code, events = json.loads(finished.stdout.splitlines()[-1])
-    return code, events
-
-
-def test_a_segmentation_with_all_its_files_stays_alone(tmp_path: Path) -> None:
-    phantom = make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0))
-    files.write_ct(tmp_path / "ct.nii.gz", phantom.ct)
-    files.write_labels(tmp_path / "reference.nii.gz", phantom.labels, phantom.ct.affine)
-    outputs = ["-o", tmp_path / "liver.seg.nrrd", "--report", tmp_path / "r.json", "--picture", tmp_path / "p.png"]
-    command = ["segment", tmp_path / "ct.nii.gz", "--reference", tmp_path / "reference.nii.gz", *outputs]
-    assert asked_of_the_system(*command) == (0, [])
-
-
-def test_a_batch_stays_alone(tmp_path: Path) -> None:
-    phantom = make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0))
-    (tmp_path / "in").mkdir()
-    files.write_ct(tmp_path / "in" / "ct.nii.gz", phantom.ct)
-    assert asked_of_the_system("batch", tmp_path / "in", "-o", tmp_path / "out") == (0, [])
-
-
-def test_a_socket_would_be_noticed() -> None:
-    assert asked_of_the_system("connect") == (0, ["socket.__new__"])
-
-
-def test_a_dicom_series_and_its_dicom_seg_stay_alone(tmp_path: Path) -> None:
-    phantom = make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0))
-    save(slices_of(phantom.ct.hu, phantom.ct.affine), tmp_path / "series")
-    outputs = ["-o", tmp_path / "liver.dcm", "--measurements", tmp_path / "sr.dcm"]
-    assert asked_of_the_system("segment", tmp_path / "series", *outputs) == (0, [])
+    told, at_last = json.loads(finished.stdout.splitlines()[-1])
+    assert told == [[0, []]] * len(commands)
+    assert at_last == ["socket.__new__"]

@@ -52,37 +52,32 @@ def test_the_offline_sample_becomes_the_input_with_one_click(application, quick_
     assert quick_panel.ui.segmentButton.enabled
 
 
-def loaded_after(action: str) -> set[str]:
-    """Which third-party packages a new process has loaded after something was done in it."""
-    code = f"""
+def test_loading_the_module_and_opening_its_panel_imports_nothing_that_is_to_be_installed():
+    code = """
         import sys
         from Testing.bench import slicer_application
 
+        def new():
+            return sorted({name.split(".")[0] for name in set(sys.modules) - before})
+
         with slicer_application() as application:
             before = set(sys.modules)
-            {action}
-            print(*{{name.split(".")[0] for name in set(sys.modules) - before}})
+            application.load_module()
+            print(*new())
+            application.open_panel()
+            print(*new())
     """
-    path = os.pathsep.join([str(ROOT), str(MODULE_FOLDER)])
     done = subprocess.run(
         [sys.executable, "-c", dedent(code)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(MODULE_FOLDER)])},
         capture_output=True,
         text=True,
         check=True,
     )
-    return set(done.stdout.split())
-
-
-def test_loading_the_module_imports_no_third_party_package():
-    loaded = loaded_after("application.load_module()")
+    loaded, opened = (set(line.split()) for line in done.stdout.splitlines())
     assert "LiverSeg" in loaded and not {*PACKAGES, "numpy"} & loaded
-
-
-def test_opening_the_panel_imports_neither_pytorch_nor_anything_that_is_to_be_installed():
-    loaded = loaded_after("application.load_module(); application.open_panel()")
-    assert "LiverSegLib" in loaded and not {"torch", "nibabel", "SimpleITK"} & loaded
+    assert "LiverSegLib" in opened and not {"torch", "nibabel", "SimpleITK"} & opened
 
 
 def test_every_choice_of_the_panel_has_its_widget(application, panel):
