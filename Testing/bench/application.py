@@ -206,7 +206,7 @@ class Application:
     def process_events(self) -> None:
         self._loop.process_events()
 
-    def wait_until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def wait_until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         """Turn the event loop until the condition holds; AssertionError when it does not in time."""
         if not self._loop.turn_until(condition, seconds):
             raise AssertionError(f"What the test waits for has not happened within {seconds:g} s.")

@@ -17,12 +17,12 @@ from Testing.widget.stand_in import StandIn, small_ct
 LIVER_ID = mrml.SEGMENT_IDS[LIVER.label]
 
 
-def wait_for_the_end(application: Application, panel: Any, seconds: float = 20.0) -> None:
+def wait_for_the_end(application: Application, panel: Any, seconds: float = 60.0) -> None:
     """Wait until nothing runs any more, neither a segmentation nor the comparison that follows it."""
     application.wait_until(lambda: not panel._runner.running, seconds)
 
 
-def segment(application: Application, panel: Any, seconds: float = 20.0) -> slicer.vtkMRMLSegmentationNode | None:
+def segment(application: Application, panel: Any, seconds: float = 60.0) -> slicer.vtkMRMLSegmentationNode | None:
     """Click, wait, and give what is chosen as the output then."""
     application.click(panel.ui.segmentButton)
     wait_for_the_end(application, panel, seconds)
