@@ -51,7 +51,6 @@ format: .venv/installed-test  ## lay the code out as lint wants it
 
 fuzz: .venv/installed-test  ## thousands of damaged files: the voxels that others read or a clean error; Linux only
 	$(BIN)/python -m Testing.fuzz.campaign $(FUZZ_ARGS)
-	$(BIN)/python -W ignore -m Testing.fuzz.shuffled
 
 soak: .venv/installed-test system  ## 500 segmentations, 20 times 300 random actions: nothing grows, changes or crashes; Linux only
 	$(BIN)/python -m Testing.soak.segmentations $(SOAK_ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 from LiverSegLib.errors import DeviceError, InputError
 from LiverSegLib.io import files
 from Testing.fuzz.attempt import CRASH, HANG, MEMORY, READ, REFUSED, UNCLEAR, Road, _judged
-from Testing.fuzz.campaign import ROOT, Worker, environment
+from Testing.fuzz.campaign import Worker
 from Testing.fuzz.compare import UNJUDGED, problem_of_ct, problem_of_labels
 from Testing.fuzz.corpus import FORMATS, sample_of, write
 
@@ -83,14 +82,6 @@ def test_another_label_or_another_place_of_a_label_map_is_noticed(sample_path, n
     assert problem_of_labels(labels, affine + np.eye(4, k=3), path)
     labels[2, 3, 4] = 0
     assert problem_of_labels(labels, affine, path) == "other labels"
-
-
-@pytest.mark.slow
-@on_linux
-def test_a_case_in_a_shuffled_batch_gives_what_it_gives_alone():
-    command = (sys.executable, "-m", "Testing.fuzz.shuffled", "--good", "4", "--damaged", "4")
-    ran = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0 and " 0 differ" in ran.stdout, ran.stdout + ran.stderr
 
 
 # ---- the campaign ----------------------------------------------------------------------------------------------------
