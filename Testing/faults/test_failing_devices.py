@@ -10,42 +10,7 @@ import pytest
 import torch
 
 from LiverSegLib.cli import main
-from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import is_out_of_memory
-from LiverSegLib.inference.segmenter import Segmenter
-from LiverSegLib.phantom import make_phantom
-from Testing.gpu import believe_in_a_gpu
-
-
-@pytest.fixture
-def a_ct() -> CTVolume:
-    return make_phantom(shape=(6, 64, 64), spacing=(5.0, 6.0, 6.0)).ct
-
-
-@pytest.fixture
-def a_segmenter_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
-    """The bundled network."""
-    believe_in_a_gpu(monkeypatch)
-    return Segmenter(device="cuda:0")
-
-
-def test_a_gpu_with_room_for_half_a_batch_goes_on_without_a_word(
-    a_segmenter_on_a_gpu: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, batches = a_segmenter_on_a_gpu.predictor.network, []
-
-    def with_room_for_two(images: torch.Tensor) -> torch.Tensor:
-        batches.append(len(images))
-        if len(images) > 2:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return network(images)
-
-    expected = a_segmenter_on_a_gpu.segment(a_ct)
-    monkeypatch.setattr(a_segmenter_on_a_gpu.predictor, "network", with_room_for_two)
-    found = a_segmenter_on_a_gpu.segment(a_ct)
-    assert batches[0] > 2 and max(batches[-3:]) <= 2  # it tried, and went on with smaller ones
-    assert (found.device, found.warnings) == ("cuda:0", expected.warnings)
-    assert expected.labels.any() and (found.labels == expected.labels).mean() > 0.999
 
 
 @pytest.mark.parametrize(

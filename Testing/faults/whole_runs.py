@@ -1,9 +1,8 @@
-"""Lets ``liverseg segment`` meet a fault: it is killed between its files, runs short of memory, or is not alone.
+"""Lets ``liverseg segment`` meet a fault: it is killed between its files, or is not alone.
 
 ``python -m Testing.faults.whole_runs CT FOLDER`` leaves FOLDER/FAULT with what the command wrote there, over old files,
 and prints one line of JSON: how each process ended. One process loads the libraries, runs the command once without a
-fault, into FOLDER/whole, and forks one process for each fault. What a first run takes in memory is taken by then, so
-that a limit is met in the middle of the work.
+fault, into FOLDER/whole, and forks one process for each fault.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -27,8 +25,6 @@ from Testing.faults.processes import OLD
 OUTPUTS = ("liver.nii.gz", "report.json", "overlay.png")
 # Three files are written, each to a temporary name in two steps, and then take their places.
 RENAMES = 2 * len(OUTPUTS)
-# From nothing to more than enough: what a run needs lies in between, in other places on other computers.
-MEGABYTES = (0, 2, 8, 32, 256)
 TOGETHER = 3
 
 
@@ -43,43 +39,24 @@ def killed_before_rename(number: int) -> None:
     sys.addaudithook(hook)
 
 
-def with_memory(megabytes: int) -> None:
-    """As much more as this than the process has already."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + megabytes * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
 FAULTS: dict[str, Callable[[], None]] = {
-    **{f"killed before rename {n}": lambda n=n: killed_before_rename(n) for n in range(1, RENAMES + 1)},
-    **{f"{megabytes} MB": lambda megabytes=megabytes: with_memory(megabytes) for megabytes in MEGABYTES},
+    f"killed before rename {n}": lambda n=n: killed_before_rename(n) for n in range(1, RENAMES + 1)
 }
 
 
-def start(ct: Path, folder: Path, fault: Callable[[], None]) -> Callable[[], dict[str, int | str]]:
+def start(ct: Path, folder: Path, fault: Callable[[], None]) -> Callable[[], dict[str, int]]:
     """Begin with the command in a process of its own; call the answer to wait for its end and learn how it ended."""
-    heard, said = os.pipe()
     process = os.fork()
     if process == 0:
-        os.close(heard)
-        errors = io.StringIO()
-        with redirect_stdout(io.StringIO()), redirect_stderr(errors):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             fault()
             code = main(arguments(ct, folder))
-        os.write(said, errors.getvalue().encode())
         os._exit(code)
-    os.close(said)
 
-    def ended() -> dict[str, int | str]:
-        with os.fdopen(heard, encoding="utf-8") as pipe:
-            words = pipe.read()
+    def ended() -> dict[str, int]:
         status = os.waitpid(process, 0)[1]
         killed = os.WIFSIGNALED(status)
-        return {
-            "signal": os.WTERMSIG(status) if killed else 0,
-            "code": -1 if killed else os.WEXITSTATUS(status),
-            "said": words.splitlines()[-1] if words else "",
-        }
+        return {"signal": os.WTERMSIG(status) if killed else 0, "code": -1 if killed else os.WEXITSTATUS(status)}
 
     return ended
 
@@ -98,7 +75,7 @@ def with_old_files(folder: Path) -> Path:
     return folder
 
 
-def run_all(ct: Path, folder: Path) -> dict[str, dict[str, int | str]]:
+def run_all(ct: Path, folder: Path) -> dict[str, dict[str, int]]:
     """Every fault, one after the other, and at last several processes at a time that write to the same files."""
     (folder / "whole").mkdir()
     with redirect_stdout(io.StringIO()):

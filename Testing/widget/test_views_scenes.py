@@ -13,6 +13,8 @@ from LiverSegLib.errors import OutputError
 from Testing.demo.views import check_rendering
 from Testing.widget.views_scenes import SCENES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
