@@ -251,7 +251,7 @@ def test_outside_slicer_nothing_is_installed(packages: Packages, monkeypatch: py
     assert "PyTorch, nibabel" in str(refusal())
 
 
-# ---- what can go wrong (survey, complaints 1, 8, 9 and 10) -----------------------------------------------------------
+# ---- what can go wrong -----------------------------------------------------------------------------------------------
 
 
 def test_declining_installs_nothing_and_the_next_click_asks_again(slicer: Slicer) -> None:
