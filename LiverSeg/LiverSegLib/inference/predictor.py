@@ -12,6 +12,7 @@ from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
 from .logits import neighbours_as_background
 from .preprocess import pad_to_multiple
+from .threads import Threads
 
 # Square, of what the network runs on before the first volume comes.
 WARM_UP_PIXELS = 96
@@ -42,6 +43,7 @@ class Predictor:
 
     def __init__(self, model: LiverModel, device: str = "auto") -> None:
         self.model = model
+        self._threads = Threads()
         self.device, self.warnings = choose_device(device)
         try:
             keep_freed_memory()
@@ -60,6 +62,12 @@ class Predictor:
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits of background, liver and tumour in windowed images of any size; float32 (n, 3, rows, columns)."""
+        if self.device.type != "cpu":
+            return self._logits(images)
+        with self._threads.batch(images[:, 0].numel()):
+            return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
         rows, columns = images.shape[2:]
         images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
         return neighbours_as_background(self.network(images))[..., :rows, :columns].float()
