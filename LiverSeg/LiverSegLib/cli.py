@@ -24,6 +24,7 @@ from . import __version__, messages
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable
 from .io.json_file import as_json
+from .io.paths import check_there
 from .io.terminal import tell, tell_error
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def _run(arguments: Sequence[str]) -> int:
 def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
+    _check_inputs(options.ct, options.reference)
     _check_outputs(options)
     from .evaluation.result_files import Result, write_result
     from .inference.options import SegmentOptions
@@ -89,6 +91,7 @@ def batch(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """`liverseg evaluate`: how well two labelmaps agree, on the grid of the first."""
+    _check_inputs(options.prediction, options.reference)
     from .data.metrics import compare, dice
     from .data.resample import reference_on_grid
     from .io.files import read_labels
@@ -109,15 +112,25 @@ def info(options: argparse.Namespace) -> None:
     """`liverseg info`: version, model card, and the devices that really run."""
     from importlib.metadata import version
 
-    from .model.devices import usable_devices
-    from .model.liver_model import LiverModel
+    from .model.liver_model import read_verified
 
-    card = asdict(LiverModel.load(options.model).card)
+    card = asdict(read_verified(options.model).card)
     if not options.json:
         shown = ("name", "version", "sha256", "classes", "intended_use", "licence", "accuracy", "limits")
         card = {key: card[key] for key in shown}
-    content = {"version": __version__, "torch": version("torch"), "devices": usable_devices(), "model": card}
+    torch = version("torch")
+    content = {"version": __version__, "torch": torch, "devices": _usable_devices(torch), "model": card}
     _print(content, options.json)
+
+
+def _usable_devices(torch: str) -> list[str]:
+    """The devices that really run, by this version of PyTorch."""
+    # One without GPUs need not be imported, and on a Mac each has one.
+    if torch.endswith("+cpu") and sys.platform != "darwin":
+        return ["cpu"]
+    from .model.devices import usable_devices
+
+    return usable_devices()
 
 
 def phantom(options: argparse.Namespace) -> None:
@@ -229,6 +242,12 @@ def _result_files(options: argparse.Namespace, slices: Sequence[Path] = ()) -> R
 
     others = options.report, options.picture, options.measurements
     return ResultFiles(options.output, *others, slices=slices, through_links=True)
+
+
+def _check_inputs(*paths: Path | None) -> None:
+    """Find out whether all inputs are there, before what reads them is imported."""
+    for path in filter(None, paths):
+        check_there(path)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

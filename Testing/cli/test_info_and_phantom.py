@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,42 @@ def test_the_command_runs_as_a_program():
     assert (finished.returncode, finished.stdout.strip()) == (0, f"liverseg {__version__}")
 
 
-def test_a_usage_error_comes_before_anything_heavy_is_loaded():
+def loaded_after(*arguments):
+    """The exit code of a command, and which packages that take long to import it has loaded."""
     script = (
-        "import sys; from LiverSegLib.cli import main; code = main(['segment', 'ct.nii.gz', '-o', 'no/such/l.dcm']);"
-        "print(code, 'torch' in sys.modules)"
+        "import sys; from LiverSegLib.cli import main\n"
+        "try: code = main(sys.argv[1:])\n"
+        "except SystemExit as end: code = end.code\n"
+        "print(code, *(name for name in ('torch', 'scipy', 'nibabel', 'numpy') if name in sys.modules))"
     )
-    finished = python("-c", script)
-    assert finished.stdout.split() == ["2", "False"], finished.stderr
+    finished = python("-c", script, *arguments)
+    code, *loaded = finished.stdout.splitlines()[-1].split()
+    return int(code), loaded
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["--help"], 0),
+        (["segment", "--help"], 0),
+        (["segment", "no_such_ct.nii.gz", "-o", "liver.nii.gz"], 2),
+        (["evaluate", "no_such_labels.nii.gz", "no_such_reference.nii.gz"], 2),
+        (["segment", "no_such_ct.nii.gz"], 2),
+    ],
+)
+def test_help_and_an_input_that_is_missing_load_nothing(command, code):
+    assert loaded_after(*command) == (code, [])
+
+
+def test_a_usage_error_comes_before_pytorch_is_loaded():
+    code, loaded = loaded_after("segment", __file__, "-o", "no/such/l.dcm")
+    assert code == 2 and "torch" not in loaded
+
+
+@pytest.mark.skipif(not version("torch").endswith("+cpu"), reason="which GPUs work, only PyTorch can tell")
+@pytest.mark.skipif(sys.platform == "darwin", reason="whether the GPU works, only PyTorch can tell")
+def test_info_needs_no_pytorch_where_that_knows_no_gpu():
+    assert loaded_after("info") == (0, [])
 
 
 @pytest.mark.parametrize("command", [(), ("segment",), ("evaluate",), ("info",), ("phantom",)])

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import KDTree
 
 from .bounding_box import box_of
 from .patient_space import PatientSpace
@@ -114,6 +113,8 @@ def _nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     A tree over the surfaces' points needs a tenth of the memory of a distance map over the volume.
     """
+    from scipy.spatial import KDTree  # without a reference it is not needed, and takes long to import
+
     return KDTree(others).query(points, workers=-1)[0]
 
 

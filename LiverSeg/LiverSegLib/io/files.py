@@ -18,7 +18,7 @@ from ..data.volume import CTVolume, check_position
 from ..errors import InputError, OutputError
 from . import headers, metaimage, nifti, nrrd
 from .atomic import replacing
-from .paths import objection_to
+from .paths import check_there
 from .voxels import StoredImage
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
     InputError
         If the file is missing, cannot be read, or is not one 3D volume of numbers with a position in the patient.
     """
-    path = _checked(path)
+    path = check_there(path)
     if os.path.isdir(path) or not _suffix(path, tuple(READERS_BY_SUFFIX)):
         from .. import dicom
 
@@ -85,7 +85,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelVolume:
     InputError
         If the file is missing, cannot be read, is not 3D, or holds labels other than these.
     """
-    path = _checked(path)
+    path = check_there(path)
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     image = _read(path)
@@ -147,15 +147,7 @@ def check_output_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _checked(path: str | os.PathLike[str]) -> Path:
-    objection = objection_to(path)
-    if objection:
-        raise InputError(objection)
-    return Path(path)
-
-
 def _read(path: Path) -> StoredImage:
-    # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
     if not os.path.isfile(path):
         raise InputError(messages.NO_FILE.format(path=path))
     try:

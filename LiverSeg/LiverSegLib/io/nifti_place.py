@@ -12,7 +12,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from scipy.spatial.transform import Rotation
+from nibabel.quaternions import quat2mat
 
 from .. import messages
 from ..data.geometry import Geometry
@@ -92,7 +92,7 @@ def _second_place(place: Mapping[str, Any], affine: np.ndarray) -> np.ndarray:
     if place["qform_code"]:
         b, c, d, *offset = (float(place[field]) for field in QFORM)
         a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
-        second[:3, :3] = Rotation.from_quat((b, c, d, a)).as_matrix() * (1, 1, -1 if qfac < 0 else 1)
+        second[:3, :3] = quat2mat((a, b, c, d)) * (1, 1, -1 if qfac < 0 else 1)
         second[:3, 3] = scale[:3, :3] @ offset
     # As ITK does where there is no length.
     lengths = [length if np.isfinite(length) and length else 1.0 for length in lengths]

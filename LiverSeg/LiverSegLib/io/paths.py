@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from .. import messages
+from ..errors import InputError
 
 
 def objection_to(path: str | os.PathLike[str]) -> str | None:
@@ -19,6 +20,17 @@ def objection_to(path: str | os.PathLike[str]) -> str | None:
     except UnicodeEncodeError:
         return messages.NAME_IS_NO_TEXT.format(path=as_text(path))
     return None
+
+
+def check_there(path: str | os.PathLike[str]) -> Path:
+    """The path of an input, file or folder; InputError if none is there or its name is no text."""
+    objection = objection_to(path)
+    if objection:
+        raise InputError(objection)
+    # Unlike pathlib's, this is False as well where the user may not look, or the name is too long.
+    if not os.path.exists(path):
+        raise InputError(messages.NO_FILE.format(path=path))
+    return Path(path)
 
 
 def as_text(path: str | os.PathLike[str]) -> str:

@@ -7,14 +7,14 @@ import json
 import math
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import messages
 from ..errors import ModelError, is_out_of_memory
-from .unet import UNet
-from .weights import read_tensors
+
+# PyTorch is imported when there are weights to load: a card is read without it.
+if TYPE_CHECKING:
+    from .unet import UNet
 
 # Nothing that we ship is larger; a lying file is refused before it is read into memory.
 LARGEST_FILE_BYTES = 20_000_000
@@ -126,12 +126,10 @@ class LiverModel:
         ModelError
             If a file is missing or damaged, or the weights are not those that the card describes.
         """
-        path = Path(path) if path is not None else bundled_model_path()
-        card = ModelCard.read(path.with_suffix(".json"))
-        content = _read_weights(path)
-        if hashlib.sha256(content).hexdigest() != card.sha256:
-            raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
+        path, card, content = read_verified(path)
         try:
+            from .weights import read_tensors
+
             weights = read_tensors(content)
             network = _network_without_values(card, len(content))
             # Takes the tensors themselves: memory made ready for a copy would cost as long as all the rest, since
@@ -142,6 +140,30 @@ class LiverModel:
                 raise
             raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
         return cls(network.float().eval(), card)
+
+
+class VerifiedFile(NamedTuple):
+    """Weights as bytes, which are those that the card describes."""
+
+    path: Path
+    card: ModelCard
+    content: bytes
+
+
+def read_verified(path: Path | str | None = None) -> VerifiedFile:
+    """Read weights and the card beside them; without a path, the bundled ones.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, the card is damaged, or the weights are not those that the card describes.
+    """
+    path = Path(path) if path is not None else bundled_model_path()
+    card = ModelCard.read(path.with_suffix(".json"))
+    content = _read_weights(path)
+    if hashlib.sha256(content).hexdigest() != card.sha256:
+        raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
+    return VerifiedFile(path, card, content)
 
 
 def bundled_model_path() -> Path:
@@ -168,6 +190,10 @@ def _network_without_values(card: ModelCard, file_bytes: int) -> UNet:
     ValueError
         If the file is too small for it; no memory has been taken by then.
     """
+    import torch
+
+    from .unet import UNet
+
     with torch.device("meta"):  # shapes without memory
         network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
     if sum(values.numel() for values in network.state_dict().values()) * LEAST_BYTES_OF_A_VALUE > file_bytes:
