@@ -2,7 +2,7 @@
 
 Three CTs are segmented from the command line, each run in a process of its own. The table has the median of the runs;
 memory is measured in a run more, since to look costs time. In the same session the machine's own limit is measured,
-before and after all the rest. What each number means: docs/speed.md.
+between all the rest: where it falls, something else ran. What each number means: docs/speed.md.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from Testing.benchmark import clicks, command, fresh, inputs, limit, surface, tables
+from Testing.benchmark import busy, clicks, command, fresh, inputs, limit, surface, tables
 from Testing.benchmark.inputs import NAMES
 
 YOURS = "yours"
+# Processes that spin beside the command, in the stage "beside other work".
+SPINNING = (1, 2)
 
 
 def main() -> None:
@@ -35,9 +38,12 @@ def main() -> None:
     for text in (
         tables.stage_table(found),
         tables.limit_table(found["limit"]),
+        tables.beside_table(found["beside"], found["cases"]),
         *([tables.click_table(found["clicks"])] if "clicks" in found else []),
     ):
         print(f"\n{text}")
+    if warning := busy.warning(found["limit"]["lowest_share"]):
+        print(f"\n{warning}")
     if options.divisor > 1:
         print(f"\nA trial with 1/{options.divisor} of the voxels along each axis: its times say nothing.")
 
@@ -45,9 +51,10 @@ def main() -> None:
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All numbers; ``folder`` is for the inputs and results."""
     found: dict[str, Any] = {"divisor": options.divisor, "cores": os.cpu_count(), "cases": {}}
-    before = _step("the machine's limit", limit.measure, device=options.device, seconds=options.limit_seconds)
+    limits = [_limit(options)]
     for name in [YOURS] if options.ct else options.cases:
         found["cases"][name] = _case(name, options, folder)
+        limits.append(_limit(options))
     first = next(iter(found["cases"]))
     if options.clicks > 1:
         found["clicks"] = {"case": first}
@@ -60,9 +67,31 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 warmed_up=warmed_up,
                 count=options.clicks,
             )
-    after = _step("the machine's limit again", limit.measure, device=options.device, seconds=options.limit_seconds)
-    found["limit"] = _better(before, after)
+        limits.append(_limit(options))
+    found["beside"] = _beside(first, found["cases"][first]["path"], options, folder)
+    limits.append(_limit(options))
+    found["limit"] = reduce(_better, limits) | {"lowest_share": busy.lowest_share(limits)}
     return found
+
+
+def _limit(options: argparse.Namespace) -> dict[str, Any]:
+    return _step("the machine's limit", limit.measure, device=options.device, seconds=options.limit_seconds)
+
+
+def _beside(name: str, ct: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The command on one CT beside other work: ``seconds`` of each run, by how many processes spin."""
+    seconds: dict[int, list[float]] = {}
+    for count in SPINNING:
+        with busy.spinning(count):
+            titles = [f"{name} beside {count}, run {number}" for number in range(1, options.runs + 1)]
+            runs = [_command(title, ct, folder / name, options) for title in titles]
+        seconds[count] = [sum(run["seconds"].values()) for run in runs]
+    return {"case": name, "seconds": seconds}
+
+
+def _command(title: str, ct: str, folder: Path, options: argparse.Namespace, with_memory: bool = False) -> Any:
+    arguments = {"ct": ct, "folder": folder, "device": options.device, "with_memory": with_memory}
+    return _step(title, command.measure, **arguments, started=perf_counter())
 
 
 def _case(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -71,14 +100,10 @@ def _case(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any
     results = folder / name
     results.mkdir()
     labels = str(results / "liver.nii.gz")
-
-    def one_run(title: str, with_memory: bool) -> dict[str, Any]:
-        arguments = {"ct": case["path"], "folder": results, "device": options.device, "with_memory": with_memory}
-        return _step(f"{name}, {title}", command.measure, **arguments, started=perf_counter())
-
-    titles = [f"run {number} of {options.runs}" for number in range(1, options.runs + 1)]
-    case["runs"] = [{"seconds": one_run(title, False)["seconds"]} for title in titles]
-    case |= {key: value for key, value in one_run("memory", True).items() if key != "seconds"}
+    titles = [f"{name}, run {number} of {options.runs}" for number in range(1, options.runs + 1)]
+    case["runs"] = [{"seconds": _command(title, case["path"], results, options)["seconds"]} for title in titles]
+    whole = _command(f"{name}, memory", case["path"], results, options, with_memory=True)
+    case |= {key: value for key, value in whole.items() if key != "seconds"}
     case["surface"] = []
     # The last one is for the memory, here too.
     for with_memory in [False] * options.runs + [True] if importlib.util.find_spec("slicer") else []:

@@ -46,6 +46,15 @@ def click_table(clicks: dict[str, Any]) -> str:
     return _markdown([f"From click to labels, {clicks['case']}", *titles], rows)
 
 
+def beside_table(beside: dict[str, Any], cases: dict[str, Any]) -> str:
+    """Median seconds of the whole command alone and beside so many processes that spin."""
+    alone = median(sum(run["seconds"].values()) for run in cases[beside["case"]]["runs"])
+    rows = [["alone", f"{alone:.2f} s", "1.00"]]
+    for count, seconds in beside["seconds"].items():
+        rows.append([f"{count} spinning", f"{median(seconds):.2f} s", f"{median(seconds) / alone:.2f}"])
+    return _markdown([f"Whole command beside other work, {beside['case']}", "time", "times alone"], rows)
+
+
 def limit_table(limit: dict[str, Any]) -> str:
     """GFLOP/s of each convolution."""
     convolutions, precisions = limit["convolutions"], list(limit["gflops"])

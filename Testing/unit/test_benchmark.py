@@ -20,7 +20,7 @@ from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.phantom import Phantom
-from Testing.benchmark import flops, limit
+from Testing.benchmark import busy, flops, limit
 from Testing.benchmark.inputs import prolonged, stretched
 from Testing.benchmark.places import BACK, CLEAN_UP, NETWORK, PREPARE, watched
 from Testing.benchmark.rivals.configurations import RIVALS
@@ -110,6 +110,17 @@ def test_the_limit_is_the_best_convolution_of_each_precision(monkeypatch: pytest
         assert best == max(each["gflops"] for each in found["convolutions"] if each["precision"] == precision) > 0
 
 
+def limits(*rates: float) -> list[dict[str, Any]]:
+    return [{"precision": "float32", "gflops": {"float32": rate}} for rate in rates]
+
+
+@pytest.mark.parametrize(("rates", "is_told"), [((100, 97, 99), False), ((100, 97, 60), True), ((55, 100, 99), True)])
+def test_a_machine_that_was_busy_between_the_measurements_is_told(rates: tuple[float, ...], is_told: bool) -> None:
+    share = busy.lowest_share(limits(*rates))
+    assert share == min(rates) / 100
+    assert (busy.warning(share) is not None) == is_told
+
+
 def test_the_whole_body_holds_the_very_trunk_in_its_place(a_phantom: Phantom) -> None:
     trunk = stretched(a_phantom.ct, 61)
     body = prolonged(trunk, 121)
@@ -172,7 +183,12 @@ def test_make_bench_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert code == 0 and native["source"].startswith("phantom") and native["shape"] == [3, 16, 16]
     assert all(seconds > 0 for seconds in native["runs"][0]["seconds"].values())
     assert native["flop"] > 0 and native["process_gb"] > 0.1
-    for title in ("| Stage | native, 16×16×3 |", "| 3×3 convolution", "| From click to labels, native |"):
+    for title in (
+        "| Stage | native, 16×16×3 |",
+        "| 3×3 convolution",
+        "| From click to labels, native |",
+        "| 2 spinning |",
+    ):
         assert title in printed
 
 
