@@ -38,9 +38,8 @@ class LabelWriter:
 
     def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
         self.canonical = ct.canonical_view()
-        # The system gives pages of zeros only where something is written: labels of a whole body cost little.
-        self.own_labels = np.zeros(ct.hu.shape, dtype=np.uint8)
-        self.labels = ct.geometry.to_canonical(self.own_labels)
+        self._geometry = ct.geometry
+        self.own_labels, self.labels = self.new_labels()
         self.own_classes = np.zeros((classes, *ct.hu.shape), dtype=np.float16) if classes else None
         self._classes: list[np.ndarray] = []
         if self.own_classes is not None:
@@ -49,6 +48,12 @@ class LabelWriter:
         self.agreement = SelfAgreement()
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
+
+    def new_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Zeros, uint8, on the input's own grid, and a view of them along the canonical axes."""
+        # The system gives pages of zeros only where something is written: labels of a whole body cost little.
+        own = np.zeros(self._geometry.shape, dtype=np.uint8)
+        return own, self._geometry.to_canonical(own)
 
     @property
     def slices(self) -> slice:

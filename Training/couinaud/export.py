@@ -1,0 +1,79 @@
+"""Turn a checkpoint into the model file of the Couinaud segments with its card: ``python -m Training.couinaud.export``.
+
+How the runs were made goes into ``FILE.training.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from LiverSegLib import __version__
+from LiverSegLib.model.couinaud_model import CouinaudCard, CouinaudModel
+
+from ..checkpoint import averaged_weights, read_checkpoint
+from ..export import bytes_of, training_data, write_together
+from .fit import build_network
+from .settings import FINEST_MM, SHAPE, WINDOW_HU, Settings
+
+LIMITS = Path(__file__).with_name("limits.txt")
+NAME = "couinaud_unet"
+
+
+def export(checkpoint: Path, output: Path, evaluation: Path | None = None) -> None:
+    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the runs."""
+    state = read_checkpoint(checkpoint)
+    content = bytes_of(averaged_weights(state))
+    card = card_of(state) | {"sha256": hashlib.sha256(content).hexdigest()}
+    if evaluation:
+        card["accuracy"] = json.loads(evaluation.read_text(encoding="utf-8"))["summary"]
+    runs = [*state["earlier"], {"settings": state["settings"], "code": state["code"]}]
+    write_together(output, content, card, {"runs": runs, "trained_on": state["trained_on"]})
+
+
+def card_of(state: dict[str, Any]) -> dict[str, Any]:
+    """What the card of a checkpoint's network says, but for the digest of its file and its accuracy."""
+    settings = Settings(**state["settings"])
+    return {
+        "name": NAME,
+        "version": __version__,
+        "sha256": "",
+        "shape": SHAPE,
+        "finest_mm": FINEST_MM,
+        "window_hu": WINDOW_HU,
+        "widths": settings.widths,
+        "patch": settings.patch,
+        "classes": [f"segment {segment}" for segment in range(1, 9)],
+        "intended_use": "Couinaud segments within a liver that was found in adult abdominal CT, for research.",
+        "training_data": training_data(state["trained_on"]),
+        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
+        "training": {"record": "Training/record/couinaud.json"},
+        "accuracy": {},
+        "limits": LIMITS.read_text(encoding="utf-8").splitlines(),
+    }
+
+
+def model_of(state: dict[str, Any]) -> CouinaudModel:
+    """The model of a checkpoint, as the library uses it."""
+    card = card_of(state)
+    del card["classes"]
+    network = build_network(Settings(**state["settings"]))
+    network.load_state_dict(averaged_weights(state))
+    return CouinaudModel(network.eval(), CouinaudCard(**card))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line of the step."""
+    parser = argparse.ArgumentParser(prog="python -m Training.couinaud.export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--evaluation", type=Path, help="JSON file of Training.couinaud.evaluate")
+    export(**vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    main()
