@@ -668,4 +668,8 @@ SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
 )
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
+SPLEEN_CUT_AT_ENDS = _(
+    "The spleen reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
+    "use a scan that covers all of it if there is one."
+)
 NO_SPLEEN = _("No spleen was found: it was taken out, lies outside the scan, or was missed; check the CT.")

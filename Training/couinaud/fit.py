@@ -23,7 +23,7 @@ from LiverSegLib.model.unet_3d import UNet3D
 from ..checkpoint import averaged_weights, read_checkpoint
 from ..data.catalogue import person_of
 from ..data.splits import held_out_persons
-from ..fit import WEIGHT_DECAY, RunLog, code_version, warm_average
+from ..fit import RunLog, code_version, warm_average
 from ..optimizer import MuonAdamW
 from .prepare import read_prepared
 from .sample import Batch, LiverSampler
@@ -79,7 +79,7 @@ def begin(settings: Settings, training: dict[str, CoarseScan]) -> dict[str, Any]
     about: dict[str, Any] = {"trained_on": sorted(training), "earlier": []}
     if settings.start_from:
         take_over(network, about, settings)
-    optimizer = MuonAdamW(network, settings.learning_rate, WEIGHT_DECAY)
+    optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,

@@ -32,8 +32,9 @@ class Settings:
         Batches to train on, livers in each.
     rotation_degrees, stretch, shift_mm, elastic_mm
         Largest turn about each axis, change of size along each, move of the grid, and spread of the bends.
-    cut_probability, resection_probability, rough_probability
-        Livers cut off by an end of the scan; without some of their segments; whose outline is found badly.
+    cut_probability, resection_probability, rough_probability, blind_probability
+        Livers cut off by an end of the scan; without some of their segments; whose outline is found badly; of which the
+        network sees the outline alone.
     """
 
     prepared: str = "prepared/couinaud"
@@ -53,6 +54,8 @@ class Settings:
     cut_probability: float = 0.15
     resection_probability: float = 0.1
     rough_probability: float = 0.4
+    blind_probability: float = 0.0
+    weight_decay: float = 0.01
     save_every: int = 50
     seed: int = 0
 

@@ -6,11 +6,14 @@ import numpy as np
 
 from .. import messages
 from ..data.anatomy import Anatomy
+from ..data.bounding_box import box_of
 from ..model.couinaud_model import SEGMENTS, CouinaudModel
 from .couinaud import SMALLEST_LIVER_ML, find_segments
 from .label_writer import LabelWriter
 from .progress import ProgressReporter
 
+# Less is a part of something else that the network takes for it.
+SMALLEST_SPLEEN_ML = 10.0
 CUT = (messages.LIVER_CUT_AT_ENDS, messages.LIVER_CUT_AT_SIDE, messages.LIVER_CUT_AT_ENDS_AND_SIDE)
 
 
@@ -30,7 +33,22 @@ def find_anatomy(
     warnings
         What is known of the liver; sentences about the anatomy are added.
     """
-    return Anatomy(segments=_segments(writer, couinaud, progress, warnings) if couinaud else None)
+    segments = _segments(writer, couinaud, progress, warnings) if couinaud else None
+    return Anatomy(segments, _spleen(writer, warnings))
+
+
+def _spleen(writer: LabelWriter, warnings: list[str]) -> np.ndarray | None:
+    """Bool (k, j, i); None if it is not wanted or not found."""
+    if writer.own_spleen is None or writer.spleen is None:
+        return None
+    slices = box_of(writer.spleen)[0]
+    voxels = np.count_nonzero(writer.spleen[slices])
+    if voxels * writer.canonical.voxel_volume_ml < SMALLEST_SPLEEN_ML:
+        warnings.append(messages.NO_SPLEEN)
+        return None
+    if slices.start == 0 or slices.stop == len(writer.spleen):
+        warnings.append(messages.SPLEEN_CUT_AT_ENDS)
+    return writer.own_spleen.view(np.bool_)
 
 
 def _segments(

@@ -16,7 +16,7 @@ from ..data.metrics import dice
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
-from ..model.liver_model import LiverModel, ModelCard
+from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
 from .anatomy import find_anatomy
 from .confidence import expected_dice
 from .filling import without_filling
@@ -30,6 +30,9 @@ from .predictor import Predictor
 from .progress import Progress, ProgressReporter
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
+
+# What the card calls it.
+SPLEEN = "spleen"
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
@@ -205,6 +208,8 @@ class _Run:
         self.warnings += check_result(writer.canonical, writer.labels)
         self.progress.lap("postprocess")
         anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
+        if self.options.spleen and self.spleen is None:
+            self.warnings.append(messages.NETWORK_WITHOUT_SPLEEN.format(name=self.card.name))
         self.progress.report(1.0, messages.DONE)
         return Segmentation(
             writer.own_labels,
@@ -237,8 +242,16 @@ class _Run:
 
     @property
     def channels(self) -> int:
-        """How many log-odds a voxel has: of liver, and of tumour where it matters."""
+        """How many log-odds a voxel has: of liver, of tumour where it matters, and of the spleen if it is wanted."""
+        if self.spleen is not None:
+            return 3
         return 2 if self.options.tumour or self.probabilities else 1
+
+    @property
+    def spleen(self) -> int | None:
+        """Which class of the network is the spleen; None if it is not wanted, or the network does not know it."""
+        known = self.options.spleen and SPLEEN in self.card.classes
+        return self.card.classes.index(SPLEEN) if known else None
 
     def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; where it is unsure, those of the mirror image if it is surer there, or none."""
@@ -295,7 +308,7 @@ class _Run:
     @torch.inference_mode()
     def _labelled_in_batches(self, ct: CTVolume, batch_size: int) -> LabelWriter:
         tumour_above = self.card.tumour_above if self.options.tumour else None
-        writer = LabelWriter(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
+        writer = LabelWriter(ct, tumour_above, len(FIRST_CLASSES) if self.probabilities else 0, self.spleen is not None)
         if is_oblique(writer.canonical):
             self._from_two_views(writer, batch_size)
             return writer
@@ -336,7 +349,10 @@ class _Run:
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> LiverLogits:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
         predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
-        return StackInference(predictor, stack, self.channels, batch_size, self.progress, span, everywhere).find()
+        inference = StackInference(
+            predictor, stack, self.channels, batch_size, self.progress, span, everywhere, self.spleen
+        )
+        return inference.find()
 
     def _smooth(self, found: LiverLogits, positions: range, writer: LabelWriter) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ LEAST_BYTES_OF_A_VALUE = 2
 class Card(Protocol):
     """A dataclass of what a card says."""
 
-    __dataclass_fields__: dict[str, Any]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def check(self) -> None:
         """Raise ValueError or TypeError for what no network of ours can be."""
