@@ -14,6 +14,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from .couinaud.recipe import make as make_couinaud
 from .data.catalogue import shared_data
 from .data.prepare import prepare
 from .export import export
@@ -50,6 +51,8 @@ NETWORKS: dict[str, dict] = {
     "without_ircad": {**NEIGHBOURS, "held_out": ("ircad_*",)},
     "without_lits": {**NEIGHBOURS, "held_out": ("lits_*",)},
 }
+# The network of the segments has a program of its own.
+COUINAUD = "couinaud"
 # Their last stage trains on the validation scans, too: nothing is chosen by them any more.
 RELEASED = ("bundled", "neighbours")
 
@@ -86,9 +89,12 @@ def make(network: str, data: Path, options: list[str]) -> Path:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.recipe", description=__doc__, allow_abbrev=False)
-    parser.add_argument("network", choices=NETWORKS)
+    parser.add_argument("network", choices=[*NETWORKS, COUINAUD])
     parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
     chosen, options = parser.parse_known_args(argv)
+    if chosen.network == COUINAUD:
+        print(make_couinaud(chosen.data, options))
+        return
     for option in ("--run", "--start-from", "--held-out", "--classes", "--prepared"):
         if any(word.partition("=")[0] == option for word in options):
             parser.error(f"{option} is the network's own; for another run, give it to Training.fit.")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -80,14 +81,8 @@ def begin(settings: Settings, training: dict[str, CoarseScan]) -> dict[str, Any]
     if settings.start_from:
         take_over(network, about, settings)
     optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        settings.learning_rate,
-        total_steps=settings.steps,
-        pct_start=0.15,
-        final_div_factor=1000,
-        cycle_momentum=False,
-    )
+    # It does not fall in the end: the moving average of the weights does the work of that.
+    schedule = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / settings.warm_up))
     state = {
         "network": network,
         "average": AveragedModel(network, multi_avg_fn=warm_average(EMA_DECAY)),

@@ -47,7 +47,7 @@ class CouinaudCard:
 
     def check(self) -> None:
         """Raise ValueError for what no network of ours can be, TypeError for what is no number where one has to be."""
-        coarsest = self.patch * 2 ** (len(self.widths) - 1)
+        coarsest = max(1, self.patch * 2 ** (len(self.widths) - 1))
         fitting = {
             "texts": all(isinstance(text, str) for text in (self.name, self.version, self.sha256)),
             "widths": 0 < len(self.widths) <= MOST_LEVELS and all(map(is_count, self.widths)),
