@@ -126,7 +126,7 @@ def test_samples_keep_left_and_right_above_and_below(settings: Settings) -> None
     batch = LiverSampler({"ircad_e01": a_coarse_liver()}, replace(settings, batch=6, **CALM), seed=0).draw()
     assert batch.hu.shape == batch.liver.shape == batch.segments.shape == (6, *SHAPE)
     for liver, segments in zip(batch.liver, batch.segments, strict=True):
-        assert ((segments > 0).float() - liver).abs().mean() < 0.02
+        assert ((segments > 0) == (liver > 0.5)).float().mean() > 0.98
         for axis, bit in ((0, 1), (1, 2), (2, 4)):
             places = torch.arange(SHAPE[axis]).view([-1 if other == axis else 1 for other in range(3)])
             upper = ((segments - 1) & bit > 0) & (segments > 0)

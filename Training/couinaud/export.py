@@ -22,15 +22,26 @@ from .settings import FINEST_MM, SHAPE, WINDOW_HU, Settings
 
 LIMITS = Path(__file__).with_name("limits.txt")
 NAME = "couinaud_unet"
+# Who drew the segments.
+LABELS = {
+    "name": "Couinaud segments drawn on the two",
+    "citation": "Zhang et al., Couinaud segmentation, MICCAI 2023",
+    "licence": "CC BY-NC-ND 4.0, as the images",
+    "patients": "the same",
+}
 
 
-def export(checkpoint: Path, output: Path, evaluation: Path | None = None) -> None:
-    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the runs."""
+def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, test: Path | None = None) -> None:
+    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the runs.
+
+    The card has the summaries of what ``Training.couinaud.evaluate`` wrote, if there are any.
+    """
     state = read_checkpoint(checkpoint)
     content = bytes_of(averaged_weights(state))
     card = card_of(state) | {"sha256": hashlib.sha256(content).hexdigest()}
-    if evaluation:
-        card["accuracy"] = json.loads(evaluation.read_text(encoding="utf-8"))["summary"]
+    for name, results in (("crossvalidation", crossvalidation), ("test", test)):
+        if results:
+            card["accuracy"][name] = json.loads(results.read_text(encoding="utf-8"))["summary"]
     runs = [*state["earlier"], {"settings": state["settings"], "code": state["code"]}]
     write_together(output, content, card, {"runs": runs, "trained_on": state["trained_on"]})
 
@@ -49,7 +60,7 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         "patch": settings.patch,
         "classes": [f"segment {segment}" for segment in range(1, 9)],
         "intended_use": "Couinaud segments within a liver that was found in adult abdominal CT, for research.",
-        "training_data": training_data(state["trained_on"]),
+        "training_data": [*training_data(state["trained_on"]), LABELS],
         "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
         "training": {"record": "Training/record/couinaud.json"},
         "accuracy": {},
@@ -71,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m Training.couinaud.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--evaluation", type=Path, help="JSON file of Training.couinaud.evaluate")
+    for name in ("crossvalidation", "test"):
+        parser.add_argument(f"--{name}", type=Path, help="JSON file of Training.couinaud.evaluate")
     export(**vars(parser.parse_args(argv)))
 
 
