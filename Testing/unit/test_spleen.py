@@ -69,15 +69,17 @@ def test_the_liver_is_the_same_with_and_without_the_spleen(a_segmenter: Segmente
 
 
 def test_the_spleen_does_not_overlap_the_liver(a_segmenter: Segmenter, ct: CTVolume) -> None:
-    ct.hu[100:110, 50:60, 60:90] = LIVER_HU
-    ct.hu[100:110, 50:60, 85:97] = SPLEEN_HU
+    """Also where the clean-up fills a hole of the liver in which the network sees spleen."""
+    ct.hu[122:128, 47:53, 42:48] = SPLEEN_HU
     found = a_segmenter.segment(ct, SPLEEN)
+    assert (found.labels[122:128, 47:53, 42:48] > 0).all()
     assert not (found.anatomy.spleen & (found.labels > 0)).any()
 
 
 def test_the_spleen_is_one_piece(a_segmenter: Segmenter, ct: CTVolume) -> None:
     ct.hu[120:128, 30:36, 88:94] = SPLEEN_HU
-    assert dice(spleen_of(a_segmenter, ct), (ct.hu == SPLEEN_HU) & (np.arange(200) < 116)[:, None, None]) > 0.97
+    found = spleen_of(a_segmenter, ct)
+    assert not found[116:].any() and found[:116].any()
 
 
 def test_the_spleen_lies_on_the_scans_own_axes(a_segmenter: Segmenter, ct: CTVolume) -> None:

@@ -1,6 +1,6 @@
 """Turn a checkpoint into the model file of the Couinaud segments with its card: ``python -m Training.couinaud.export``.
 
-How the runs were made goes into ``FILE.training.json``.
+How the run was made goes into ``FILE.training.json``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LABELS = {
 
 
 def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, test: Path | None = None) -> None:
-    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the runs.
+    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the run.
 
     The card has the summaries of what ``Training.couinaud.evaluate`` wrote, if there are any.
     """
@@ -42,8 +42,7 @@ def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, 
     for name, results in (("crossvalidation", crossvalidation), ("test", test)):
         if results:
             card["accuracy"][name] = json.loads(results.read_text(encoding="utf-8"))["summary"]
-    runs = [*state["earlier"], {"settings": state["settings"], "code": state["code"]}]
-    write_together(output, content, card, {"runs": runs, "trained_on": state["trained_on"]})
+    write_together(output, content, card, {name: state[name] for name in ("settings", "code", "trained_on")})
 
 
 def card_of(state: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from LiverSegLib.inference.liver_grid import CoarseScan, network_input
 from LiverSegLib.model.couinaud_model import CHANNELS, SEGMENTS
 from LiverSegLib.model.unet_3d import UNet3D
 
-from ..checkpoint import averaged_weights, read_checkpoint
+from ..checkpoint import read_checkpoint
 from ..data.catalogue import person_of
 from ..data.splits import held_out_persons
 from ..fit import RunLog, code_version, warm_average
@@ -34,7 +34,7 @@ from .settings import WINDOW_HU, Settings, parse_settings
 EMA_DECAY = 0.99
 SMOOTH = 1.0
 # What a run that goes on may change.
-FREE = ("prepared", "run", "start_from", "save_every")
+FREE = ("prepared", "run", "save_every")
 
 
 def fit(settings: Settings) -> Path:
@@ -43,8 +43,7 @@ def fit(settings: Settings) -> Path:
     Raises
     ------
     ValueError
-        If the checkpoint is another experiment's, or the run that this one starts from has seen a person whom this one
-        holds back.
+        If the checkpoint is another experiment's.
     """
     run = Path(settings.run)
     run.mkdir(parents=True, exist_ok=True)
@@ -77,9 +76,6 @@ def build_network(settings: Settings) -> UNet3D:
 def begin(settings: Settings, training: dict[str, CoarseScan]) -> dict[str, Any]:
     """All that a checkpoint holds, as it stands in the run's folder or at the first step."""
     network = build_network(settings)
-    about: dict[str, Any] = {"trained_on": sorted(training), "earlier": []}
-    if settings.start_from:
-        take_over(network, about, settings)
     optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
     # It does not fall in the end: the moving average of the weights does the work of that.
     schedule = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / settings.warm_up))
@@ -91,24 +87,12 @@ def begin(settings: Settings, training: dict[str, CoarseScan]) -> dict[str, Any]
         "step": 0,
         "settings": asdict(settings),
         "code": code_version(),
-        **about,
+        "trained_on": sorted(training),
     }
     checkpoint = Path(settings.run) / "last.ckpt"
     if checkpoint.exists():
         resume(state, read_checkpoint(checkpoint))
     return state
-
-
-def take_over(network: UNet3D, about: dict[str, Any], settings: Settings) -> None:
-    """Begin with the averaged weights of another run, and add its history."""
-    other = read_checkpoint(settings.start_from)
-    network.load_state_dict(averaged_weights(other))
-    if settings.held_out:
-        held_out = held_out_persons(other["trained_on"] + about["trained_on"], [settings.held_out])
-        if seen := {person_of(name) for name in other["trained_on"]} & held_out:
-            raise ValueError(f"{settings.start_from} has trained on {', '.join(sorted(seen))}, whom this holds back.")
-    about["trained_on"] = sorted({*about["trained_on"], *other["trained_on"]})
-    about["earlier"] = [*other["earlier"], {"settings": other["settings"], "code": other["code"]}]
 
 
 def resume(state: dict[str, Any], saved: dict[str, Any]) -> None:

@@ -19,8 +19,6 @@ from .settings import FINEST_MM, SHAPE, Settings
 AIR_HU = -1000.0
 # What may lie where a part of a liver was taken out.
 FAT_HU = -100.0
-# Of a scan that shows nothing.
-BLIND_HU = 60.0
 # How much of a liver's height may lie outside a scan.
 LARGEST_CUT = 0.3
 # What surgeons take out.
@@ -81,8 +79,6 @@ class LiverSampler:
         liver = _at(places, (labels > 0).astype(np.float32), "bilinear")
         if random.random() < settings.rough_probability:
             liver = self._rough(liver)
-        if random.random() < settings.blind_probability:
-            seen = torch.full_like(seen, BLIND_HU)
         return self._other_contrast(seen), liver, segments
 
     def _cut(self, hu: np.ndarray, labels: np.ndarray) -> None:

@@ -21,8 +21,6 @@ class Settings:
     ----------
     prepared, run
         Folders of the prepared scans and of this run's checkpoint and log.
-    start_from
-        Checkpoint of another run, whose averaged weights this one begins with; none: random ones.
     held_out
         One fold, as ``fold0of4``, or none.
     base_width, depth, patch
@@ -30,17 +28,15 @@ class Settings:
         first level takes as one.
     steps, warm_up, batch
         Batches to train on, those until the rate is reached, livers in each. Few: with 700 steps the network knows its
-        patients by heart, and others less well than after 130.
+        patients by heart, and others less well than after 150.
     rotation_degrees, stretch, shift_mm, elastic_mm
         Largest turn about each axis, change of size along each, move of the grid, and spread of the bends.
-    cut_probability, resection_probability, rough_probability, blind_probability
-        Livers cut off by an end of the scan; without some of their segments; whose outline is found badly; of which the
-        network sees the outline alone.
+    cut_probability, resection_probability, rough_probability
+        Livers cut off by an end of the scan; without some of their segments; whose outline is found badly.
     """
 
     prepared: str = "prepared/couinaud"
     run: str = "runs/couinaud/all"
-    start_from: str = ""
     held_out: str = ""
     base_width: int = 32
     depth: int = 3
@@ -56,7 +52,6 @@ class Settings:
     cut_probability: float = 0.15
     resection_probability: float = 0.1
     rough_probability: float = 0.4
-    blind_probability: float = 0.0
     weight_decay: float = 0.01
     save_every: int = 50
     seed: int = 0

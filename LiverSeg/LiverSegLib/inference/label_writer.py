@@ -44,7 +44,10 @@ class LabelWriter:
         self.canonical = ct.canonical_view()
         self._geometry = ct.geometry
         self.own_labels, self.labels = self.new_labels()
-        self.own_spleen, self.spleen = self.new_labels() if spleen else (None, None)
+        self.own_spleen: np.ndarray | None = None
+        self.spleen: np.ndarray | None = None
+        if spleen:
+            self.own_spleen, self.spleen = self.new_labels()
         self.own_classes = np.zeros((classes, *ct.hu.shape), dtype=np.float16) if classes else None
         self._classes: list[np.ndarray] = []
         if self.own_classes is not None:
