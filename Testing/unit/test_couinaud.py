@@ -215,6 +215,9 @@ def test_segments_add_up_to_the_liver(a_segmenter: Segmenter, a_ct: CTVolume) ->
     assert found.anatomy.segments is not None and found.anatomy.segments.dtype == np.uint8
     assert np.array_equal(found.anatomy.segments > 0, found.labels > 0)
     assert found.seconds["segments"] > 0
+    turn = a_ct.geometry.to_canonical
+    expected = segments_of(a_segmenter.couinaud, a_ct.canonical(), turn(found.labels))
+    assert np.array_equal(turn(found.anatomy.segments), expected)
 
 
 def test_nobody_pays_for_segments_that_were_not_asked_for(
