@@ -661,8 +661,7 @@ NO_SEGMENTS_OF_SO_LITTLE = _(
     "So little of a liver was found that its segments cannot be told apart; use a scan that covers all of it."
 )
 SEGMENTS_NOT_FOUND = _(
-    "Of the Couinaud segments these were not found: {segments}; "
-    "that is right after they were taken out, else check the segments beside them."
+    "These Couinaud segments were not found: {segments}; check the ones beside them, unless these were taken out."
 )
 SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
