@@ -21,6 +21,9 @@ from .export import export
 from .fit import fit
 from .settings import Settings, command_of, parse_settings
 
+# The network of the segments has a program of its own.
+COUINAUD = "couinaud"
+
 # A quarter of the pixels, for a third of the time.
 COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}
 # Half of the pixels, and so twice the steps in the same time: of 240 mm of the body, in place of 336.
@@ -51,8 +54,6 @@ NETWORKS: dict[str, dict] = {
     "without_ircad": {**NEIGHBOURS, "held_out": ("ircad_*",)},
     "without_lits": {**NEIGHBOURS, "held_out": ("lits_*",)},
 }
-# The network of the segments has a program of its own.
-COUINAUD = "couinaud"
 # Their last stage trains on the validation scans, too: nothing is chosen by them any more.
 RELEASED = ("bundled", "neighbours")
 
