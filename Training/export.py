@@ -49,7 +49,7 @@ def export(
     and what batch normalisation holds stay float32.
     """
     state = read_checkpoint(checkpoint)
-    content = _bytes_of(_mean([averaged_weights(one) for one in (state, *map(read_checkpoint, average_with))]))
+    content = bytes_of(_mean([averaged_weights(one) for one in (state, *map(read_checkpoint, average_with))]))
     card = {
         "name": name,
         "version": __version__,
@@ -61,6 +61,11 @@ def export(
     }
     runs = [*state["earlier"], {"settings": state["settings"], "code": state["code"]}]
     training = {"runs": runs, "mean_of": 1 + len(average_with), "trained_on": state["trained_on"]}
+    write_together(output, content, card, training)
+
+
+def write_together(output: Path, content: bytes, card: dict[str, Any], training: dict[str, Any]) -> None:
+    """Write a model file, its card and its record beside it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     # All are whole on the disk before one takes its place; weights beside the card of others are refused.
     files = (output, output.with_suffix(".json"), output.with_suffix(".training.json"))
@@ -71,9 +76,10 @@ def export(
         _write_json(new_record, training)
 
 
-def _bytes_of(weights: dict[str, Tensor]) -> bytes:
+def bytes_of(weights: dict[str, Tensor]) -> bytes:
+    """The content of a model file: kernels in float16, all else as it is."""
     buffer = io.BytesIO()
-    torch.save({key: value.half() if value.ndim == 4 else value for key, value in weights.items()}, buffer)
+    torch.save({key: value.half() if value.ndim >= 4 else value for key, value in weights.items()}, buffer)
     return buffer.getvalue()
 
 

@@ -16,7 +16,7 @@ ROUNDS = 5
 
 
 class MuonAdamW(Optimizer):
-    """Muon for the kernels of more than one pixel, AdamW for all else, with one rate for both.
+    """Muon for the kernels of more than one pixel or voxel, AdamW for all else, with one rate for both.
 
     Muon (Jordan et al., https://kellerjordan.github.io/posts/muon) turns the step of a matrix into the nearest
     orthogonal one, so that no direction of it lags behind. A kernel is seen as the matrix of its first axis by all
@@ -67,7 +67,7 @@ class MuonAdamW(Optimizer):
 
 
 def _is_kernel(weight: Tensor) -> bool:
-    return weight.ndim == 4 and weight[0, 0].numel() > 1
+    return weight.ndim >= 4 and weight[0, 0].numel() > 1
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

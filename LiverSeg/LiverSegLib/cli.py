@@ -112,9 +112,9 @@ def info(options: argparse.Namespace) -> None:
     """`liverseg info`: version, model card, and the devices that really run."""
     from importlib.metadata import version
 
-    from .model.liver_model import read_verified
+    from .model.liver_model import verified_card
 
-    card = asdict(read_verified(options.model).card)
+    card = asdict(verified_card(options.model))
     if not options.json:
         shown = ("name", "version", "sha256", "classes", "intended_use", "licence", "accuracy", "limits")
         card = {key: card[key] for key in shown}

@@ -653,3 +653,22 @@ VERSION_TOO_OLD = _(
 )
 REASON_PIP_FAILED = _("pip ended with code {code}; its last lines are in View > Python Console")
 REASON_NOT_FOUND = _("it is not found after the installation; restart Slicer")
+
+# ---- segments and spleen ---------------------------------------------------------------------------------------------
+
+FINDING_SEGMENTS = _("Telling the segments apart")
+NO_SEGMENTS_OF_SO_LITTLE = _(
+    "So little of a liver was found that its segments cannot be told apart; use a scan that covers all of it."
+)
+SEGMENTS_NOT_FOUND = _(
+    "These Couinaud segments were not found: {segments}; check the ones beside them, unless these were taken out."
+)
+SEGMENTS_OF_A_PART = _(
+    "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
+)
+NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
+SPLEEN_CUT_AT_ENDS = _(
+    "The spleen reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
+    "use a scan that covers all of it if there is one."
+)
+NO_SPLEEN = _("No spleen was found: it was taken out, lies outside the scan, or was missed; check the CT.")

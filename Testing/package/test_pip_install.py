@@ -78,7 +78,9 @@ def test_every_file_of_the_library_and_the_network_are_installed(environment: Pa
     (installed,) = environment.rglob("LiverSegLib/__init__.py")
     models = installed.parent / "Models"
     assert files_below(installed.parent) - {f"Models/{name}" for name in files_below(models)} == files_below(LIBRARY)
-    assert {path.name for path in models.iterdir()} == {"liver_unet.pt", "liver_unet.json"}
+    assert {path.name for path in models.iterdir()} == {
+        f"{network}_unet.{suffix}" for network in ("couinaud", "liver") for suffix in ("pt", "json")
+    }
 
 
 def test_each_command_does_its_work(run: Run, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Entry:
             path = self.folder / f"{stem}_{kind}.nii.gz"
             if not path.exists():
                 continue
-            stored = _read_values(path)
+            stored = read_values(path)
             for value, name in meaning.items():
                 names.append(name)
                 labels[(stored == int(value)) & (labels == 0)] = len(names) - 1
@@ -121,7 +121,7 @@ def data_set_of(name: str) -> dict[str, str]:
     return next((one for one in DATA_SETS["data_sets"] if fnmatchcase(name, one["scans"])), {"name": ""})
 
 
-def _read_values(path: Path) -> np.ndarray:
+def read_values(path: Path) -> np.ndarray:
     """A labelmap of any number of labels on its canonical axial stack."""
     image = nibabel.load(path)
     return CTVolume(np.asanyarray(image.dataobj).T, image.affine).canonical().hu

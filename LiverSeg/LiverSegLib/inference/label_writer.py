@@ -8,7 +8,7 @@ from torch import Tensor
 from ..data.volume import CTVolume
 from .confidence import SelfAgreement
 from .logits import labels_from_log_odds, probabilities_from_log_odds
-from .postprocess import clean
+from .postprocess import clean, largest_piece
 from .preprocess import Rectangle
 
 
@@ -23,6 +23,8 @@ class LabelWriter:
         What belongs to the liver becomes label 2 where it is tumour with more than this probability; nowhere if None.
     classes
         How many class probabilities are wanted, 0 for none.
+    spleen
+        Whether the spleen is wanted, whose log-odds are the third.
 
     Attributes
     ----------
@@ -30,17 +32,22 @@ class LabelWriter:
         uint8 (k, j, i) on the input's own grid, and float16 (class, k, j, i) or None.
     canonical, labels
         The input and its labels along the canonical axes; views.
+    own_spleen, spleen
+        The spleen, 1, on both grids; None if it is not wanted.
     slices
         Those of ``labels`` that were written.
     agreement
         How sure the network is of them.
     """
 
-    def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
+    def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0, spleen: bool = False) -> None:
         self.canonical = ct.canonical_view()
-        # The system gives pages of zeros only where something is written: labels of a whole body cost little.
-        self.own_labels = np.zeros(ct.hu.shape, dtype=np.uint8)
-        self.labels = ct.geometry.to_canonical(self.own_labels)
+        self._geometry = ct.geometry
+        self.own_labels, self.labels = self.new_labels()
+        self.own_spleen: np.ndarray | None = None
+        self.spleen: np.ndarray | None = None
+        if spleen:
+            self.own_spleen, self.spleen = self.new_labels()
         self.own_classes = np.zeros((classes, *ct.hu.shape), dtype=np.float16) if classes else None
         self._classes: list[np.ndarray] = []
         if self.own_classes is not None:
@@ -49,6 +56,12 @@ class LabelWriter:
         self.agreement = SelfAgreement()
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
+
+    def new_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Zeros, uint8, on the input's own grid, and a view of them along the canonical axes."""
+        # The system gives pages of zeros only where something is written: labels of a whole body cost little.
+        own = np.zeros(self._geometry.shape, dtype=np.uint8)
+        return own, self._geometry.to_canonical(own)
 
     @property
     def slices(self) -> slice:
@@ -66,16 +79,22 @@ class LabelWriter:
         above = self._tumour_above
         labels = labels_from_log_odds(log_odds[:, :1]) if above is None else labels_from_log_odds(log_odds, above)
         self.labels[where] = labels.cpu().numpy()
+        if self.spleen is not None:
+            self.spleen[where] = (log_odds[:, 2] > 0).cpu().numpy()
         if self._classes:
             probabilities = probabilities_from_log_odds(log_odds).half().cpu().numpy()
             for classes, probability in zip(self._classes, probabilities, strict=True):
                 classes[where] = probability
 
     def clean_up(self) -> None:
-        """Leave the large pieces of the liver, without holes."""
+        """Leave the large pieces of the liver, without holes, and of the spleen the largest."""
         self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing)
+        if self.spleen is not None:
+            self.spleen[self.slices] = largest_piece(self.spleen[self.slices] > self.labels[self.slices])
 
     def clear(self) -> None:
         """Take back what was found; the probabilities stay."""
         self.labels[self.slices] = 0
+        if self.spleen is not None:
+            self.spleen[self.slices] = 0
         self.agreement = SelfAgreement()

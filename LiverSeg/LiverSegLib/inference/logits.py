@@ -32,6 +32,12 @@ def neighbours_as_background(logits: Tensor) -> Tensor:
     return torch.stack((functional.softplus(neighbours - background) + background, liver, tumour), dim=1)
 
 
+def organ_log_odds(logits: Tensor, organ: int) -> Tensor:
+    """Log-odds (n, ...) of one class against all others, from logits (n, class, ...)."""
+    others = torch.cat((logits[:, :organ], logits[:, organ + 1 :]), dim=1)
+    return logits[:, organ] - others.logsumexp(dim=1)
+
+
 def to_log_odds(logits: Tensor) -> Tensor:
     """From logits (n, 3, ...) to two log-odds (n, 2, ...): liver ∪ tumour against background, tumour against liver.
 
@@ -57,7 +63,7 @@ def labels_from_log_odds(log_odds: Tensor, tumour_above: float = 0.5) -> Tensor:
 
 def probabilities_from_log_odds(log_odds: Tensor) -> Tensor:
     """Class probabilities (3, n, ...)."""
-    either, tumour = log_odds.sigmoid().unbind(1)
+    either, tumour = log_odds[:, :2].sigmoid().unbind(1)
     return torch.stack((1 - either, either * (1 - tumour), either * tumour))
 
 

@@ -66,6 +66,16 @@ def clean(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray
     return cleaned
 
 
+def largest_piece(organ: np.ndarray) -> np.ndarray:
+    """The largest of the pieces of a bool (k, j, i) array, whose voxels hang together by their faces; bool."""
+    kept = np.zeros_like(organ)
+    box = box_of(organ)
+    if organ[box].size:
+        pieces, _ = ndimage.label(organ[box], _FACES)
+        kept[box] = pieces == np.bincount(pieces[pieces > 0]).argmax()
+    return kept
+
+
 def _large_pieces(liver: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     pieces, _ = ndimage.label(liver, _FACES)
     piece_of_voxel = pieces[liver]

@@ -10,7 +10,7 @@ from ..errors import DeviceError, is_out_of_memory
 from ..model.devices import choose_device, fast_dtype, keep_freed_memory
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
-from .logits import neighbours_as_background
+from .logits import neighbours_as_background, organ_log_odds, to_log_odds
 from .preprocess import pad_to_multiple
 from .threads import Threads
 
@@ -60,17 +60,25 @@ class Predictor:
     def card(self) -> ModelCard:
         return self.model.card
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits of background, liver and tumour in windowed images of any size; float32 (n, 3, rows, columns)."""
-        if self.device.type != "cpu":
-            return self._logits(images)
-        with self._threads.batch(images[:, 0].numel()):
-            return self._logits(images)
+    def log_odds(self, images: Tensor, organ: int | None = None) -> Tensor:
+        """Log-odds of :func:`LiverSegLib.inference.logits.to_log_odds` in windowed images of any size.
 
-    def _logits(self, images: Tensor) -> Tensor:
+        float32 (n, 2, rows, columns); with the number of a class as ``organ``, those of that class against all others
+        follow, (n, 3, rows, columns).
+        """
+        if self.device.type != "cpu":
+            return self._log_odds(images, organ)
+        with self._threads.batch(images[:, 0].numel()):
+            return self._log_odds(images, organ)
+
+    def _log_odds(self, images: Tensor, organ: int | None) -> Tensor:
         rows, columns = images.shape[2:]
         images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        return neighbours_as_background(self.network(images))[..., :rows, :columns].float()
+        logits = self.network(images)[..., :rows, :columns]
+        log_odds = to_log_odds(neighbours_as_background(logits).float())
+        if organ is None:
+            return log_odds
+        return torch.cat((log_odds, organ_log_odds(logits.float(), organ)[:, None]), dim=1)
 
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
@@ -80,7 +88,7 @@ class Predictor:
         images = torch.full((1, len(self.card.offsets_mm), WARM_UP_PIXELS, WARM_UP_PIXELS), -1.0)
         try:
             with torch.inference_mode():
-                self.logits(images.to(self.device)).cpu()  # waits for a GPU
+                self.log_odds(images.to(self.device)).cpu()  # waits for a GPU
         except RuntimeError as error:
             if self.device.type != "cpu":
                 self.move_to_cpu(error)

@@ -15,7 +15,9 @@ from ..data.anatomy import Anatomy
 from ..data.metrics import dice
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
-from ..model.liver_model import LiverModel, ModelCard
+from ..model.couinaud_model import CouinaudModel
+from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
+from .anatomy import find_anatomy
 from .confidence import expected_dice
 from .filling import without_filling
 from .label_writer import LabelWriter
@@ -28,6 +30,9 @@ from .predictor import Predictor
 from .progress import Progress, ProgressReporter
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
+
+# What the card calls it.
+SPLEEN = "spleen"
 
 # Slices per batch. On a CPU, larger batches leave the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZE = {"cpu": 12, "cuda": 32, "mps": 16}
@@ -56,9 +61,10 @@ class Segmentation:
 
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
-    ``seconds`` holds the stages load, preprocess, network and postprocess. ``self_agreement`` is what
-    :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be expected from it, 0 to 1,
-    None if the model is not calibrated or no liver was found. ``anatomy`` has what else was asked for.
+    ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments.
+    ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be
+    expected from it, 0 to 1, None if the model is not calibrated or no liver was found. ``anatomy`` has what else was
+    asked for.
     """
 
     labels: np.ndarray
@@ -85,6 +91,8 @@ class Segmenter:
     everywhere
         Run the network over all slices and all of each, instead of looking first where the body and the liver are:
         several times the work for nearly the same result, to measure against.
+    couinaud
+        The network of the segments; the bundled one by default, loaded when segments are first asked for.
 
     Raises
     ------
@@ -94,8 +102,15 @@ class Segmenter:
         If the device does not exist, or the CPU has too little memory.
     """
 
-    def __init__(self, model: LiverModel | None = None, device: str = "auto", everywhere: bool = False) -> None:
+    def __init__(
+        self,
+        model: LiverModel | None = None,
+        device: str = "auto",
+        everywhere: bool = False,
+        couinaud: CouinaudModel | None = None,
+    ) -> None:
         started = perf_counter()
+        self._couinaud = couinaud
         self.everywhere = everywhere
         self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
@@ -103,6 +118,13 @@ class Segmenter:
     @property
     def model(self) -> LiverModel:
         return self.predictor.model
+
+    @property
+    def couinaud(self) -> CouinaudModel:
+        """The network of the segments; raises ModelError if the bundled one is missing or damaged."""
+        if self._couinaud is None:
+            self._couinaud = CouinaudModel.load()
+        return self._couinaud
 
     @property
     def device(self) -> torch.device:
@@ -142,11 +164,13 @@ class Segmenter:
             If the values cannot be HU and the options do not force it.
         Cancelled
             If ``cancel`` was set.
+        ModelError
+            If segments are asked for and their network is missing or damaged.
         DeviceError
             If even the CPU has too little memory.
         """
         options = options or SegmentOptions()
-        return _Run(self, ProgressReporter(progress, cancel), options.tumour, probabilities).segment(ct, options.force)
+        return _Run(self, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
@@ -160,12 +184,15 @@ class _Run:
 
     segmenter: Segmenter
     progress: ProgressReporter
-    tumour: bool
+    options: SegmentOptions
     probabilities: bool
     warnings: list[str] = field(default_factory=list)
 
-    def segment(self, ct: CTVolume, force: bool) -> Segmentation:
+    def segment(self, ct: CTVolume) -> Segmentation:
+        force = self.options.force
         self.progress.seconds["load"] = self.segmenter.take_load_seconds()
+        # Before the liver is looked for: that a network is missing should not cost minutes.
+        couinaud = self.segmenter.couinaud if self.options.segments else None
         self.progress.report(0.0, messages.PREPARING)
         ct, filling = without_filling(ct, self.card.window_hu[0])
         self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
@@ -180,6 +207,9 @@ class _Run:
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(writer.canonical, writer.labels)
         self.progress.lap("postprocess")
+        anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
+        if self.options.spleen and self.spleen is None:
+            self.warnings.append(messages.NETWORK_WITHOUT_SPLEEN.format(name=self.card.name))
         self.progress.report(1.0, messages.DONE)
         return Segmentation(
             writer.own_labels,
@@ -191,6 +221,7 @@ class _Run:
             writer.own_classes,
             writer.agreement.value,
             quality,
+            anatomy,
         )
 
     def _quality(self, writer: LabelWriter) -> float | None:
@@ -211,8 +242,16 @@ class _Run:
 
     @property
     def channels(self) -> int:
-        """How many log-odds a voxel has: of liver, and of tumour where it matters."""
-        return 2 if self.tumour or self.probabilities else 1
+        """How many log-odds a voxel has: of liver, of tumour where it matters, and of the spleen if it is wanted."""
+        if self.spleen is not None:
+            return 3
+        return 2 if self.options.tumour or self.probabilities else 1
+
+    @property
+    def spleen(self) -> int | None:
+        """Which class of the network is the spleen; None if it is not wanted, or the network does not know it."""
+        known = self.options.spleen and SPLEEN in self.card.classes
+        return self.card.classes.index(SPLEEN) if known else None
 
     def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; where it is unsure, those of the mirror image if it is surer there, or none."""
@@ -268,8 +307,8 @@ class _Run:
 
     @torch.inference_mode()
     def _labelled_in_batches(self, ct: CTVolume, batch_size: int) -> LabelWriter:
-        tumour_above = self.card.tumour_above if self.tumour else None
-        writer = LabelWriter(ct, tumour_above, len(self.card.classes) if self.probabilities else 0)
+        tumour_above = self.card.tumour_above if self.options.tumour else None
+        writer = LabelWriter(ct, tumour_above, len(FIRST_CLASSES) if self.probabilities else 0, self.spleen is not None)
         if is_oblique(writer.canonical):
             self._from_two_views(writer, batch_size)
             return writer
@@ -310,7 +349,10 @@ class _Run:
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> LiverLogits:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
         predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
-        return StackInference(predictor, stack, self.channels, batch_size, self.progress, span, everywhere).find()
+        inference = StackInference(
+            predictor, stack, self.channels, batch_size, self.progress, span, everywhere, self.spleen
+        )
+        return inference.find()
 
     def _smooth(self, found: LiverLogits, positions: range, writer: LabelWriter) -> Tensor:
         """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import messages
 from ..data.volume import CTVolume
 from .body_crop import WHOLE, Body
-from .logits import LARGEST_LOG_ODDS, smooth_through_slices, smoothing_reach, to_log_odds
+from .logits import LARGEST_LOG_ODDS, smooth_through_slices, smoothing_reach
 from .predictor import Predictor
 from .preprocess import Rectangle, aligned, overlap, part_to_other_size, pixels_within, relative_to
 from .progress import ProgressReporter
@@ -22,6 +22,8 @@ from .slice_search import Search, batches, even_batches
 
 # From these log-odds on, a pixel may be liver when it is first looked at; a liver that the network doubts is found.
 LOWEST_LOG_ODDS = -1.0
+# Of the log-odds, those of organs: the liver's first and, where there is one, the other organ's third.
+ORGANS = slice(0, None, 2)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,10 @@ class LiverLogits:
         return part_to_other_size(log_odds, self.part, self.size, wanted, self.input_size), wanted
 
     def liver_on_input(self, log_odds: Tensor) -> tuple[Tensor, Rectangle]:
-        """The same for a box only that holds all pixels with liver; of no size if there is none."""
-        liver = (log_odds[:, 0] > 0).any(dim=0)
+        """The same for a box only that holds all pixels with liver or another organ; of no size if there is none."""
+        organs = (log_odds[:, ORGANS] > 0).any(dim=1).any(dim=0)
         # One more: between a pixel with liver and one without, the former may win.
-        box = _extent(liver.any(dim=1), self.part[0]), _extent(liver.any(dim=0), self.part[1])
+        box = _extent(organs.any(dim=1), self.part[0]), _extent(organs.any(dim=0), self.part[1])
         wanted = pixels_within(box, self.size, self.input_size)
         rows, columns = relative_to(box, self.part)
         return part_to_other_size(log_odds[:, :, rows, columns], box, self.size, wanted, self.input_size), wanted
@@ -97,13 +99,15 @@ class StackInference:
     stack
         An axial stack.
     channels
-        How many log-odds are wanted: 1 of liver, 2 of tumour as well.
+        How many log-odds are wanted: 1 of liver, 2 of tumour as well, 3 of another organ as well.
     batch_size
         Slices at a time.
     progress, span
         Whom to tell, and the part of the progress that this takes.
     everywhere
         Run it on all slices and all of each.
+    organ
+        The number of the other organ's class.
     """
 
     def __init__(
@@ -115,7 +119,9 @@ class StackInference:
         progress: ProgressReporter,
         span: tuple[float, float],
         everywhere: bool = False,
+        organ: int | None = None,
     ) -> None:
+        self._organ = organ
         self._predictor, self._stack, self._channels, self._batch_size = predictor, stack, channels, batch_size
         self._progress, (self._share, self._end) = progress, span
         self._log_odds: dict[int, Tensor] = {}
@@ -180,13 +186,13 @@ class StackInference:
             done += len(batch)
             images = cache.stacks(batch)
             self._progress.lap("preprocess")
-            log_odds = to_log_odds(self._predictor.logits(images))[:, : self._channels]
+            log_odds = self._predictor.log_odds(images, self._organ)[:, : self._channels]
             self._progress.lap("network")
             yield batch, log_odds.clamp(-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
 
     def _measure(self, batch: Sequence[int], log_odds: Tensor) -> None:
-        """Note the area in mm² of what may be liver."""
-        pixels = (log_odds[:, 0] > LOWEST_LOG_ODDS).sum(dim=(1, 2)).tolist()
+        """Note the area in mm² of what may be liver, or the organ wanted beside it."""
+        pixels = (log_odds[:, ORGANS] > LOWEST_LOG_ODDS).any(dim=1).sum(dim=(1, 2)).tolist()
         field_of_view = math.prod(self._input_size) * math.prod(self._stack.spacing[1:])
         pixel_mm2 = field_of_view / math.prod(self._size)
         self._areas.update((position, count * pixel_mm2) for position, count in zip(batch, pixels, strict=True))

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .. import messages
-from ..errors import ModelError, is_out_of_memory
+from .loading import is_count, load_network, read_card, read_verified
 
 # PyTorch is imported when there are weights to load: a card is read without it.
 if TYPE_CHECKING:
     from .unet import UNet
 
-# Nothing that we ship is larger; a lying file is refused before it is read into memory.
-LARGEST_FILE_BYTES = 20_000_000
-LARGEST_CARD_BYTES = 1_000_000
 # What the first channels of every network are; the liver's neighbours may follow.
 FIRST_CLASSES = ("background", "liver", "tumour")
 CALIBRATION = ("intercept", "slope", "check_below")
 # At the bottom of ten levels a pixel covers as much as a slice has.
 MOST_LEVELS = 10
-# Kernels are stored in float16, all else in more.
-LEAST_BYTES_OF_A_VALUE = 2
 # With finer pixels, a card alone could ask for more memory than there is.
 SPACING_MM = (0.2, 20.0)
 FARTHEST_SLICE_MM = 100.0
@@ -73,23 +65,9 @@ class ModelCard:
         ModelError
             If the card is missing, is not JSON, lacks a field, or describes a network that cannot be.
         """
-        try:
-            if path.stat().st_size > LARGEST_CARD_BYTES:
-                raise ValueError("it is larger than any of ours")
-            content = json.loads(path.read_text(encoding="utf-8"))
-            wanted = [field.name for field in fields(cls) if field.name in content or field.default is MISSING]
-            card = {name: content[name] for name in wanted}
-            for name in ("offsets_mm", "window_hu", "classes", "widths"):
-                card[name] = tuple(card[name])
-            read = cls(**card)
-            read._check()
-        except (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ModelError(
-                messages.BAD_MODEL_CARD.format(path=path, reason=f"{type(error).__name__}: {error}")
-            ) from error
-        return read
+        return read_card(cls, path, ("offsets_mm", "window_hu", "classes", "widths"))
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise ValueError for what no network of ours can be, TypeError for what is no number where one has to be."""
         # What else is in the calibration is for people.
         calibration = () if self.calibration is None else (self.calibration[name] for name in CALIBRATION)
@@ -101,8 +79,8 @@ class ModelCard:
             "offsets_mm": len(self.offsets_mm) > 0 and all(abs(mm) <= FARTHEST_SLICE_MM for mm in self.offsets_mm),
             "window_hu": len(self.window_hu) == 2 and self.window_hu[0] < self.window_hu[1],
             "classes": self.classes[:3] == FIRST_CLASSES and all(isinstance(name, str) for name in self.classes),
-            "widths": 0 < len(self.widths) <= MOST_LEVELS and all(_is_count(width) for width in self.widths),
-            "patch": _is_count(self.patch),
+            "widths": 0 < len(self.widths) <= MOST_LEVELS and all(is_count(width) for width in self.widths),
+            "patch": is_count(self.patch),
             "tumour_above": 0 < self.tumour_above < 1,
         }
         for name, fits in fitting.items():
@@ -126,32 +104,19 @@ class LiverModel:
         ModelError
             If a file is missing or damaged, or the weights are not those that the card describes.
         """
-        path, card, content = read_verified(path)
-        try:
-            from .weights import read_tensors
+        path = Path(path) if path is not None else bundled_model_path()
+        card = ModelCard.read(path.with_suffix(".json"))
 
-            weights = read_tensors(content)
-            network = _network_without_values(card, len(content))
-            # Takes the tensors themselves: memory made ready for a copy would cost as long as all the rest, since
-            # PyTorch then imports its symbolic mathematics.
-            network.load_state_dict(weights, assign=True)
-        except Exception as error:  # whatever PyTorch raises for a file that is not ours
-            if is_out_of_memory(error):
-                raise
-            raise ModelError(messages.WRONG_MODEL.format(path=path)) from error
-        return cls(network.float().eval(), card)
+        def build() -> UNet:
+            from .unet import UNet
+
+            return UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
+
+        return cls(load_network(path, card.sha256, build), card)
 
 
-class VerifiedFile(NamedTuple):
-    """Weights as bytes, which are those that the card describes."""
-
-    path: Path
-    card: ModelCard
-    content: bytes
-
-
-def read_verified(path: Path | str | None = None) -> VerifiedFile:
-    """Read weights and the card beside them; without a path, the bundled ones.
+def verified_card(path: Path | str | None = None) -> ModelCard:
+    """The card of weights, which it describes; without a path, of the bundled ones. Loads no network.
 
     Raises
     ------
@@ -160,46 +125,12 @@ def read_verified(path: Path | str | None = None) -> VerifiedFile:
     """
     path = Path(path) if path is not None else bundled_model_path()
     card = ModelCard.read(path.with_suffix(".json"))
-    content = _read_weights(path)
-    if hashlib.sha256(content).hexdigest() != card.sha256:
-        raise ModelError(messages.MODEL_UNLIKE_CARD.format(path=path))
-    return VerifiedFile(path, card, content)
+    read_verified(path, card.sha256)
+    return card
 
 
-def bundled_model_path() -> Path:
-    """Where the bundled weights lie: beside the package in Slicer and in the source tree, inside it in a wheel."""
+def bundled_model_path(name: str = "liver_unet.pt") -> Path:
+    """Where bundled weights lie: beside the package in Slicer and in the source tree, inside it in a wheel."""
     package = Path(__file__).parents[1]
-    beside = package.parent / "Resources" / "Models" / "liver_unet.pt"
-    return beside if beside.exists() else package / "Models" / "liver_unet.pt"
-
-
-def _read_weights(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ModelError(messages.MODEL_TOO_LARGE.format(path=path))
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(messages.UNREADABLE_MODEL.format(path=path)) from error
-
-
-def _network_without_values(card: ModelCard, file_bytes: int) -> UNet:
-    """The network that a card describes, to be given the tensors of a file of so many bytes.
-
-    Raises
-    ------
-    ValueError
-        If the file is too small for it; no memory has been taken by then.
-    """
-    import torch
-
-    from .unet import UNet
-
-    with torch.device("meta"):  # shapes without memory
-        network = UNet(len(card.offsets_mm), len(card.classes), card.widths, card.block, card.patch)
-    if sum(values.numel() for values in network.state_dict().values()) * LEAST_BYTES_OF_A_VALUE > file_bytes:
-        raise ValueError("the card describes a larger network than the file holds")
-    return network
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    beside = package.parent / "Resources" / "Models" / name
+    return beside if beside.exists() else package / "Models" / name

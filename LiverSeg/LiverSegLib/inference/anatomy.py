@@ -1,0 +1,72 @@
+"""What is found beside liver and tumours when it is asked for, and what a user should know of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import messages
+from ..data.anatomy import Anatomy
+from ..data.bounding_box import box_of
+from ..model.couinaud_model import SEGMENTS, CouinaudModel
+from .couinaud import SMALLEST_LIVER_ML, find_segments
+from .label_writer import LabelWriter
+from .progress import ProgressReporter
+
+# Less is a part of something else that the network takes for it.
+SMALLEST_SPLEEN_ML = 10.0
+CUT = (messages.LIVER_CUT_AT_ENDS, messages.LIVER_CUT_AT_SIDE, messages.LIVER_CUT_AT_ENDS_AND_SIDE)
+
+
+def find_anatomy(
+    writer: LabelWriter, couinaud: CouinaudModel | None, progress: ProgressReporter, warnings: list[str]
+) -> Anatomy:
+    """All that was asked for, on the input's own grid.
+
+    Parameters
+    ----------
+    writer
+        The liver, cleaned up.
+    couinaud
+        The network of the segments; None if nobody wants them.
+    progress
+        Whom to tell, and to ask whether somebody cancelled.
+    warnings
+        What is known of the liver; sentences about the anatomy are added.
+    """
+    segments = _segments(writer, couinaud, progress, warnings) if couinaud else None
+    return Anatomy(segments, _spleen(writer, warnings))
+
+
+def _spleen(writer: LabelWriter, warnings: list[str]) -> np.ndarray | None:
+    """Bool (k, j, i); None if it is not wanted or not found."""
+    if writer.own_spleen is None or writer.spleen is None:
+        return None
+    slices = box_of(writer.spleen)[0]
+    voxels = np.count_nonzero(writer.spleen[slices])
+    if voxels * writer.canonical.voxel_volume_ml < SMALLEST_SPLEEN_ML:
+        warnings.append(messages.NO_SPLEEN)
+        return None
+    if slices.start == 0 or slices.stop == len(writer.spleen):
+        warnings.append(messages.SPLEEN_CUT_AT_ENDS)
+    return writer.own_spleen.view(np.bool_)
+
+
+def _segments(
+    writer: LabelWriter, model: CouinaudModel, progress: ProgressReporter, warnings: list[str]
+) -> np.ndarray | None:
+    """Segments, uint8 (k, j, i); None of too small a liver."""
+    if writer.volume_ml < SMALLEST_LIVER_ML:
+        if writer.volume_ml:
+            warnings.append(messages.NO_SEGMENTS_OF_SO_LITTLE)
+        return None
+    progress.report(0.94, messages.FINDING_SEGMENTS)
+    own, canonical = writer.new_labels()
+    box, segments = find_segments(model, writer.canonical, writer.labels, progress)
+    canonical[box] = segments
+    missing = [str(segment) for segment in range(1, SEGMENTS + 1) if not (segments == segment).any()]
+    if missing:
+        warnings.append(messages.SEGMENTS_NOT_FOUND.format(segments=", ".join(missing)))
+    if any(sentence in CUT for sentence in warnings):
+        warnings.append(messages.SEGMENTS_OF_A_PART)
+    progress.lap("segments")
+    return own

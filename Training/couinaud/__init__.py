@@ -1,0 +1,1 @@
+"""How the network of the Couinaud segments is made: ``python -m Training.couinaud`` prepares, trains and exports it."""

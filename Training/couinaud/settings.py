@@ -1,0 +1,70 @@
+"""What a run of ``Training.couinaud.fit`` depends on, each an option of its command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+# In every scan at hand values within it are right.
+WINDOW_HU = (-40.0, 160.0)
+# Voxels (k, j, i) of the grid round the liver, which is wider than high or deep, and how small they may be.
+SHAPE = (40, 40, 48)
+FINEST_MM = 4.0
+
+
+@dataclass
+class Settings:
+    """Everything that a run depends on besides the data and the code.
+
+    Parameters
+    ----------
+    prepared, run
+        Folders of the prepared scans and of this run's checkpoint and log.
+    held_out
+        One fold, as ``fold0of4``, or none.
+    base_width, depth, patch
+        Channels of the first level, doubled at each next one; number of levels; side of the cubes of voxels that the
+        first level takes as one.
+    steps, warm_up, batch
+        Batches to train on, those until the rate is reached, livers in each. Few: with 700 steps the network knows its
+        patients by heart, and others less well than after 150.
+    rotation_degrees, stretch, shift_mm, elastic_mm
+        Largest turn about each axis, change of size along each, move of the grid, and spread of the bends.
+    cut_probability, resection_probability, rough_probability
+        Livers cut off by an end of the scan; without some of their segments; whose outline is found badly.
+    """
+
+    prepared: str = "prepared/couinaud"
+    run: str = "runs/couinaud/all"
+    held_out: str = ""
+    base_width: int = 32
+    depth: int = 3
+    patch: int = 2
+    steps: int = 150
+    warm_up: int = 100
+    batch: int = 2
+    learning_rate: float = 3e-3
+    rotation_degrees: float = 15.0
+    stretch: float = 0.12
+    shift_mm: float = 8.0
+    elastic_mm: float = 5.0
+    cut_probability: float = 0.15
+    resection_probability: float = 0.1
+    rough_probability: float = 0.4
+    weight_decay: float = 0.01
+    save_every: int = 50
+    seed: int = 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level, from the finest to the bottom."""
+        return tuple(self.base_width * 2**level for level in range(self.depth))
+
+
+def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
+    """Settings from a command line; what it does not name is as in ``defaults``."""
+    parser = argparse.ArgumentParser(prog="python -m Training.couinaud.fit", description=__doc__)
+    for name, value in asdict(defaults or Settings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    return Settings(**vars(parser.parse_args(argv)))
