@@ -314,6 +314,10 @@ UNCLEAR_LABELS = _(
 )
 FOLDER_AS_LABELMAP = _("{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
 SEVERAL_VALUES = _("{path} has {count} values a voxel; give a labelmap with one.")
+ANATOMY_UNLIKE_RESULT = _(
+    "{path} holds other labels than 1 to 9, or lies on another grid than {result}; "
+    "give a result as liverseg segment --segments writes it, or take that file away."
+)
 LABELS_NOT_FINITE = _("{path} holds NaN or infinite values; give a labelmap of 0 background, 1 liver and 2 tumour.")
 NO_OVERLAP = _(
     "The reference and the image do not overlap in the patient; "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from .anatomy import Anatomy
 from .geometry import Geometry
 from .structures import LIVER, STRUCTURES, TUMOUR, Structure
 
@@ -26,12 +27,15 @@ class LabelVolume:
         What the labels mean.
     warnings
         Sentences about what was found when it was read or brought to this grid.
+    anatomy
+        Couinaud segments and spleen on this grid, where they were read as well.
     """
 
     labels: np.ndarray
     affine: np.ndarray
     structures: tuple[Structure, ...] = STRUCTURES
     warnings: tuple[str, ...] = ()
+    anatomy: Anatomy = field(default_factory=Anatomy)
 
     @cached_property
     def geometry(self) -> Geometry:
