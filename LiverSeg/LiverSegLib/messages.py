@@ -285,6 +285,13 @@ GPU_FAILED = _(
 )
 OUT_OF_MEMORY = _("There is too little memory to segment this volume; close other programs or crop it.")
 
+# ---- a planned resection --------------------------------------------------------------------------------------------
+
+NO_SUCH_COUINAUD_SEGMENT = _("There is no Couinaud segment {numbers}; give numbers from 1 to 8.")
+NO_SUCH_HEPATECTOMY = _("There is no hepatectomy called {name}; choose one of these: {known}.")
+UNLIKELY_WEIGHT = _("{weight:g} kg is no patient's weight; give it in kg.")
+UNLIKELY_HEIGHT = _("{height:g} cm is no patient's height; give it in cm.")
+
 # ---- stages of progress ----------------------------------------------------------------------------------------------
 
 PREPARING = _("Preparing the volume")

@@ -56,6 +56,10 @@ class LabelVolume:
         """Volume in millilitres of what is not 0 in a (k, j, i) array on this grid."""
         return int(np.count_nonzero(mask)) * self.geometry.voxel_volume_ml
 
+    def points(self, voxels: np.ndarray) -> np.ndarray:
+        """Places in RAS mm, (n, 3), of voxel indices (n, 3) along (k, j, i)."""
+        return voxels[:, ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.labels, self.affine))
 
