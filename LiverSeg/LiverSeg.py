@@ -812,6 +812,8 @@ class _ExactSegmenter:
     def segment(self, ct, options=None, progress=None, cancel=None):
         from types import SimpleNamespace
 
+        from LiverSegLib.data.anatomy import Anatomy
+
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         return SimpleNamespace(
@@ -822,6 +824,7 @@ class _ExactSegmenter:
             device="cpu",
             model=card,
             quality=None,
+            anatomy=Anatomy(),
         )
 
 

@@ -410,6 +410,26 @@ SUMMARY_COMPARISON = _(
 )
 SUMMARY_TIME = _("Time: {seconds:.1f} s on {device} ({stages})")
 SUMMARY_WARNING = _("Warning: {warning}")
+SUMMARY_ROW = _("{name}: {value}")
+COUINAUD_SEGMENT = _("Couinaud segment {number}")
+SEGMENT_VOLUME = _("{volume:.0f} ml, {percent:.0f} %")
+SPLEEN = _("Spleen")
+TUMOUR_NUMBER = _("Tumour {number}")
+TUMOUR_MEASURES = _("{volume:.1f} ml, {diameter:.0f} mm")
+TUMOUR_IN_SEGMENTS = _("{measures}, in segment {segments}")
+ATTENUATION_LIVER = _("Liver attenuation")
+ATTENUATION_SPLEEN = _("Spleen attenuation")
+ATTENUATION_DIFFERENCE = _("Liver minus spleen")
+HU = _("{hu:.0f} HU")
+HU_DIFFERENCE = _("{hu:+.0f} HU")
+CONTRAST_REMARK = _(
+    "The spleen is as bright as contrast medium makes it, so that the difference says nothing of fat; "
+    "use a scan without contrast medium for that."
+)
+PLAIN_REMARK = _(
+    "Without contrast medium, livers without fat measure 1 to 18 HU more than the spleen; "
+    "see Park et al., Radiology 258:760, 2011."
+)
 PICTURE_SLICE = _("slice {number} of {count}")
 PICTURE_LIVER = _("liver {volume:.0f} ml")
 PICTURE_NO_LIVER = _("no liver found")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from LiverSegLib import mrml
+from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
 
@@ -83,6 +84,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=None,
+            anatomy=Anatomy(),
             probabilities=None,
         )
 

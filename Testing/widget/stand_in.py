@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
 
@@ -66,6 +67,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=self.quality,
+            anatomy=Anatomy(),
         )
 
     def _wait(self, cancel: threading.Event) -> None:
