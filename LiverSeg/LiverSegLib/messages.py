@@ -289,6 +289,22 @@ OUT_OF_MEMORY = _("There is too little memory to segment this volume; close othe
 
 NO_SUCH_COUINAUD_SEGMENT = _("There is no Couinaud segment {numbers}; give numbers from 1 to 8.")
 NO_SUCH_HEPATECTOMY = _("There is no hepatectomy called {name}; choose one of these: {known}.")
+NO_SEGMENTS_TO_REMOVE = _("This result has no Couinaud segments; segment the CT again with them.")
+BODY_WITHOUT_RESECTION = _("Weight and height belong to a planned resection; give --resection or --remove.")
+CT_OF_ANOTHER_GRID = _("{ct} lies on another voxel grid than {result}; give the CT that it was made of.")
+SEGMENTS_UNLIKE_LIVER = _(
+    "The Couinaud segments are not the liver ({segments:.0f} ml and {liver:.0f} ml), as after editing by hand; "
+    "segment the CT again, or edit both alike."
+)
+REMOVED = _("Removed")
+REMNANT = _("Future liver remnant")
+REMNANT_WITHOUT_TUMOURS = _("Remnant without tumours")
+REMNANT_OF_LIVER = _("Remnant in % of the liver, both without tumours")
+REMNANT_OF_WEIGHT = _("Remnant to body weight")
+STANDARD_LIVER = _("Standard liver volume (Vauthey 2002)")
+REMNANT_OF_STANDARD = _("Remnant in % of the standard liver volume")
+PERCENT = _("{percent:.0f} %")
+FINE_PERCENT = _("{percent:.2f} %")
 UNLIKELY_WEIGHT = _("{weight:g} kg is no patient's weight; give it in kg.")
 UNLIKELY_HEIGHT = _("{height:g} cm is no patient's height; give it in cm.")
 
@@ -599,6 +615,8 @@ NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try 
 READY_HINT = _("Find the liver in the chosen CT and show it on the slices and in 3D.")
 RUNNING_HINT = _("Stop and leave the scene as it was.")
 
+NO_HEPATECTOMY = _("None")
+OTHER_HEPATECTOMY = _("Other segments")
 LIVER_VOLUME = _("{volume:.0f} ml")
 TUMOUR_VOLUME = _("{volume:.1f} ml")
 DONE_IN = _("Done in {seconds:.1f} s on {device}")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from LiverSegLib import mrml
-from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
+from Testing.anatomy_stand_in import anatomy_of
 
 LIVER_HU, TUMOUR_HU = 110, 70
 SHAPE = (10, 16, 20)
@@ -84,7 +84,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=None,
-            anatomy=Anatomy(),
+            anatomy=anatomy_of(labels, options),
             probabilities=None,
         )
 

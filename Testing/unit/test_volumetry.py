@@ -71,6 +71,11 @@ def test_without_segments_tumours_lie_nowhere_in_particular(labels) -> None:
     assert [tumour.segments for tumour in found.tumours] == [(), ()]
 
 
+def test_where_there_is_no_tumour_none_is_found(labels, anatomy) -> None:
+    found = Volumetry.of(np.minimum(labels, 1), anatomy, LabelVolume(labels, AFFINE))
+    assert found.tumours == () and found.tumour_ml == 0
+
+
 def test_the_longest_diameter_of_a_ball_is_its_diameter_to_a_slice() -> None:
     k, j, i = np.indices((17, 41, 41)) - np.array([8, 20, 20])[:, None, None, None]
     ball = (2.5 * k) ** 2 + j**2 + i**2 <= 15**2

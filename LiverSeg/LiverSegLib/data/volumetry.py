@@ -127,13 +127,16 @@ def rounded_parts(parts: dict[int, float], decimals: int) -> dict[int, float]:
 
 def find_tumours(tumour: np.ndarray, segments: np.ndarray | None, space: Space) -> tuple[Tumour, ...]:
     """Each tumour, the largest first; the parameters are those of :meth:`Volumetry.of`, ``tumour`` is a mask."""
-    pieces, _ = ndimage.label(tumour, _TOUCHING)
+    around = box_of(tumour)
+    if not around[0].stop:
+        return ()
+    pieces, _ = ndimage.label(tumour[around], _TOUCHING)
     found = []
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         whole = np.zeros(tumour.shape, bool)
-        whole[box] = mask = pieces[box] == number
-        corner = [side.start for side in box]
-        lies_in = () if segments is None else _segments_of(segments[box][mask])
+        whole[around][box] = mask = pieces[box] == number
+        corner = [outer.start + inner.start for outer, inner in zip(around, box, strict=True)]
+        lies_in = () if segments is None else _segments_of(segments[around][box][mask])
         found.append(Tumour(space.volume_ml(whole), _diameter_mm(mask, corner, space), lies_in))
     return tuple(sorted(found, key=lambda each: -each.volume_ml))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import messages
 from ..data.anatomy import Anatomy
+from ..data.labels import LabelVolume
+from ..data.resection import Body, Resection
 from ..data.structures import COUINAUD
 from ..data.volumetry import Attenuation, Space, Tumour, Volumetry, measure_attenuation, rounded_parts
+from ..errors import InputError
 
 DECIMALS = 2
 # Of a table: the same columns whatever was asked for.
@@ -64,6 +67,23 @@ def measure(
     return content
 
 
+def measure_result(result: LabelVolume, hu: np.ndarray | None = None) -> dict[str, Any]:
+    """The keys of :func:`measure`, ``liver_volume_ml``, ``tumour_volume_ml`` and ``warnings`` of a result on disk.
+
+    ``hu`` is the CT on its grid, for the attenuation.
+    """
+    segments, warnings = result.anatomy.segments, [*result.warnings]
+    volumes = {"liver_volume_ml": result.volume_ml(result.liver), "tumour_volume_ml": result.volume_ml(result.tumour)}
+    if segments is not None and not np.array_equal(segments > 0, result.liver):
+        held = result.volume_ml(segments)
+        warnings.append(messages.SEGMENTS_UNLIKE_LIVER.format(segments=held, liver=volumes["liver_volume_ml"]))
+    return {
+        **{key: round(volume, DECIMALS) for key, volume in volumes.items()},
+        **measure(result.labels, result.anatomy, result, hu, result.geometry.spacing),
+        "warnings": warnings,
+    }
+
+
 def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What a report tells of it, line by line: what is measured, and how much it is."""
     percent = report.get("segments_percent", {})
@@ -80,6 +100,41 @@ def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, messages.HU.format(hu=hu[part])
     if (difference := hu.get("difference")) is not None:
         yield messages.ATTENUATION_DIFFERENCE, messages.HU_DIFFERENCE.format(hu=difference)
+
+
+def resection_rows(planned: Resection) -> Iterator[tuple[str, str]]:
+    """A planned resection, line by line: what goes and what stays, and the ratios that are known."""
+    whole = planned.removed_ml + planned.remnant_ml
+    removed = 100 * planned.removed_ml / whole if whole else 0.0
+    yield messages.REMOVED, messages.SEGMENT_VOLUME.format(volume=planned.removed_ml, percent=removed)
+    yield messages.REMNANT, messages.LIVER_VOLUME.format(volume=planned.remnant_ml)
+    if planned.liver_without_tumours_ml < whole:
+        without = messages.LIVER_VOLUME.format(volume=planned.remnant_without_tumours_ml)
+        yield messages.REMNANT_WITHOUT_TUMOURS, without
+    if planned.remnant_percent is not None:
+        yield messages.REMNANT_OF_LIVER, messages.PERCENT.format(percent=planned.remnant_percent)
+    if planned.remnant_to_weight_percent is not None:
+        yield messages.REMNANT_OF_WEIGHT, messages.FINE_PERCENT.format(percent=planned.remnant_to_weight_percent)
+    if planned.body.standard_liver_ml is not None and planned.remnant_to_standard_percent is not None:
+        yield messages.STANDARD_LIVER, messages.LIVER_VOLUME.format(volume=planned.body.standard_liver_ml)
+        yield messages.REMNANT_OF_STANDARD, messages.PERCENT.format(percent=planned.remnant_to_standard_percent)
+
+
+def resection_of(report: Mapping[str, Any], removed: Iterable[int], body: Body) -> Resection:
+    """What to remove some Couinaud segments means, by the volumes of a report.
+
+    Raises
+    ------
+    InputError
+        If the report tells of no segments, or there are no such segments.
+    """
+    if not report.get("segments_ml"):
+        raise InputError(messages.NO_SEGMENTS_TO_REMOVE)
+    volumes, tumours = (
+        {int(number): volume for number, volume in report.get(key, {}).items()}
+        for key in ("segments_ml", "segments_tumour_ml")
+    )
+    return Resection.of(removed, volumes, tumours, body)
 
 
 def tumour_text(tumour: Mapping[str, Any]) -> str:

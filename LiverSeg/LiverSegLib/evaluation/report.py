@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import messages
-from ..data.geometry import Geometry
+from ..data.bounding_box import WHOLE, box_round
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
@@ -87,9 +87,14 @@ class SegmentationReport:
         extra_warnings
             Sentences of steps outside the segmenter; they come first.
         """
-        labels, model = segmentation.labels, segmentation.model
-        tumours, geometry = labels == 2, Geometry(labels.shape, segmentation.affine)
-        in_space = spacing if isinstance(spacing, PatientSpace) else LabelVolume(labels, segmentation.affine)
+        found, model = segmentation.anatomy, segmentation.model
+        # Where anything of it is: no measure changes, and the rest of a scan is not gone through.
+        masks = (mask for mask in (segmentation.labels, reference, found.spleen) if mask is not None)
+        box = WHOLE if isinstance(spacing, PatientSpace) else box_round(*masks)
+        labels, truth = segmentation.labels[box], None if reference is None else reference[box]
+        tumours, grid = labels == 2, LabelVolume(labels, segmentation.affine)
+        in_space = spacing if isinstance(spacing, PatientSpace) else grid
+        hu_there = None if hu is None else hu[box]
         return cls(
             input=str(input),
             output=str(output),
@@ -100,8 +105,10 @@ class SegmentationReport:
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
-            **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
-            anatomy=anatomy_measures.measure(labels, segmentation.anatomy, in_space, hu, geometry.spacing, tumour),
+            **(compare(labels > 0, truth > 0, spacing) if truth is not None else {}),
+            anatomy=anatomy_measures.measure(
+                labels, found.part(box), in_space, hu_there, grid.geometry.spacing, tumour
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.bounding_box import box_round
 from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, Structure, to_map
 from ..data.volume import CTVolume
 from ..io.atomic import replacing
@@ -91,7 +90,9 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         started = perf_counter()
         labels_file = place(files.labels)
         _write_labels(labels_file, files, result)
-        if files.anatomy and (labels_beside := to_map(found.anatomy)) is not None:
+        if files.anatomy:
+            labels_beside = to_map(found.anatomy)
+            labels_beside = np.zeros_like(found.labels) if labels_beside is None else labels_beside
             write_labels(place(files.anatomy), labels_beside, found.affine, result.ct.header)
         if files.picture:
             from . import picture
@@ -129,16 +130,13 @@ def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
 
 
 def _measured(result: Result, write_seconds: float) -> SegmentationReport:
-    found, reference = result.segmentation, result.reference
-    # Where anything of it is: no measure changes, and the rest of a scan is not gone through.
-    box = box_round(*(mask for mask in (found.labels, reference, found.anatomy.spleen) if mask is not None))
     report = SegmentationReport.of(
-        replace(found, labels=found.labels[box], anatomy=found.anatomy.part(box)),
+        result.segmentation,
         result.ct.spacing,
         input=result.input,
         output=result.output,
-        reference=None if reference is None else reference[box],
-        hu=result.ct.hu[box],
+        reference=result.reference,
+        hu=result.ct.hu,
         tumour=result.tumour,
         extra_warnings=tuple(result.warnings),
         write_seconds=write_seconds,

@@ -132,6 +132,12 @@ def anatomy_file(path: str | os.PathLike[str]) -> Path | None:
     return path.with_name(f"{stem}_anatomy{ending}")
 
 
+def is_anatomy_file(path: Path) -> bool:
+    """Whether a file is by its name one of :func:`anatomy_file`, which tells nothing of the liver's outline."""
+    suffix = _suffix(path, WRITABLE_SUFFIXES)
+    return path.name.lower().endswith(f"_anatomy{suffix}")
+
+
 def _read_labelmap(path: Path) -> StoredImage:
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
