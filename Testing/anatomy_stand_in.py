@@ -39,7 +39,8 @@ def with_anatomy(segment: Any) -> Any:
     """``Segmenter.segment`` whose results have an anatomy, where it was asked for."""
 
     def segment_with_anatomy(self, ct, options=None, *arguments: Any, **keywords: Any) -> Any:
-        found = segment(self, ct, options, *arguments, **keywords)
+        plain = None if options is None else replace(options, segments=False, spleen=False)
+        found = segment(self, ct, plain, *arguments, **keywords)
         return replace(found, anatomy=anatomy_of(found.labels, options))
 
     return segment_with_anatomy

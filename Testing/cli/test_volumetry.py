@@ -82,7 +82,7 @@ def test_a_planned_resection_in_figures(run, result, output_folder, chosen):
     assert plan["removed_ml"] + plan["remnant_ml"] == pytest.approx(told["liver_volume_ml"], abs=1e-6)
     assert plan["standard_liver_ml"] == pytest.approx(1610, abs=1)
     assert f"Future liver remnant: {plan['remnant_ml']:.0f} ml" in outcome.output
-    assert "Remnant to body weight" in outcome.output and "Vauthey" in outcome.output
+    assert "Remnant, % of body weight: " in outcome.output and "Standard liver volume: 1610 ml" in outcome.output
 
 
 def test_a_hepatectomy_with_segment_1(run, result, output_folder):

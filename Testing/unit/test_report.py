@@ -193,7 +193,9 @@ def test_attenuation_comes_with_a_remark_that_tells_of_contrast_medium(labels) -
 
 
 def test_the_columns_are_the_same_with_and_without_segments(labels, anatomy) -> None:
-    plain, full = (report_of(found).to_row() for found in (segmentation(labels), segmentation(labels, anatomy=anatomy)))
+    timed = segmentation(labels, anatomy=anatomy, seconds={"network": 5.0, "segments": 2.5})
+    plain, full = (report_of(found).to_row() for found in (segmentation(labels), timed))
+    assert (plain["seconds_segments"], full["seconds_segments"], full["seconds_total"]) == (None, 2.5, 7.5)
     assert list(plain) == list(full)
     assert (full["segments_ml_5"], plain["segments_ml_5"]) == (4.0, None)
     assert full["tumours"].endswith("in segment 5, 4, 8") and plain["tumours"] is None

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..inference.segmenter import Segmentation
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
+# Of those who asked for them alone.
+_OTHER_STAGES = ("segments",)
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
 _DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
 _DEFAULT_DECIMALS = 2
@@ -35,7 +37,8 @@ class SegmentationReport:
 
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
-    ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
+    ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
+    is None if they were not asked for.
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
     next five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
     ``anatomy`` has the keys of :func:`LiverSegLib.evaluation.anatomy_measures.measure`; in files they stand beside the
@@ -157,6 +160,7 @@ class SegmentationReport:
                 row.update({f"{key}_{inner}": entry for inner, entry in value.items()})
             else:
                 row[key] = " ".join(value) if isinstance(value, list) else value
+        row |= {f"seconds_{stage}": row.pop(f"seconds_{stage}", None) for stage in _OTHER_STAGES}
         return row | anatomy_measures.columns(content)
 
     def summary(self) -> str:
@@ -173,14 +177,15 @@ class SegmentationReport:
             lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
-        stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items() if stage != "total")
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
         return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
 
 
 def _with_total(seconds: dict[str, float]) -> dict[str, float]:
-    stages = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
+    there = (*_STAGES, *(stage for stage in _OTHER_STAGES if stage in seconds))
+    stages = {stage: float(seconds.get(stage, 0.0)) for stage in there}
     return {**stages, "total": sum(stages.values())}
 
 
