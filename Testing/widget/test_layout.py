@@ -54,7 +54,7 @@ def place(widget):
 
 @pytest.mark.parametrize("width", [400, 1920])
 def test_no_text_is_cut_off(application, larger_text, full_panel, width):
-    application._parent.resize(int(width), 1600)
+    application._parent.resize(int(width), 2400)
     application.process_events()
     assert application._parent.width == width
     labels = seen(full_panel, QtWidgets.QLabel)
