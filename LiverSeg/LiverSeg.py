@@ -90,12 +90,14 @@ class LiverSegParameterNode:
     reference - Segmentation or labelmap to compare with.
     referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
     device - "auto", "cpu", "cuda:0" ...
-    tumour - Whether tumours become a segment of their own.
+    tumour, segments, spleen - Whether tumours, Couinaud segments and the spleen become segments of their own.
     allFrames - Whether all frames of the CT's sequence are segmented.
     show3D, surfaceSmoothing - Whether the surface is shown, and its smoothing factor.
     showOutline, showFill - How the segments are drawn on the slices.
     frameLiver - Whether the views are centred on the liver after a run.
     showDisagreement - Whether the difference from the reference is filled on the slices.
+    removedSegments - Numbers of the Couinaud segments that a planned resection removes, with spaces between them.
+    weightKg, heightCm - Of the patient's body; 0 where they are not given.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -105,6 +107,8 @@ class LiverSegParameterNode:
     referenceSegment: str = ""
     device: str = "auto"
     tumour: bool = False
+    segments: bool = False
+    spleen: bool = False
     allFrames: bool = False
     show3D: bool = True
     surfaceSmoothing: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
@@ -112,12 +116,17 @@ class LiverSegParameterNode:
     showFill: bool = True
     frameLiver: bool = True
     showDisagreement: bool = False
+    removedSegments: str = ""
+    weightKg: float = 0.0
+    heightCm: float = 0.0
 
 
 # What the user chose stays when the scene is closed; nodes go with it.
 LASTING_CHOICES = (
     "device",
     "tumour",
+    "segments",
+    "spleen",
     "show3D",
     "surfaceSmoothing",
     "showOutline",
@@ -139,6 +148,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when the user opens the module for the first time."""
         from LiverSegLib.panel.advanced import AdvancedSection
         from LiverSegLib.panel.reference import ReferenceSection
+        from LiverSegLib.panel.resection import ResectionSection
         from LiverSegLib.panel.results import ResultsSection
         from LiverSegLib.panel.runner import Runner
         from LiverSegLib.panel.texts import Progress
@@ -155,6 +165,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._loadInterface()
         self._runner = Runner(self._showProgress)
         self._results = ResultsSection(self.ui, self.logic)
+        self._resection = ResectionSection(self.ui)
         self._reference = ReferenceSection(self.ui)
         self._advanced = AdvancedSection(self.ui, self._findDevices)
         self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
@@ -296,7 +307,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameterNode
-        for section in (self._results, self._reference, self._advanced):
+        for section in (self._results, self._resection, self._reference, self._advanced):
             section.parameters = parameterNode
         if self._parameterNode:
             self._reference.take_over()
@@ -320,6 +331,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LiverSegLib import mrml
 
         self._shownInput = self._parameterNode.inputVolume
+        self._resection.forget()
         self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
         if self._shownInput:
             mrml.show_results_of(self._shownInput, self._parameterNode.reference)
@@ -363,7 +375,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        options = SegmentOptions(device=parameters.device, tumour=parameters.tumour)
+        choices = {name: getattr(parameters, name) for name in ("device", "tumour", "segments", "spleen")}
+        options = SegmentOptions(**choices)
         if self._advanced.all_frames:
             steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, options)
             needed = self._needed(volumeNode, segmentationNode)
@@ -485,7 +498,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._updating = True
         try:
-            for section in (self._results, self._reference, self._advanced):
+            for section in (self._results, self._resection, self._reference, self._advanced):
                 section.update(self._runner.running)
             if self._messageSubject is not None and self._messageSubject != self._subject():
                 self._message = ""
@@ -558,6 +571,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         reference: slicer.vtkMRMLNode | tuple[slicer.vtkMRMLSegmentationNode, str] | None = None,
         device: str = "auto",
         tumour: bool = False,
+        segments: bool = False,
+        spleen: bool = False,
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> SegmentationReport:
@@ -573,6 +588,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
         device, tumour
             "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
+        segments, spleen
+            Whether Couinaud segments and spleen become segments, and are measured.
         progress, cancel
             Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
@@ -589,7 +606,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        steps = self.segmentSteps(volumeNode, segmentationNode, reference, SegmentOptions(device=device, tumour=tumour))
+        options = SegmentOptions(device=device, tumour=tumour, segments=segments, spleen=spleen)
+        steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
         return run_to_end(steps, progress, cancel).report
 
     def segmentSteps(
@@ -812,6 +830,8 @@ class _ExactSegmenter:
     def segment(self, ct, options=None, progress=None, cancel=None):
         from types import SimpleNamespace
 
+        from LiverSegLib.data.anatomy import Anatomy
+
         card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         return SimpleNamespace(
@@ -822,6 +842,7 @@ class _ExactSegmenter:
             device="cpu",
             model=card,
             quality=None,
+            anatomy=Anatomy(),
         )
 
 

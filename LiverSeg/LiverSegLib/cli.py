@@ -1,4 +1,4 @@
-"""The command `liverseg`: segment, batch, evaluate, info, phantom.
+"""The command `liverseg`: segment, batch, volumetry, evaluate, info, phantom.
 
 Exit code 0: done; 1: failed; 2: bad input or usage; 130: stopped by Ctrl-C. What each command needs is imported when
 it runs, so that help and usage errors come at once.
@@ -63,7 +63,8 @@ def segment(options: argparse.Namespace) -> None:
     from .io.files import read_ct
 
     files = _result_files(options, _slices_to_refer_to(options))
-    wanted = SegmentOptions(options.device, options.model, options.tumour, options.force)
+    choices = ("device", "model", "tumour", "segments", "spleen", "force")
+    wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
     ct = read_ct(options.ct, wanted.force)
     reference, warnings = _reference(options.reference, ct.geometry)
     # PyTorch takes longest to import: an input that cannot be used is told before.
@@ -87,6 +88,35 @@ def batch(options: argparse.Namespace) -> None:
 
     with _cancel_on_interrupt() as cancel:
         run_command(options, cancel)
+
+
+def volumetry(options: argparse.Namespace) -> None:
+    """`liverseg volumetry`: what a result on disk measures, and what a planned resection leaves of it."""
+    from .data.resection import Body, segments_of
+    from .evaluation.anatomy_measures import measure_result, resection_of, resection_rows, rows
+    from .io.files import read_ct, read_result
+    from .io.json_file import write_json
+
+    removed = {*(options.remove or ()), *(segments_of(options.resection) if options.resection else ())}
+    body = Body(options.weight_kg, options.height_cm)
+    if body != Body() and not removed:
+        raise InputError(messages.BODY_WITHOUT_RESECTION)
+    result = read_result(options.result)
+    ct = read_ct(options.ct, force=True) if options.ct else None
+    if ct is not None and not ct.geometry.is_same_as(result.geometry):
+        raise InputError(messages.CT_OF_ANOTHER_GRID.format(ct=options.ct, result=options.result))
+    report = measure_result(result, None if ct is None else ct.hu)
+    lines = [*rows(report)]
+    if removed:
+        planned = resection_of(report, removed, body)
+        report["resection"] = planned.to_dict()
+        lines += resection_rows(planned)
+    if options.json:
+        write_json(options.json, report)
+    tell(messages.SUMMARY_LIVER.format(volume=report["liver_volume_ml"]))
+    tell(*(messages.SUMMARY_ROW.format(name=name, value=value) for name, value in lines))
+    tell(*filter(None, [report.get("attenuation_remark")]))
+    tell(*(messages.SUMMARY_WARNING.format(warning=warning) for warning in report["warnings"]), messages.RESEARCH_USE)
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -165,7 +195,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="liverseg", description="Segments the liver in CT volumes. For research use.")
     parser.add_argument("--version", action="version", version=f"liverseg {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
-    for add in (_add_segment, _add_batch, _add_evaluate, _add_info, _add_phantom):
+    for add in (_add_segment, _add_batch, _add_volumetry, _add_evaluate, _add_info, _add_phantom):
         add(commands).add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -178,7 +208,7 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    _add_structures(command)
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
@@ -204,9 +234,31 @@ def _add_batch(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--no-pictures", dest="pictures", action="store_false", help="draw no outlines")
     command.add_argument("--patient-data", action="store_true", help="add patient ID and study date to the tables")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    _add_structures(command)
     command.add_argument("--model", type=Path, metavar="M.pt", help="weights other than the bundled ones")
     command.add_argument("--force", action="store_true", help="segment although the values do not look like CT")
+    return command
+
+
+def _add_structures(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
+    command.add_argument("--segments", action="store_true", help="tell the Couinaud segments 1 to 8 apart")
+    command.add_argument("--spleen", action="store_true", help="find the spleen")
+
+
+def _add_volumetry(commands: Any) -> argparse.ArgumentParser:
+    text = "measure a result: segments, spleen, tumours, and what a resection leaves"
+    command = commands.add_parser("volumetry", help=text, description=text.capitalize() + ".")
+    command.set_defaults(run=volumetry)
+    results = "what segment wrote, with --segments for a resection: .nii, .nii.gz, .nrrd or .seg.nrrd"
+    command.add_argument("result", type=Path, metavar="RESULT", help=results)
+    command.add_argument("--ct", type=Path, metavar="CT", help="measure liver and spleen in HU, too")
+    names = 'such as "right hepatectomy", by the Brisbane 2000 terminology'
+    command.add_argument("--resection", metavar="NAME", help=names)
+    command.add_argument("--remove", type=int, nargs="+", metavar="N", help="Couinaud segments to remove")
+    command.add_argument("--weight-kg", type=float, metavar="W", help="the patient's, for the ratio to body weight")
+    command.add_argument("--height-cm", type=float, metavar="H", help="with the weight, for a standard liver volume")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write all of it here, too")
     return command
 
 
@@ -239,8 +291,10 @@ def _add_phantom(commands: Any) -> argparse.ArgumentParser:
 
 def _result_files(options: argparse.Namespace, slices: Sequence[Path] = ()) -> ResultFiles:
     from .evaluation.result_files import ResultFiles
+    from .io.files import anatomy_file
 
-    others = options.report, options.picture, options.measurements
+    beside = anatomy_file(options.output) if options.segments or options.spleen else None
+    others = options.report, options.picture, options.measurements, beside
     return ResultFiles(options.output, *others, slices=slices, through_links=True)
 
 

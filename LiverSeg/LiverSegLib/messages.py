@@ -285,6 +285,29 @@ GPU_FAILED = _(
 )
 OUT_OF_MEMORY = _("There is too little memory to segment this volume; close other programs or crop it.")
 
+# ---- a planned resection --------------------------------------------------------------------------------------------
+
+NO_SUCH_COUINAUD_SEGMENT = _("There is no Couinaud segment {numbers}; give numbers from 1 to 8.")
+NO_SUCH_HEPATECTOMY = _("There is no hepatectomy called {name}; choose one of these: {known}.")
+NO_SEGMENTS_TO_REMOVE = _("This result has no Couinaud segments; segment the CT again with them.")
+BODY_WITHOUT_RESECTION = _("Weight and height belong to a planned resection; give --resection or --remove.")
+CT_OF_ANOTHER_GRID = _("{ct} lies on another voxel grid than {result}; give the CT that it was made of.")
+SEGMENTS_UNLIKE_LIVER = _(
+    "The Couinaud segments are not the liver ({segments:.0f} ml and {liver:.0f} ml), as after editing by hand; "
+    "segment the CT again, or edit both alike."
+)
+REMOVED = _("Removed")
+REMNANT = _("Future liver remnant")
+REMNANT_WITHOUT_TUMOURS = _("Remnant without tumours")
+REMNANT_OF_LIVER = _("Remnant, % of liver")
+REMNANT_OF_WEIGHT = _("Remnant, % of body weight")
+STANDARD_LIVER = _("Standard liver volume")
+REMNANT_OF_STANDARD = _("Remnant, % of standard")
+PERCENT = _("{percent:.0f} %")
+FINE_PERCENT = _("{percent:.2f} %")
+UNLIKELY_WEIGHT = _("{weight:g} kg is no patient's weight; give it in kg.")
+UNLIKELY_HEIGHT = _("{height:g} cm is no patient's height; give it in cm.")
+
 # ---- stages of progress ----------------------------------------------------------------------------------------------
 
 PREPARING = _("Preparing the volume")
@@ -314,6 +337,10 @@ UNCLEAR_LABELS = _(
 )
 FOLDER_AS_LABELMAP = _("{path} is a folder; give a labelmap as .nii.gz, .nrrd, .mha or .seg.nrrd.")
 SEVERAL_VALUES = _("{path} has {count} values a voxel; give a labelmap with one.")
+ANATOMY_UNLIKE_RESULT = _(
+    "{path} holds other labels than 1 to 9, or lies on another grid than {result}; "
+    "give a result as liverseg segment --segments writes it, or take that file away."
+)
 LABELS_NOT_FINITE = _("{path} holds NaN or infinite values; give a labelmap of 0 background, 1 liver and 2 tumour.")
 NO_OVERLAP = _(
     "The reference and the image do not overlap in the patient; "
@@ -399,6 +426,26 @@ SUMMARY_COMPARISON = _(
 )
 SUMMARY_TIME = _("Time: {seconds:.1f} s on {device} ({stages})")
 SUMMARY_WARNING = _("Warning: {warning}")
+SUMMARY_ROW = _("{name}: {value}")
+COUINAUD_SEGMENT = _("Couinaud segment {number}")
+SEGMENT_VOLUME = _("{volume:.0f} ml, {percent:.0f} %")
+SPLEEN = _("Spleen")
+TUMOUR_NUMBER = _("Tumour {number}")
+TUMOUR_MEASURES = _("{volume:.1f} ml, {diameter:.0f} mm")
+TUMOUR_IN_SEGMENTS = _("{measures}, in segment {segments}")
+ATTENUATION_LIVER = _("Liver attenuation")
+ATTENUATION_SPLEEN = _("Spleen attenuation")
+ATTENUATION_DIFFERENCE = _("Liver minus spleen")
+HU = _("{hu:.0f} HU")
+HU_DIFFERENCE = _("{hu:+.0f} HU")
+CONTRAST_REMARK = _(
+    "The spleen is as bright as contrast medium makes it, so that the difference says nothing of fat; "
+    "use a scan without contrast medium for that."
+)
+PLAIN_REMARK = _(
+    "Without contrast medium, livers without fat measure 1 to 18 HU more than the spleen; "
+    "see Park et al., Radiology 258:760, 2011."
+)
 PICTURE_SLICE = _("slice {number} of {count}")
 PICTURE_LIVER = _("liver {volume:.0f} ml")
 PICTURE_NO_LIVER = _("no liver found")
@@ -568,6 +615,8 @@ NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try 
 READY_HINT = _("Find the liver in the chosen CT and show it on the slices and in 3D.")
 RUNNING_HINT = _("Stop and leave the scene as it was.")
 
+NO_HEPATECTOMY = _("None")
+OTHER_HEPATECTOMY = _("Other segments")
 LIVER_VOLUME = _("{volume:.0f} ml")
 TUMOUR_VOLUME = _("{volume:.1f} ml")
 DONE_IN = _("Done in {seconds:.1f} s on {device}")

@@ -17,6 +17,7 @@ import torch
 from LiverSegLib.batch.page import write_page
 from LiverSegLib.batch.record import CaseRecord
 from LiverSegLib.data.metrics import compare
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.dicom.measurements import write_measurements
 from LiverSegLib.dicom.segmentation import write_segmentation
@@ -95,7 +96,7 @@ def segmentation(path: Path) -> None:
 
 def measurements(path: Path) -> None:
     """A DICOM report, of a DICOM SEG that is there."""
-    write_measurements(path, a_dicom_seg(), a_series(), CARD, 1234.5, 5.0)
+    write_measurements(path, a_dicom_seg(), a_series(), CARD, {LIVER: 1234.5, TUMOUR: 5.0})
 
 
 def page(path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from LiverSegLib import mrml
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
+from Testing.anatomy_stand_in import anatomy_of
 
 LIVER_HU, TUMOUR_HU = 110, 70
 SHAPE = (10, 16, 20)
@@ -83,6 +84,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=None,
+            anatomy=anatomy_of(labels, options),
             probabilities=None,
         )
 

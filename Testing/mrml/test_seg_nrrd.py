@@ -7,13 +7,16 @@ import slicer
 import vtk
 
 from LiverSegLib import mrml
-from LiverSegLib.data.structures import STRUCTURES
+from LiverSegLib.data.anatomy import Anatomy
+from LiverSegLib.data.structures import masks_of
 from LiverSegLib.io import files
 
 
 def test_slicer_opens_our_file_with_names_colours_codes_voxels_and_place(a_scene, labels, affine, tmp_path):
     path = tmp_path / "liver.seg.nrrd"
-    files.write_labels(path, labels, affine)
+    segments = np.where(labels > 0, np.arange(labels.shape[2]) % 8 + 1, 0).astype(np.uint8)
+    anatomy = Anatomy(segments, np.roll(labels > 0, 10, axis=2))
+    files.write_labels(path, labels, affine, anatomy=anatomy)
     node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
@@ -21,8 +24,9 @@ def test_slicer_opens_our_file_with_names_colours_codes_voxels_and_place(a_scene
     assert storage.ReadData(node) == 1
 
     segmentation = node.GetSegmentation()
-    assert segmentation.GetNumberOfSegments() == len(STRUCTURES)
-    for structure in STRUCTURES:
+    expected = list(masks_of(labels, anatomy))
+    assert segmentation.GetNumberOfSegments() == len(expected) == 11
+    for structure, mask in expected:
         segment = segmentation.GetSegment(structure.name)
         terminology = vtk.reference("")
         segment.GetTag(segment.GetTerminologyEntryTagName(), terminology)
@@ -37,7 +41,7 @@ def test_slicer_opens_our_file_with_names_colours_codes_voxels_and_place(a_scene
         assert image.GetDimensions() == labels.shape[::-1]
         voxels = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(labels.shape)
         # The liver holds its tumours, as in the segmentation that the module itself makes.
-        assert np.array_equal(voxels > 0, labels >= structure.label)
+        assert np.array_equal(voxels > 0, mask)
 
 
 def test_we_read_what_slicer_writes(a_volume_node, a_segmentation_node, labels, affine, tmp_path):

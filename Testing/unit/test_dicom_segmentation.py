@@ -14,6 +14,8 @@ from highdicom.sr import MeasurementReport
 from pydicom.sr.codedict import codes
 
 from LiverSegLib import __version__
+from LiverSegLib.data.anatomy import Anatomy
+from LiverSegLib.data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, masks_of
 from LiverSegLib.dicom import one_series, read_files
 from LiverSegLib.dicom.measurements import write_measurements
 from LiverSegLib.dicom.segmentation import check_can_write, write_segmentation
@@ -50,13 +52,21 @@ def series(a_phantom_slab, tmp_path):
     return save(slices_of(a_phantom_slab.ct.hu, a_phantom_slab.ct.affine), tmp_path / "ct")
 
 
+@pytest.fixture(scope="module")
+def an_anatomy(a_phantom_slab):
+    """Segments 1 to 8 without 6, as slabs of the liver, and a spleen beside it."""
+    liver = a_phantom_slab.labels > 0
+    columns = np.array([1, 2, 3, 4, 5, 7, 8])[np.arange(liver.shape[2]) // 3 % 7]
+    return Anatomy(np.where(liver, columns, 0).astype(np.uint8), np.roll(liver, 5, axis=0) & ~liver)
+
+
 @pytest.fixture
 def written(series, a_phantom_slab, card, tmp_path):
     """Labels of the slab written as a SEG for its series, or for others."""
 
-    def written(labels=a_phantom_slab.labels, files=series) -> Path:
+    def written(labels=a_phantom_slab.labels, files=series, anatomy=None) -> Path:
         path = tmp_path / "liver.dcm"
-        write_segmentation(path, labels, files, card)
+        write_segmentation(path, labels, files, card, anatomy=anatomy)
         return path
 
     return written
@@ -244,7 +254,7 @@ def test_when_writing_fails_the_old_file_stays_whole(written, series, a_phantom_
 
 def test_the_report_gives_the_volumes_in_millilitres_and_refers_to_the_segments(written, series, card, tmp_path):
     segmentation, path = written(), tmp_path / "volumes.dcm"
-    write_measurements(path, segmentation, series, card, 1234.5678, 12.3)
+    write_measurements(path, segmentation, series, card, {LIVER: 1234.5678, TUMOUR: 12.3})
 
     report = pydicom.dcmread(path)
     content = MeasurementReport.from_sequence([report])
@@ -272,21 +282,47 @@ def test_the_report_gives_the_volumes_in_millilitres_and_refers_to_the_segments(
     assert (report.Modality, report.PatientID) == ("SR", segments.PatientID)
 
 
+def test_couinaud_segments_and_spleen_come_back_with_their_codes(written, a_phantom_slab, an_anatomy):
+    expected = dict(masks_of(a_phantom_slab.labels, an_anatomy))
+    segmentation = highdicom.seg.segread(written(anatomy=an_anatomy))
+    assert segmentation.number_of_segments == len(expected) == 10
+    for number, (structure, mask) in enumerate(expected.items(), start=1):
+        described = segmentation.get_segment_description(number)
+        assert described.segment_label == structure.name
+        assert described.segmented_property_type.value == structure.code
+        assert segmentation.get_volume(segment_numbers=[number]).array.sum() == mask.sum()
+
+
+def test_the_report_measures_each_segment_and_the_spleen(written, series, card, an_anatomy, tmp_path):
+    volumes = {LIVER: 1500.0, TUMOUR: None, SPLEEN: 210.0, **{found: 100.0 + found.label for found in COUINAUD}}
+    write_measurements(tmp_path / "volumes.dcm", written(anatomy=an_anatomy), series, card, volumes)
+    content = MeasurementReport.from_sequence([pydicom.dcmread(tmp_path / "volumes.dcm")])
+    told = {
+        (group.finding_type.value, group.finding_sites[0].value.value): float(group.get_measurements()[0].value)
+        for group in content.get_volumetric_roi_measurement_groups()
+    }
+    liver, spleen = codes.SCT.Liver.value, codes.SCT.Spleen.value
+    segments = {(found.code, liver): 100.0 + found.label for found in COUINAUD if found.label != 6}
+    assert told == {(liver, liver): 1500.0, (spleen, spleen): 210.0, **segments}
+
+
 def test_tumours_that_were_not_asked_for_or_not_found_are_not_in_the_report(
     written, series, card, a_phantom_slab, tmp_path
 ):
     segmentation = written((a_phantom_slab.labels > 0).astype(np.uint8))
     for tumour in (None, 0.0):
-        write_measurements(tmp_path / "volumes.dcm", segmentation, series, card, 1000.0, tumour)
+        write_measurements(tmp_path / "volumes.dcm", segmentation, series, card, {LIVER: 1000.0, TUMOUR: tumour})
         content = MeasurementReport.from_sequence([pydicom.dcmread(tmp_path / "volumes.dcm")])
         assert len(content.get_volumetric_roi_measurement_groups()) == 1
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dciodvfy (Debian: apt-get install dicom3tools)")
-@pytest.mark.parametrize("tumour", [True, False])
-def test_dciodvfy_finds_no_error(written, series, card, a_phantom_slab, tmp_path, tumour):
-    segmentation = written(a_phantom_slab.labels if tumour else np.zeros_like(a_phantom_slab.labels))
-    write_measurements(tmp_path / "volumes.dcm", segmentation, series, card, 1000.0, 10.0 if tumour else None)
+@pytest.mark.parametrize("full", [True, False])
+def test_dciodvfy_finds_no_error(written, series, card, a_phantom_slab, an_anatomy, tmp_path, full):
+    labels = a_phantom_slab.labels
+    segmentation = written(anatomy=an_anatomy) if full else written(np.zeros_like(labels))
+    volumes = dict.fromkeys((LIVER, TUMOUR, *COUINAUD, SPLEEN) if full else (LIVER,), 10.0)
+    write_measurements(tmp_path / "volumes.dcm", segmentation, series, card, volumes)
     for path in (segmentation, tmp_path / "volumes.dcm"):
         checked = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=60, check=False)
         assert "Error" not in checked.stderr + checked.stdout

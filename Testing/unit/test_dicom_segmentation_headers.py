@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from LiverSegLib.data.structures import LIVER
 from LiverSegLib.dicom import measurements, segmentation
 from LiverSegLib.errors import OutputError
 from Testing.dicom_files import multi_frame_of, save, slices_of
@@ -61,7 +62,7 @@ def both(files: list[Path], folder: Path) -> tuple[pydicom.Dataset, pydicom.Data
     card = segmentation.bundled_card()
     measurements.check_can_write(files)
     segmentation.write_segmentation(folder / "seg.dcm", LABELS, files, card)
-    measurements.write_measurements(folder / "sr.dcm", folder / "seg.dcm", files, card, 1.0)
+    measurements.write_measurements(folder / "sr.dcm", folder / "seg.dcm", files, card, {LIVER: 1.0})
     return pydicom.dcmread(folder / "seg.dcm"), pydicom.dcmread(folder / "sr.dcm")
 
 

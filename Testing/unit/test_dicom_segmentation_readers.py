@@ -15,6 +15,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from LiverSegLib.data.structures import LIVER, TUMOUR
 from LiverSegLib.dicom import measurements, read_files, segmentation
 from Testing.dicom_files import LPS_TO_RAS, multi_frame_of, save, slices_of
 
@@ -134,7 +135,7 @@ def test_dciodvfy_finds_no_error(seg, ct_files):
     if not dciodvfy:
         pytest.skip("dciodvfy is missing: bash Testing/seg-readers.sh")
     report = seg.with_name("sr.dcm")
-    measurements.write_measurements(report, seg, ct_files, segmentation.bundled_card(), 1.0, 0.1)
+    measurements.write_measurements(report, seg, ct_files, segmentation.bundled_card(), {LIVER: 1.0, TUMOUR: 0.1})
     for path in (seg, report):
         said = subprocess.run([dciodvfy, path], capture_output=True, text=True, timeout=60, check=False)
         assert [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")] == []

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.errors import OutputError
 from LiverSegLib.evaluation.report import SegmentationReport
 
@@ -28,6 +29,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "device": "cpu",
         "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
         "quality": None,
+        "anatomy": Anatomy(),
     }
     return SimpleNamespace(**{**content, **changes})
 
@@ -136,6 +138,73 @@ def test_csv_has_the_same_columns_with_and_without_a_reference(labels: np.ndarra
     assert (row["dice"], tables["without"][0]["dice"]) == ("1.0", "")
     assert float(row["liver_volume_ml"]) == 10.0
     assert row["warnings"] == "The slices are thick."
+
+
+# ---- Couinaud segments and spleen ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def anatomy(labels: np.ndarray) -> Anatomy:
+    """Segments 4, 5 and 8 from right to left, and a spleen of 500 voxels that touches nothing."""
+    segments = np.where(labels > 0, np.array([4] * 5 + [5] * 4 + [8] * 5), 0).astype(np.uint8)
+    spleen = np.zeros(labels.shape, bool)
+    spleen[13, 13] = True
+    return Anatomy(segments, spleen)
+
+
+def test_segments_spleen_and_tumours_are_told_where_they_were_asked_for(labels, anatomy) -> None:
+    content = report_of(segmentation(labels, anatomy=anatomy)).to_dict()
+    assert list(content) == [
+        *KEYS,
+        "segments_ml",
+        "segments_percent",
+        "segments_tumour_ml",
+        "tumours",
+        "spleen_volume_ml",
+    ]
+    assert sum(content["segments_ml"].values()) == pytest.approx(content["liver_volume_ml"], abs=1e-9)
+    assert content["segments_ml"] == {**dict.fromkeys("123", 0.0), "4": 3.0, "5": 4.0, "6": 0.0, "7": 0.0, "8": 3.0}
+    assert content["segments_percent"]["5"] == 40.0 and content["spleen_volume_ml"] == 0.14
+    assert content["tumours"] == [
+        {"volume_ml": 1.0, "diameter_mm": pytest.approx(21.9, abs=0.2), "segments": [5, 4, 8]}
+    ]
+    assert list(report_of(segmentation(labels, anatomy=Anatomy(spleen=anatomy.spleen))).to_dict()) == [
+        *KEYS,
+        "spleen_volume_ml",
+    ]
+
+
+def test_tumours_that_were_asked_for_and_not_found_are_an_empty_list(labels, anatomy) -> None:
+    found = segmentation(np.minimum(labels, 1), anatomy=anatomy)
+    assert report_of(found, tumour=True).to_dict()["tumours"] == []
+    assert "tumours" not in report_of(found).to_dict()
+
+
+def test_attenuation_comes_with_a_remark_that_tells_of_contrast_medium(labels) -> None:
+    wide = np.zeros((14, 14, 60), np.uint8)
+    wide[2:12, :, 2:30] = 1
+    spleen = np.roll(wide > 0, 30, axis=2)
+    for bright, words in ((48, "Park"), (110, "use a scan without contrast medium")):
+        hu = np.where(wide > 0, 55.26, 0) + np.where(spleen, bright, 0)
+        report = report_of(segmentation(wide, anatomy=Anatomy(spleen=spleen)), hu=hu)
+        content = report.to_dict()
+        assert content["attenuation_hu"] == {"liver": 55.3, "spleen": bright, "difference": round(55.26 - bright, 1)}
+        assert words in content["attenuation_remark"] and words in report.summary()
+
+
+def test_the_columns_are_the_same_with_and_without_segments(labels, anatomy) -> None:
+    timed = segmentation(labels, anatomy=anatomy, seconds={"network": 5.0, "segments": 2.5})
+    plain, full = (report_of(found).to_row() for found in (segmentation(labels), timed))
+    assert (plain["seconds_segments"], full["seconds_segments"], full["seconds_total"]) == (None, 2.5, 7.5)
+    assert list(plain) == list(full)
+    assert (full["segments_ml_5"], plain["segments_ml_5"]) == (4.0, None)
+    assert full["tumours"].endswith("in segment 5, 4, 8") and plain["tumours"] is None
+
+
+def test_the_summary_reads_like_a_report(labels, anatomy) -> None:
+    summary = report_of(segmentation(labels, anatomy=anatomy)).summary()
+    for line in ("Couinaud segment 5: 4 ml, 40 %", "Tumour 1: 1.0 ml, 22 mm, in segment 5, 4, 8", "Spleen: 0 ml"):
+        assert line in summary.split("\n")
 
 
 @pytest.mark.parametrize("write", [SegmentationReport.write_json, SegmentationReport.write_csv])

@@ -11,6 +11,7 @@ import numpy as np
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
+from Testing.anatomy_stand_in import anatomy_of
 
 BODY_HU, LIVER_HU, TUMOUR_HU = -50, 110, 70
 
@@ -66,6 +67,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=self.quality,
+            anatomy=anatomy_of(labels, options),
         )
 
     def _wait(self, cancel: threading.Event) -> None:

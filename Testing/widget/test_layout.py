@@ -10,18 +10,23 @@ from Testing.widget.actions import add_reference, compare, open_advanced, open_s
 from Testing.widget.stand_in import small_ct
 
 BOXES = (QtWidgets.QPushButton, QtWidgets.QCheckBox, ctkCollapsibleButton)
-CONTROLS = (*BOXES, QtWidgets.QComboBox, ctkSliderWidget, qMRMLNodeComboBox)
+CONTROLS = (*BOXES, QtWidgets.QComboBox, QtWidgets.QDoubleSpinBox, ctkSliderWidget, qMRMLNodeComboBox)
 LARGER = 1.5
 
 
 @pytest.fixture
 def full_panel(application, quick_panel, stand_in, ct_node):
     """Everything open, with all that a result and a comparison can tell."""
-    application.click(quick_panel.ui.tumourCheckBox)
+    for box in (quick_panel.ui.tumourCheckBox, quick_panel.ui.segmentsCheckBox, quick_panel.ui.spleenCheckBox):
+        application.click(box)
     stand_in.quality = 0.8
     stand_in.warnings = ("A liver of 3 ml is unusual (500 to 4000 ml expected); look at the result.",) * 2
     segment(application, quick_panel)
     segment(application, quick_panel)
+    open_section(application, quick_panel.ui.resectionSection)
+    application.choose(quick_panel.ui.hepatectomySelector, "Right posterior sectionectomy")
+    quick_panel.ui.weightSpinBox.value = 70
+    quick_panel.ui.heightSpinBox.value = 180
     open_section(application, quick_panel.ui.displaySection)
     compare(application, quick_panel, add_reference(application.scene, Liver=small_ct(seed=1)[1]))
     open_advanced(application, quick_panel)
@@ -49,7 +54,7 @@ def place(widget):
 
 @pytest.mark.parametrize("width", [400, 1920])
 def test_no_text_is_cut_off(application, larger_text, full_panel, width):
-    application._parent.resize(int(width), 1600)
+    application._parent.resize(int(width), 2400)
     application.process_events()
     assert application._parent.width == width
     labels = seen(full_panel, QtWidgets.QLabel)

@@ -43,6 +43,8 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
     wanted = BatchOptions(
         device=options.device,
         tumour=options.tumour,
+        segments=options.segments,
+        spleen=options.spleen,
         force=options.force,
         model=options.model,
         suffix=options.format,

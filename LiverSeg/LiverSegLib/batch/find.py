@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from .. import messages
 from ..dicom import SeriesSearch, series_among
 from ..errors import InputError
-from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX
+from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX, is_anatomy_file
 from ..io.paths import below, objection_to
 from ..io.walk import walk
 from .case_table import TABLE_SUFFIXES, read_case_table
@@ -160,7 +160,11 @@ def _with_references(search: CaseSearch, root: Path, folder: Path | None, leave_
         return search
     apart = [leave_out] if leave_out is not None else []
     cts = {case.ct for case in search.cases}
-    labelmaps = [path.relative_to(folder) for path in walk(folder, apart).files if _is_image(path) and path not in cts]
+    labelmaps = [
+        path.relative_to(folder)
+        for path in walk(folder, apart).files
+        if _is_image(path) and path not in cts and not is_anatomy_file(path)
+    ]
     addresses = {
         case.name: _addresses(case, root) for case in search.cases if case.reference is None and not case.problem
     }

@@ -26,7 +26,7 @@ CT_WORDS = ("ct", "image", "img", "imaging", "volume", "vol", "scan", "0000")
 LIVER_WORDS = ("liver", "livers", "reference", "ref")
 LABEL_WORDS = (
     "seg", "segmentation", "segmentations", "label", "labels", "labelmap", "mask", "masks", "gt", "truth",
-    "annotation", "annotations",
+    "annotation", "annotations", "anatomy",
 )  # fmt: skip
 REFERENCE_WORDS = LIVER_WORDS + LABEL_WORDS
 

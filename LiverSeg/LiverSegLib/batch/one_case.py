@@ -131,7 +131,12 @@ def write_case(found: Found, output: Path, options: BatchOptions) -> CaseRecord:
     loaded, segmentation = found.loaded, found.segmentation
     case = loaded.case
     targets = _targets(case, emptied_folder(output, case.name), options)
-    written = {"segmentation": targets.labels, "report": targets.report, "picture": targets.picture}
+    written = {
+        "segmentation": targets.labels,
+        "anatomy": targets.anatomy,
+        "report": targets.report,
+        "picture": targets.picture,
+    }
     paths = {role: path.relative_to(output).as_posix() for role, path in written.items() if path}
     seconds = {**segmentation.seconds, "load": segmentation.seconds.get("load", 0.0) + loaded.seconds}
     result = Result(
@@ -235,8 +240,10 @@ def _read_ct(case: Case, force: bool) -> CTVolume:
 
 
 def _targets(case: Case, folder: Path, options: BatchOptions) -> ResultFiles:
+    labels = folder / f"{SEGMENTATION}{options.suffix}"
     return ResultFiles(
-        labels=folder / f"{SEGMENTATION}{options.suffix}",
+        labels=labels,
+        anatomy=files.anatomy_file(labels) if options.segments or options.spleen else None,
         report=folder / REPORT,
         picture=folder / PICTURE if options.pictures else None,
         slices=case.files if options.suffix == DICOM_SUFFIX else (),
@@ -280,7 +287,7 @@ def _is_ours(name: str) -> bool:
     """Whether a file has a name that this library gives, or the temporary one that a killed process left."""
     if name.startswith(".") and name[9:10] == "-":
         name = name[10:]
-    return name in (REPORT, PICTURE, RECORD_FILE) or name.startswith(f"{SEGMENTATION}.")
+    return name in (REPORT, PICTURE, RECORD_FILE) or name.startswith((f"{SEGMENTATION}.", f"{SEGMENTATION}_anatomy."))
 
 
 def _sentence(error: BaseException) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("page.html")
 # The roles in CaseRecord.files that the page links to, beside the picture.
-LINKED_FILES = ("segmentation", "report")
+LINKED_FILES = ("segmentation", "anatomy", "report")
 
 _UNRESERVED = frozenset(f"{string.ascii_letters}{string.digits}-._~/".encode())
 

@@ -34,7 +34,8 @@ class CaseRecord:
     report
         :meth:`LiverSegLib.evaluation.report.SegmentationReport.to_dict`; None of a failed case.
     files
-        What was written: role ("segmentation", "report", "picture") -> path relative to the run's output, with "/".
+        What was written: role ("segmentation", "anatomy", "report", "picture") -> path relative to the run's output,
+        with "/".
     seconds
         From the start of loading to the end of writing, without waiting for other cases.
     patient

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import messages
 from ..errors import OutputError
+from ..evaluation import anatomy_measures
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from .record import CaseRecord
@@ -67,7 +68,13 @@ def _write_somewhere(
 def _write_csv(path: Path, records: Sequence[CaseRecord]) -> None:
     rows = [_row(record) for record in records]
     has_patients = any(record.patient for record in records)
-    columns = (*CASE_COLUMNS, *REPORT_COLUMNS, *(PATIENT_COLUMNS if has_patients else ()), *FILE_COLUMNS)
+    columns = (
+        *CASE_COLUMNS,
+        *REPORT_COLUMNS,
+        *anatomy_measures.columns({}),
+        *(PATIENT_COLUMNS if has_patients else ()),
+        *FILE_COLUMNS,
+    )
     write_table(path, columns, rows)
 
 
@@ -80,6 +87,6 @@ def _row(record: CaseRecord) -> dict[str, Any]:
     content = record.to_dict()
     row = {**{name: content[name] for name in CASE_COLUMNS}, **record.patient, **record.files}
     report = record.report or {}
-    row |= {name: report.get(name) for name in REPORT_COLUMNS}
+    row |= {name: report.get(name) for name in REPORT_COLUMNS} | anatomy_measures.columns(report)
     row["warnings"] = " ".join(report.get("warnings", ()))
     return row

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bounding_box import Box
+
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
@@ -21,3 +23,8 @@ class Anatomy:
 
     segments: np.ndarray | None = None
     spleen: np.ndarray | None = None
+
+    def part(self, box: Box) -> Anatomy:
+        """What of it lies in a box of its grid."""
+        segments, spleen = (None if whole is None else whole[box] for whole in (self.segments, self.spleen))
+        return Anatomy(segments, spleen)

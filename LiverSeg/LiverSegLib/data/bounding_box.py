@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 Box = tuple[slice, slice, slice]
+WHOLE: Box = (slice(None), slice(None), slice(None))
 
 
 def box_of(labels: np.ndarray) -> Box:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from .anatomy import Anatomy
 from .geometry import Geometry
 from .structures import LIVER, STRUCTURES, TUMOUR, Structure
 
@@ -26,12 +27,15 @@ class LabelVolume:
         What the labels mean.
     warnings
         Sentences about what was found when it was read or brought to this grid.
+    anatomy
+        Couinaud segments and spleen on this grid, where they were read as well.
     """
 
     labels: np.ndarray
     affine: np.ndarray
     structures: tuple[Structure, ...] = STRUCTURES
     warnings: tuple[str, ...] = ()
+    anatomy: Anatomy = field(default_factory=Anatomy)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -51,6 +55,10 @@ class LabelVolume:
     def volume_ml(self, mask: np.ndarray) -> float:
         """Volume in millilitres of what is not 0 in a (k, j, i) array on this grid."""
         return int(np.count_nonzero(mask)) * self.geometry.voxel_volume_ml
+
+    def points(self, voxels: np.ndarray) -> np.ndarray:
+        """Places in RAS mm, (n, 3), of voxel indices (n, 3) along (k, j, i)."""
+        return voxels[:, ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter((self.labels, self.affine))

@@ -31,12 +31,17 @@ class NamedSegment:
     name: str
     terminology: str = ""
 
+    @property
+    def code(self) -> str:
+        """What it is, by its code; empty where the author gave none."""
+        return self._code(2)
+
     def is_liver_by_code(self) -> bool:
-        return self._code(2) == LIVER_CODE
+        return self.code == LIVER_CODE
 
     def is_liver_tumour(self) -> bool:
         """Coded as a mass in the liver, or named as one; "tumour" alone counts, "kidney tumour" does not."""
-        if self._code(2) in TUMOUR_CODES:
+        if self.code in TUMOUR_CODES:
             return self._code(5) == LIVER_CODE
         named = _TUMOUR_NAME.search(self.name) and "liver" in self.name.lower()
         return bool(named or _BARE_TUMOUR_NAME.fullmatch(self.name.strip()))

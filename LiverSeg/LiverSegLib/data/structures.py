@@ -1,13 +1,14 @@
-"""The two structures as Slicer names, colours and codes them, and the metadata of .seg.nrrd files."""
+"""What can be found, as Slicer names, colours and codes it, and the metadata of .seg.nrrd files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from .anatomy import Anatomy
 from .reference import NamedSegment, find_liver
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -16,12 +17,17 @@ _REGIONS = "Anatomic codes - DICOM master list"
 
 @dataclass(frozen=True)
 class Structure:
-    """One class of the labelmap: its voxel value, its name, its RGB colour (0..255) and its coded meaning."""
+    """One class of a labelmap: its voxel value, its name, its RGB colour (0..255) and its coded meaning."""
 
     label: int
     name: str
     colour: tuple[int, int, int]
     terminology: str
+
+    @property
+    def code(self) -> str:
+        """SNOMED CT code of its type."""
+        return NamedSegment("", self.name, self.terminology).code
 
 
 # Colours of Slicer's general anatomy list; codes of SNOMED CT.
@@ -40,44 +46,119 @@ TUMOUR = Structure(
 STRUCTURES = (LIVER, TUMOUR)
 
 
-def to_layers(labels: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """A labelmap as the segments of a .seg.nrrd file: the liver, tumours included, and the tumour where there is one.
+def _anatomical(label: int, name: str, colour: tuple[int, int, int], code: str, meaning: str) -> Structure:
+    terminology = f"{_CONTEXT}~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}~^^~{_REGIONS}~^^~^^"
+    return Structure(label, name, colour, terminology)
+
+
+# Codes of SNOMED CT as DICOM's CID 7170, Couinaud Liver Segment, has them. Colours of Paul Tol's scheme "muted", which
+# eyes of every kind tell apart, given so that neighbours differ in lightness.
+COUINAUD = tuple(
+    _anatomical(number, f"Couinaud segment {number}", colour, code, f"Couinaud hepatic segment {roman}")
+    for number, (roman, code, colour) in enumerate(
+        (
+            ("I", "71133005", (136, 34, 85)),
+            ("II", "277956007", (136, 204, 238)),
+            ("III", "277957003", (51, 34, 136)),
+            ("IV", "277958008", (221, 204, 119)),
+            ("V", "277959000", (68, 170, 153)),
+            ("VI", "277960005", (170, 68, 153)),
+            ("VII", "277961009", (17, 119, 51)),
+            ("VIII", "277962002", (204, 102, 119)),
+        ),
+        start=1,
+    )
+)
+SPLEEN = _anatomical(9, "Spleen", (157, 108, 162), "78961009", "Spleen")
+# Labels of a map of their own, beside that of liver and tumours.
+ANATOMY = (*COUINAUD, SPLEEN)
+
+
+def masks_of(labels: np.ndarray, anatomy: Anatomy) -> Iterator[tuple[Structure, np.ndarray]]:
+    """Each structure of a result with its mask, bool (k, j, i); the liver first, empty or not, the others if there.
+
+    Parameters
+    ----------
+    labels
+        uint8 (k, j, i): 0 background, 1 liver, 2 tumour. The liver's mask includes tumours.
+    anatomy
+        On the same grid.
+    """
+    yield LIVER, labels > 0
+    if (tumour := labels == TUMOUR.label).any():
+        yield TUMOUR, tumour
+    yield from anatomy_masks(anatomy)
+
+
+def anatomy_masks(anatomy: Anatomy) -> Iterator[tuple[Structure, np.ndarray]]:
+    """Couinaud segments and spleen, each with its mask, bool (k, j, i); those that are empty are left out."""
+    if anatomy.segments is not None:
+        there = set(np.unique(anatomy.segments))
+        yield from ((found, anatomy.segments == found.label) for found in COUINAUD if found.label in there)
+    if anatomy.spleen is not None and anatomy.spleen.any():
+        yield SPLEEN, anatomy.spleen
+
+
+def to_map(anatomy: Anatomy) -> np.ndarray | None:
+    """Couinaud segments and spleen as one labelmap, uint8 (k, j, i), with the labels of ANATOMY; None without both."""
+    if anatomy.spleen is None:
+        return anatomy.segments
+    spleen = anatomy.spleen.view(np.uint8) * np.uint8(SPLEEN.label)
+    return spleen if anatomy.segments is None else np.where(anatomy.segments > 0, anatomy.segments, spleen)
+
+
+def from_map(values: np.ndarray) -> Anatomy:
+    """The inverse of :func:`to_map`; what the labelmap does not hold is None."""
+    spleen = values == SPLEEN.label
+    segments = np.where(spleen, 0, values).astype(np.uint8)
+    return Anatomy(segments if segments.any() else None, spleen if spleen.any() else None)
+
+
+def to_layers(labels: np.ndarray, anatomy: Anatomy) -> tuple[np.ndarray, dict[str, str]]:
+    """A result as the segments of a .seg.nrrd file: those of :func:`masks_of`.
 
     Parameters
     ----------
     labels
         uint8 (k, j, i): 0 background, 1 liver, 2 tumour.
+    anatomy
+        On the same grid.
 
     Returns
     -------
     layers
-        uint8 (k, j, i), or (k, j, i, layer) with a tumour, since segments that overlap need a layer each.
+        uint8 (k, j, i), or (k, j, i, layer), since segments that may overlap need a layer each; Couinaud's share one.
     fields
         The file's key/value pairs, as vtkMRMLSegmentationStorageNode writes them.
     """
-    masks = [(LIVER, labels > 0)]
-    if (tumour := labels == TUMOUR.label).any():
-        masks.append((TUMOUR, tumour))
-    depth, rows, columns = labels.shape
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    for n, (structure, _) in enumerate(masks):
-        fields |= {
-            f"Segment{n}_Color": " ".join(f"{c / 255:.6g}" for c in structure.colour),
-            f"Segment{n}_ColorAutoGenerated": "0",
-            f"Segment{n}_Extent": f"0 {columns - 1} 0 {rows - 1} 0 {depth - 1}",
-            f"Segment{n}_ID": structure.name,
-            f"Segment{n}_LabelValue": "1",
-            f"Segment{n}_Layer": str(n),
-            f"Segment{n}_Name": structure.name,
-            f"Segment{n}_NameAutoGenerated": "0",
-            f"Segment{n}_Tags": f"TerminologyEntry:{structure.terminology}|",
-        }
-    layers = np.stack([mask.view(np.uint8) for _, mask in masks], axis=-1)
-    return (layers if len(masks) > 1 else layers[..., 0]), fields
+    layers: list[np.ndarray] = []
+    for n, (structure, mask) in enumerate(masks_of(labels, anatomy)):
+        shared = anatomy.segments if structure in COUINAUD else None
+        if shared is None or layers[-1] is not shared:
+            layers.append(mask.view(np.uint8) if shared is None else shared)
+        value = 1 if shared is None else structure.label
+        fields |= _segment_fields(n, structure, value, len(layers) - 1, labels.shape)
+    return (np.stack(layers, axis=-1) if len(layers) > 1 else layers[0]), fields
+
+
+def _segment_fields(n: int, structure: Structure, value: int, layer: int, shape: tuple[int, ...]) -> dict[str, str]:
+    depth, rows, columns = shape
+    return {
+        f"Segment{n}_Color": " ".join(f"{c / 255:.6g}" for c in structure.colour),
+        f"Segment{n}_ColorAutoGenerated": "0",
+        f"Segment{n}_Extent": f"0 {columns - 1} 0 {rows - 1} 0 {depth - 1}",
+        f"Segment{n}_ID": structure.name,
+        f"Segment{n}_LabelValue": str(value),
+        f"Segment{n}_Layer": str(layer),
+        f"Segment{n}_Name": structure.name,
+        f"Segment{n}_NameAutoGenerated": "0",
+        f"Segment{n}_Tags": f"TerminologyEntry:{structure.terminology}|",
+    }
 
 
 def to_labels(layers: np.ndarray, fields: Mapping[str, str], name: str) -> np.ndarray:
@@ -113,6 +194,23 @@ def to_labels(layers: np.ndarray, fields: Mapping[str, str], name: str) -> np.nd
         if segment.named.is_liver_tumour():
             np.putmask(labels, segment.mask(layers), TUMOUR.label)
     return labels
+
+
+def to_anatomy(layers: np.ndarray, fields: Mapping[str, str]) -> Anatomy:
+    """Couinaud segments and spleen out of the segments of a .seg.nrrd file, told by their SNOMED CT codes.
+
+    Parameters and errors are those of :func:`to_labels`; what the file does not hold is None.
+    """
+    segments, spleen = None, None
+    codes = {structure.code: structure for structure in ANATOMY}
+    for stored in _stored_segments(fields):
+        structure = codes.get(stored.named.code)
+        if structure is SPLEEN:
+            spleen = stored.mask(layers)
+        elif structure is not None:
+            segments = np.zeros(layers.shape[:3], np.uint8) if segments is None else segments
+            np.putmask(segments, stored.mask(layers), structure.label)
+    return Anatomy(segments, spleen)
 
 
 @dataclass(frozen=True)

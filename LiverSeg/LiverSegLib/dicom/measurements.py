@@ -13,7 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
-from ..data.structures import LIVER, TUMOUR, Structure
+from ..data.structures import LIVER, SPLEEN, TUMOUR, Structure
 from ..io.atomic import replacing
 from ..model.liver_model import ModelCard
 from .segmentation import (
@@ -54,8 +54,7 @@ def write_measurements(
     segmentation: str | os.PathLike[str],
     files: Sequence[Path],
     card: ModelCard,
-    liver_volume_ml: float,
-    tumour_volume_ml: float | None = None,
+    volumes: Mapping[Structure, float | None],
     name: str = "",
 ) -> None:
     """Write the volumes of the segments of a DICOM SEG as a structured report.
@@ -70,9 +69,8 @@ def write_measurements(
         Those of the CT's series.
     card
         Of the network that found the segments.
-    liver_volume_ml, tumour_volume_ml
-        Volumes in ml, that of the liver with its tumours; None if tumours were not asked for. Without a tumour there
-        is no segment to measure.
+    volumes
+        In ml, that of the liver with its tumours; None if they were not asked for. What has no segment is left out.
     name
         What to call the series in messages; without one, they call it by its folder.
 
@@ -86,7 +84,6 @@ def write_measurements(
     check_highdicom()
     segments = pydicom.dcmread(segmentation)
     sources = read_sources(files, name)
-    volumes = {LIVER: liver_volume_ml, TUMOUR: tumour_volume_ml}
     with replacing(path) as temporary, refusing_strange_headers(files, name):
         _report(segments, sources, card, volumes).save_as(temporary)
 
@@ -153,14 +150,15 @@ def _measured(
 
     segment = next(entry for entry in segments.SegmentSequence if entry.SegmentLabel == structure.name)
     category, kind, _ = codes_of(structure)
-    _, liver, _ = codes_of(LIVER)
+    # Tumours and Couinaud segments lie in the liver.
+    _, site, _ = codes_of(SPLEEN if structure is SPLEEN else LIVER)
     algorithm = AlgorithmIdentification(card.name, card.version, parameters=[f"sha256: {card.sha256}"])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
         referenced_segment=ReferencedSegment.from_segmentation(segments, segment.SegmentNumber),
         finding_category=category,
         finding_type=kind,
-        finding_sites=[FindingSite(anatomic_location=liver)],
+        finding_sites=[FindingSite(anatomic_location=site)],
         algorithm_id=algorithm,
         measurements=[Measurement(name=codes.SCT.Volume, value=round(volume_ml, DECIMALS), unit=MILLILITRE)],
     )

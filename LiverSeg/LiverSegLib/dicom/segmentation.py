@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__, messages
-from ..data.structures import LIVER, TUMOUR, Structure
+from ..data.anatomy import Anatomy
+from ..data.structures import TUMOUR, Structure, masks_of
 from ..errors import OutputError
 from ..io.atomic import replacing
 from ..model.liver_model import ModelCard, bundled_model_path
@@ -65,7 +66,7 @@ def segmentation_on_trial(sources: Sources) -> Segmentation:
     """
     labels = np.zeros((len(sources.planes), 1, 1), np.uint8)
     labels[0] = TUMOUR.label
-    segmentation = _segmentation(sources, labels, bundled_card())
+    segmentation = _segmentation(sources, labels, Anatomy(), bundled_card())
     segmentation.save_as(BytesIO())
     return segmentation
 
@@ -82,9 +83,16 @@ def check_highdicom() -> None:
 
 
 def write_segmentation(
-    path: str | os.PathLike[str], labels: np.ndarray, files: Sequence[Path], card: ModelCard, name: str = ""
+    path: str | os.PathLike[str],
+    labels: np.ndarray,
+    files: Sequence[Path],
+    card: ModelCard,
+    name: str = "",
+    anatomy: Anatomy | None = None,
 ) -> None:
     """Write labels as a DICOM SEG (binary) with the segment Liver, which includes tumours, and Tumour if there is any.
+
+    Couinaud segments and spleen follow where there are any.
 
     Parameters
     ----------
@@ -98,6 +106,8 @@ def write_segmentation(
         Of the network that found the labels.
     name
         What to call the series in messages; without one, they call it by its folder.
+    anatomy
+        On the same grid.
 
     Raises
     ------
@@ -109,22 +119,20 @@ def write_segmentation(
     check_highdicom()
     sources = read_sources(files, name)
     with replacing(path) as temporary, refusing_strange_headers(files, name):
-        _segmentation(sources, labels, card).save_as(temporary)
+        _segmentation(sources, labels, anatomy or Anatomy(), card).save_as(temporary)
 
 
-def _segmentation(sources: Sources, labels: np.ndarray, card: ModelCard) -> Segmentation:
+def _segmentation(sources: Sources, labels: np.ndarray, anatomy: Anatomy, card: ModelCard) -> Segmentation:
     import highdicom
     from highdicom.seg import Segmentation
 
     # Without a liver there is still the segment Liver, whose frames are empty: an object without segments is not valid.
-    structures = [LIVER] if not (labels == TUMOUR.label).any() else [LIVER, TUMOUR]
-    planes = sources.in_their_order(labels)
-    masks = np.stack([planes >= structure.label for structure in structures], axis=-1)
+    found = [(structure, sources.in_their_order(mask)) for structure, mask in masks_of(labels, anatomy)]
     segmentation = Segmentation(
         source_images=sources.images,
-        pixel_array=masks,
+        pixel_array=np.stack([mask for _, mask in found], axis=-1),
         segmentation_type="BINARY",
-        segment_descriptions=[_described(n, structure, card) for n, structure in enumerate(structures, start=1)],
+        segment_descriptions=[_described(n, structure, card) for n, (structure, _) in enumerate(found, start=1)],
         series_instance_uid=highdicom.UID(),
         series_number=series_number(sources.images[0]),
         series_description=DESCRIPTION,

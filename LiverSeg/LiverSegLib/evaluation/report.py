@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import messages
+from ..data.bounding_box import WHOLE, box_round
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from ..io.terminal import printable
+from . import anatomy_measures
 
 if TYPE_CHECKING:
     from ..inference.segmenter import Segmentation
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
+# Of those who asked for them alone.
+_OTHER_STAGES = ("segments",)
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
 _DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
 _DEFAULT_DECIMALS = 2
@@ -32,9 +37,12 @@ class SegmentationReport:
 
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
-    ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
+    ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
+    is None if they were not asked for.
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
-    last five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
+    next five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
+    ``anatomy`` has the keys of :func:`LiverSegLib.evaluation.anatomy_measures.measure`; in files they stand beside the
+    others.
     """
 
     input: str
@@ -51,6 +59,7 @@ class SegmentationReport:
     hd95_mm: float | None = None
     assd_mm: float | None = None
     volume_difference_percent: float | None = None
+    anatomy: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -61,6 +70,7 @@ class SegmentationReport:
         input: str,
         output: str,
         reference: np.ndarray | None = None,
+        hu: np.ndarray | None = None,
         tumour: bool = False,
         extra_warnings: tuple[str, ...] | list[str] = (),
         write_seconds: float = 0.0,
@@ -73,14 +83,21 @@ class SegmentationReport:
             Distance between voxel centres in mm along (k, j, i), or where the voxels lie in the patient.
         reference
             Labels on the segmentation's grid, (k, j, i), liver where not 0; another shape is a ValueError.
+        hu
+            The CT, (k, j, i) on that grid, for the attenuation of liver and spleen.
         tumour
             Whether tumours were asked for: if none were found, their volume is 0 instead of None.
         extra_warnings
             Sentences of steps outside the segmenter; they come first.
         """
-        labels, model = segmentation.labels, segmentation.model
-        tumours = labels == 2
-        in_space = spacing if isinstance(spacing, PatientSpace) else LabelVolume(labels, segmentation.affine)
+        found, model = segmentation.anatomy, segmentation.model
+        # Where anything of it is: no measure changes, and the rest of a scan is not gone through.
+        masks = (mask for mask in (segmentation.labels, reference, found.spleen) if mask is not None)
+        box = WHOLE if isinstance(spacing, PatientSpace) else box_round(*masks)
+        labels, truth = segmentation.labels[box], None if reference is None else reference[box]
+        tumours, grid = labels == 2, LabelVolume(labels, segmentation.affine)
+        in_space = spacing if isinstance(spacing, PatientSpace) else grid
+        hu_there = None if hu is None else hu[box]
         return cls(
             input=str(input),
             output=str(output),
@@ -91,16 +108,22 @@ class SegmentationReport:
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
-            **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
+            **(compare(labels > 0, truth > 0, spacing) if truth is not None else {}),
+            anatomy=anatomy_measures.measure(
+                labels, found.part(box), in_space, hu_there, grid.geometry.spacing, tumour
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: rounded, infinite numbers as None.
 
-        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known.
+        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, those of
+        the anatomy only if it was asked for.
         """
         unknown = (*(_COMPARISON if self.dice is None else ()), *(("quality",) if self.quality is None else ()))
-        return {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
+        content = {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
+        del content["anatomy"]
+        return {**content, **self.anatomy}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`to_dict`.
@@ -131,31 +154,38 @@ class SegmentationReport:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
         content = self.to_dict()
         row: dict[str, Any] = {}
-        for key in (field.name for field in fields(self)):
+        for key in (entry.name for entry in fields(self) if entry.name != "anatomy"):
             value = content.get(key)
             if isinstance(value, dict):
                 row.update({f"{key}_{inner}": entry for inner, entry in value.items()})
             else:
                 row[key] = " ".join(value) if isinstance(value, list) else value
-        return row
+        row |= {f"seconds_{stage}": row.pop(f"seconds_{stage}", None) for stage in _OTHER_STAGES}
+        return row | anatomy_measures.columns(content)
 
     def summary(self) -> str:
         """The main lines for people."""
         lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
         if self.tumour_volume_ml is not None:
             lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
+        lines += [
+            messages.SUMMARY_ROW.format(name=name, value=value) for name, value in anatomy_measures.rows(self.anatomy)
+        ]
+        if remark := self.anatomy.get("attenuation_remark"):
+            lines.append(remark)
         if self.quality is not None:
             lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
-        stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items() if stage != "total")
         time = messages.SUMMARY_TIME.format(seconds=self.seconds["total"], device=self.device, stages=stages)
         warnings = [messages.SUMMARY_WARNING.format(warning=warning) for warning in self.warnings]
         return "\n".join(map(printable, [*lines, time, *warnings, messages.RESEARCH_USE]))
 
 
 def _with_total(seconds: dict[str, float]) -> dict[str, float]:
-    stages = {stage: float(seconds.get(stage, 0.0)) for stage in _STAGES}
+    there = (*_STAGES, *(stage for stage in _OTHER_STAGES if stage in seconds))
+    stages = {stage: float(seconds.get(stage, 0.0)) for stage in there}
     return {**stages, "total": sum(stages.values())}
 
 

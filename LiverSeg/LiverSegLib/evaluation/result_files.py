@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.bounding_box import box_of
+from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, Structure, to_map
 from ..data.volume import CTVolume
 from ..io.atomic import replacing
 from ..io.files import write_labels
@@ -31,6 +31,8 @@ class ResultFiles:
         By its suffix a label map, or with ``slices`` a DICOM SEG.
     report, picture, measurements
         JSON, PNG, and a DICOM structured report of the SEG.
+    anatomy
+        A label map of Couinaud segments and spleen, where the labels' own file does not hold them.
     slices
         The files of the CT that DICOM objects refer to.
     through_links
@@ -41,12 +43,14 @@ class ResultFiles:
     report: Path | None = None
     picture: Path | None = None
     measurements: Path | None = None
+    anatomy: Path | None = None
     slices: Sequence[Path] = ()
     through_links: bool = False
 
     def __iter__(self) -> Iterator[Path]:
         """The files that are written."""
-        return (path for path in (self.labels, self.report, self.picture, self.measurements) if path is not None)
+        files = (self.labels, self.anatomy, self.report, self.picture, self.measurements)
+        return (path for path in files if path is not None)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         started = perf_counter()
         labels_file = place(files.labels)
         _write_labels(labels_file, files, result)
+        if files.anatomy:
+            labels_beside = to_map(found.anatomy)
+            labels_beside = np.zeros_like(found.labels) if labels_beside is None else labels_beside
+            write_labels(place(files.anatomy), labels_beside, found.affine, result.ct.header)
         if files.picture:
             from . import picture
 
@@ -96,9 +104,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         if files.measurements:
             from ..dicom.measurements import write_measurements
 
-            volumes = report.liver_volume_ml, report.tumour_volume_ml
             target = place(files.measurements)
-            write_measurements(target, labels_file, files.slices, found.model, *volumes, name=result.name)
+            write_measurements(target, labels_file, files.slices, found.model, _volumes(report), result.name)
     return report
 
 
@@ -107,19 +114,29 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
     if files.slices:
         from ..dicom.segmentation import write_segmentation
 
-        write_segmentation(path, found.labels, files.slices, found.model, result.name)
+        write_segmentation(path, found.labels, files.slices, found.model, result.name, found.anatomy)
     else:
-        write_labels(path, found.labels, found.affine, result.ct.header)
+        write_labels(path, found.labels, found.affine, result.ct.header, found.anatomy)
+
+
+def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
+    segments = report.anatomy.get("segments_ml", {})
+    return {
+        LIVER: report.liver_volume_ml,
+        TUMOUR: report.tumour_volume_ml,
+        **{structure: segments.get(str(structure.label)) for structure in COUINAUD},
+        SPLEEN: report.anatomy.get("spleen_volume_ml"),
+    }
 
 
 def _measured(result: Result, write_seconds: float) -> SegmentationReport:
-    labels, reference = _on_their_box(result.segmentation.labels, result.reference)
     report = SegmentationReport.of(
-        replace(result.segmentation, labels=labels),
+        result.segmentation,
         result.ct.spacing,
         input=result.input,
         output=result.output,
-        reference=reference,
+        reference=result.reference,
+        hu=result.ct.hu,
         tumour=result.tumour,
         extra_warnings=tuple(result.warnings),
         write_seconds=write_seconds,
@@ -127,11 +144,3 @@ def _measured(result: Result, write_seconds: float) -> SegmentationReport:
     if result.started is None:
         return report
     return replace(report, seconds={**report.seconds, "total": perf_counter() - result.started})
-
-
-def _on_their_box(labels: np.ndarray, reference: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Labels and reference where either of them is: no measure changes, and the rest of a scan is not gone through."""
-    if reference is None:
-        return labels[box_of(labels)], None
-    box = box_of(labels | reference)
-    return labels[box], reference[box]

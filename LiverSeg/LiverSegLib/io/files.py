@@ -12,6 +12,8 @@ import numpy as np
 
 from .. import messages
 from ..data import structures
+from ..data.anatomy import Anatomy
+from ..data.geometry import Geometry
 from ..data.labels import LabelVolume
 from ..data.reference import label_values
 from ..data.volume import CTVolume, check_position
@@ -86,25 +88,76 @@ def read_labels(path: str | os.PathLike[str]) -> LabelVolume:
         If the file is missing, cannot be read, is not 3D, or holds labels other than these.
     """
     path = check_there(path)
+    image = _read_labelmap(path)
+    affine = check_position(image.affine, str(path))
+    if not _holds_segments(image):
+        return LabelVolume(label_values(image.values, str(path)), affine, warnings=image.warnings)
+    try:
+        labels = structures.to_labels(_layers(image), image.fields, str(path))
+        anatomy = structures.to_anatomy(_layers(image), image.fields)
+    except (ValueError, IndexError) as error:
+        raise headers.unreadable(path) from error
+    return LabelVolume(labels, affine, warnings=image.warnings, anatomy=anatomy)
+
+
+def read_result(path: str | os.PathLike[str]) -> LabelVolume:
+    """Read a result with its Couinaud segments and its spleen: of other files than .seg.nrrd from :func:`anatomy_file`.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_labels`, or if the file beside it cannot be used or lies on another grid.
+    """
+    result, beside = read_labels(path), anatomy_file(path)
+    if beside is None or not os.path.isfile(beside):
+        return result
+    image = _read_labelmap(beside)
+    geometry = Geometry(image.values.shape, check_position(image.affine, str(beside)))
+    known = np.isin(image.values, [0, *(structure.label for structure in structures.ANATOMY)])
+    if _holds_segments(image) or not geometry.is_same_as(result.geometry) or not known.all():
+        raise InputError(messages.ANATOMY_UNLIKE_RESULT.format(path=beside, result=path))
+    return replace(result, anatomy=structures.from_map(image.values))
+
+
+def anatomy_file(path: str | os.PathLike[str]) -> Path | None:
+    """Where the Couinaud segments, 1 to 8, and the spleen, 9, of a result lie: for liver.nii.gz, liver_anatomy.nii.gz.
+
+    None where the file itself holds them, as .seg.nrrd and DICOM SEG do.
+    """
+    path = Path(path)
+    suffix = _suffix(path, WRITABLE_SUFFIXES)
+    if suffix in ("", SEGMENTATION_SUFFIX):
+        return None
+    stem, ending = path.name[: -len(suffix)], path.name[-len(suffix) :]
+    return path.with_name(f"{stem}_anatomy{ending}")
+
+
+def is_anatomy_file(path: Path) -> bool:
+    """Whether a file is by its name one of :func:`anatomy_file`, which tells nothing of the liver's outline."""
+    suffix = _suffix(path, WRITABLE_SUFFIXES)
+    return path.name.lower().endswith(f"_anatomy{suffix}")
+
+
+def _read_labelmap(path: Path) -> StoredImage:
     if os.path.isdir(path):
         raise InputError(messages.FOLDER_AS_LABELMAP.format(path=path))
     image = _read(path)
-    values, fields = image.values, image.fields
-    affine = check_position(image.affine, str(path))
-    if not values.size:
-        raise InputError(messages.NO_VOXELS.format(name=path, shape=values.shape))
-    if "Segment0_LabelValue" in fields:
-        layers = values if values.ndim == 4 else values[..., np.newaxis]
-        try:
-            labels = structures.to_labels(layers, fields, str(path))
-        except (ValueError, IndexError) as error:
-            raise headers.unreadable(path) from error
-        return LabelVolume(labels, affine, warnings=image.warnings)
-    if values.ndim != 3:
-        raise InputError(messages.SEVERAL_VALUES.format(path=path, count=values.shape[3]))
-    if not np.isfinite(values).all():
-        raise InputError(messages.LABELS_NOT_FINITE.format(path=path))
-    return LabelVolume(label_values(values, str(path)), affine, warnings=image.warnings)
+    if not image.values.size:
+        raise InputError(messages.NO_VOXELS.format(name=path, shape=image.values.shape))
+    if not _holds_segments(image):
+        if image.values.ndim != 3:
+            raise InputError(messages.SEVERAL_VALUES.format(path=path, count=image.values.shape[3]))
+        if not np.isfinite(image.values).all():
+            raise InputError(messages.LABELS_NOT_FINITE.format(path=path))
+    return image
+
+
+def _holds_segments(image: StoredImage) -> bool:
+    return "Segment0_LabelValue" in image.fields
+
+
+def _layers(image: StoredImage) -> np.ndarray:
+    return image.values if image.values.ndim == 4 else image.values[..., np.newaxis]
 
 
 def write_labels(
@@ -112,11 +165,13 @@ def write_labels(
     labels: np.ndarray,
     affine: np.ndarray,
     header: Mapping[str, Any] | None = None,
+    anatomy: Anatomy | None = None,
 ) -> None:
     """Write labels, uint8 (k, j, i) with their IJK→RAS affine, as .nii.gz, .nii, .nrrd or Slicer's .seg.nrrd.
 
     With the ``header`` of the :class:`CTVolume` that they belong to, a NIfTI file lies on that CT's in every reader. A
-    crash leaves the file that was there before whole.
+    .seg.nrrd holds the ``anatomy`` as segments; beside other files, :func:`anatomy_file` is for it. A crash leaves the
+    file that was there before whole.
 
     Raises
     ------
@@ -129,7 +184,7 @@ def write_labels(
             nifti.write(temporary, labels, affine, header)
         else:
             as_segments = suffix == SEGMENTATION_SUFFIX
-            values, fields = structures.to_layers(labels) if as_segments else (labels, {})
+            values, fields = structures.to_layers(labels, anatomy or Anatomy()) if as_segments else (labels, {})
             nrrd.write(temporary, values, affine, fields)
 
 

@@ -12,6 +12,7 @@ from .display import (
     is_in_slices,
     set_surface,
     show_in_slices,
+    show_removed,
     show_results_of,
     use_abdominal_window,
 )
@@ -27,6 +28,7 @@ from .reference import (
 )
 from .scene import ensure_scene, nodes_of_class, remove_whole
 from .segmentation import (
+    ANATOMY_IDS,
     BINARY_LABELMAP,
     CLOSED_SURFACE,
     SEGMENT_IDS,
@@ -42,6 +44,7 @@ from .transforms import check_transform, patient_space
 from .volumes import copy_volume_in_pieces, labelmap_from_array, volume_from_ct, volume_to_ct
 
 __all__ = [
+    "ANATOMY_IDS",
     "BINARY_LABELMAP",
     "CLOSED_SURFACE",
     "SEGMENT_IDS",
@@ -76,6 +79,7 @@ __all__ = [
     "shape_of",
     "show_disagreement",
     "show_in_slices",
+    "show_removed",
     "show_results_of",
     "store_report",
     "stored_report",

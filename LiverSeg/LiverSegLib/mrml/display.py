@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ import vtk
 from ..data.structures import LIVER
 from .images import image_affine
 from .scene import nodes_of_class
-from .segmentation import CLOSED_SURFACE, SEGMENT_IDS, VOLUME_ROLE, holds_liver
+from .segmentation import CLOSED_SURFACE, COUINAUD_IDS, OUR_IDS, SEGMENT_IDS, VOLUME_ROLE, holds_liver
 from .sequences import frame_nodes
 from .transforms import transformed, warp_between
 
@@ -25,6 +26,8 @@ WINDOW_HU = (400.0, 40.0)
 WINDOW_ATTRIBUTE = "LiverSeg.Window"
 # Room left on each side of the liver, as a part of its size.
 MARGIN = 0.15
+# Vermilion, which no structure has; and what stands for no colour in the place of a segment's own.
+REMOVED_COLOUR, NO_COLOUR = (0.9, 0.33, 0.05), (-1.0, -1.0, -1.0)
 # Under a non-linear transform the liver's box is no box any more: it is followed in so many places along each edge.
 BOX_SAMPLES = 5
 
@@ -94,7 +97,7 @@ def show_results_of(volume_node: slicer.vtkMRMLVolumeNode, *kept: slicer.vtkMRML
 
 def _hide_ours(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
     display, segmentation = segmentation_node.GetDisplayNode(), segmentation_node.GetSegmentation()
-    ours = [segment_id for segment_id in SEGMENT_IDS.values() if segmentation.GetSegment(segment_id) is not None]
+    ours = [segment_id for segment_id in OUR_IDS if segmentation.GetSegment(segment_id) is not None]
     seen = [segment_id for segment_id in ours if display is not None and display.GetSegmentVisibility(segment_id)]
     if seen:
         segmentation_node.SetAttribute(HIDDEN_ATTRIBUTE, " ".join(seen))
@@ -107,6 +110,18 @@ def _show_hidden(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
         if segmentation_node.GetSegmentation().GetSegment(segment_id) is not None:
             segmentation_node.GetDisplayNode().SetSegmentVisibility(segment_id, True)
     segmentation_node.RemoveAttribute(HIDDEN_ATTRIBUTE)
+
+
+def show_removed(segmentation_node: slicer.vtkMRMLSegmentationNode, removed: Collection[int]) -> None:
+    """Give Couinaud segments that a planned resection removes another colour, and all others their own again."""
+    display = segmentation_node.GetDisplayNode()
+    if display is None:
+        return
+    modifying = display.StartModify()
+    for number, segment_id in COUINAUD_IDS.items():
+        if segmentation_node.GetSegmentation().GetSegment(segment_id) is not None:
+            display.SetSegmentOverrideColor(segment_id, *(REMOVED_COLOUR if number in removed else NO_COLOUR))
+    display.EndModify(modifying)
 
 
 def is_in_slices(volume_node: slicer.vtkMRMLVolumeNode) -> bool:

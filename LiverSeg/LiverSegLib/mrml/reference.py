@@ -20,7 +20,7 @@ from ..data.resample import paste, reference_on_grid
 from ..data.structures import LIVER, TUMOUR
 from ..errors import InputError
 from .images import affine_of, geometry_of, image_affine, shape_of, to_image, voxels_of
-from .segmentation import BINARY_LABELMAP, GEOMETRY_PARAMETER, SEGMENT_IDS
+from .segmentation import BINARY_LABELMAP, GEOMETRY_PARAMETER, OUR_IDS, SEGMENT_IDS
 from .transforms import matrix_between, warp_between
 
 
@@ -193,7 +193,7 @@ def _choose(
 ) -> tuple[NamedSegment, list[NamedSegment]]:
     """The liver's segment and, unless it was named, those of liver tumours beside it."""
     # Segments of others first: a result of ours in the same node must not pass for the reference.
-    ours = [segment for segment in _named_segments(node) if segment.id in SEGMENT_IDS.values()]
+    ours = [segment for segment in _named_segments(node) if segment.id in OUR_IDS]
     others = [segment for segment in _named_segments(node) if segment not in ours]
     if wanted is not None:
         liver, tumours = _named(wanted, [*others, *ours], node), []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..data.patient_space import PatientSpace
     from ..data.volume import CTVolume
-    from ..inference.segmenter import Segmenter
+    from ..inference.segmenter import Segmentation, Segmenter
 
 T = TypeVar("T")
 Step = tuple[float, str]
@@ -137,7 +137,7 @@ class SceneSegmenter:
         labels = found.segmentation.labels
         yield WRITE_SHARE, messages.WRITING_RESULT
         write_started = perf_counter()
-        node = self._write(volume_node, segmentation_node, labels, options.tumour)
+        node = self._write(volume_node, segmentation_node, found.segmentation, options.tumour)
         finished = perf_counter()
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
@@ -152,6 +152,8 @@ class SceneSegmenter:
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
+        Couinaud segments and spleen are found in single volumes only.
+
         Returns one outcome for each frame, in the sequence's order; without labels, which are in the scene by then.
         """
         browser = mrml.sequence_browser_of(volume_node)
@@ -160,7 +162,7 @@ class SceneSegmenter:
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        started, options = perf_counter(), options or SegmentOptions()
+        started, options = perf_counter(), replace(options or SegmentOptions(), segments=False, spleen=False)
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):
@@ -284,6 +286,7 @@ class SceneSegmenter:
                 input=ct.name,
                 output="",
                 reference=found.reference_labels,
+                hu=ct.hu,
                 tumour=options.tumour,
                 extra_warnings=found.warnings,
             )
@@ -320,28 +323,28 @@ class SceneSegmenter:
         self,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         segmentation_node: slicer.vtkMRMLSegmentationNode | None,
-        labels: np.ndarray,
+        found: Segmentation,
         tumour: bool,
     ) -> slicer.vtkMRMLSegmentationNode:
         self._check_still_there(volume_node, segmentation_node)
         with self._output(volume_node, segmentation_node) as node:
             if segmentation_node is None:
-                mrml.write_segmentation(node, labels, volume_node, tumour)
+                mrml.write_segmentation(node, found.labels, volume_node, tumour, found.anatomy)
             else:
-                self._refill(node, labels, volume_node, tumour)
+                self._refill(node, found, volume_node, tumour)
         return node
 
     def _refill(
         self,
         node: slicer.vtkMRMLSegmentationNode,
-        labels: np.ndarray,
+        found: Segmentation,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         tumour: bool,
     ) -> None:
         """Write into a node that can be brought back to what it was; it is, at once, if the writing fails."""
         self.history.save(node)
         try:
-            mrml.write_segmentation(node, labels, volume_node, tumour)
+            mrml.write_segmentation(node, found.labels, volume_node, tumour, found.anatomy)
         except BaseException:
             self.history.undo(node)
             self._forget_redo(node)
@@ -387,7 +390,7 @@ class SceneSegmenter:
 
 @dataclass(frozen=True)
 class _Found:
-    """What came of the network and of the reference; ``box`` holds the labels of both."""
+    """What came of the network and of the reference; ``box`` holds the labels of both, and the spleen."""
 
     segmentation: Any
     box: Box
@@ -398,8 +401,9 @@ class _Found:
     def of(
         cls, segmentation: Any, reference_labels: np.ndarray | None = None, warnings: list[str] | tuple[str, ...] = ()
     ) -> _Found:
-        labelled = [labels for labels in (segmentation.labels, reference_labels) if labels is not None]
-        return cls(segmentation, box_round(*labelled), reference_labels, warnings)
+        masks = (segmentation.labels, segmentation.anatomy.spleen, reference_labels)
+        box = box_round(*(mask for mask in masks if mask is not None))
+        return cls(segmentation, box, reference_labels, warnings)
 
 
 @dataclass

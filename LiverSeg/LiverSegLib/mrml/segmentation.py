@@ -7,8 +7,9 @@ import slicer
 import vtk
 
 from .. import messages
-from ..data.bounding_box import box_of
-from ..data.structures import LIVER, TUMOUR, Structure
+from ..data.anatomy import Anatomy
+from ..data.bounding_box import box_of, box_round
+from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, Structure, anatomy_masks
 from ..errors import InputError
 from .images import affine_of, cropped_image, shape_of
 from .scene import nodes_of_class, unique_name
@@ -16,11 +17,16 @@ from .transforms import matrix_between
 
 # By its id a later run finds a segment of ours again, whatever its name is by then.
 SEGMENT_IDS = {LIVER.label: "LiverSeg_Liver", TUMOUR.label: "LiverSeg_Tumour"}
+COUINAUD_IDS = {structure.label: f"LiverSeg_Couinaud{structure.label}" for structure in COUINAUD}
+ANATOMY_IDS = {**COUINAUD_IDS, SPLEEN.label: "LiverSeg_Spleen"}
+OUR_IDS = (*SEGMENT_IDS.values(), *ANATOMY_IDS.values())
 BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 GEOMETRY_PARAMETER = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 VOLUME_ROLE = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
 FILL_OPACITY, OUTLINE_PIXELS = 0.3, 2
+# Of the liver's surface round its Couinaud segments.
+GLASS_OPACITY = 0.2
 # Without these DICOM export would call the segments drawn by hand.
 ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
 
@@ -65,8 +71,11 @@ def write_segmentation(
     labels: np.ndarray,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     tumour: bool = False,
+    anatomy: Anatomy | None = None,
 ) -> None:
     """Write labels as the segment "Liver" and, if asked for, one of its tumours, exactly on the volume's voxels.
+
+    Couinaud segments and spleen become segments, too; round the former the liver's surface is like glass.
 
     The segmentation goes under the volume's parent transform. Segments of an earlier run are refilled and stay as
     visible as they were; all others stay where they are in the world. A closed surface that was there is made anew.
@@ -77,6 +86,8 @@ def write_segmentation(
         uint8 (k, j, i) on the volume's grid: 0 background, 1 liver, 2 tumour. "Liver" gets both, 1 ∪ 2.
     tumour
         Whether to write the tumours' segment too; that of an earlier run is removed otherwise.
+    anatomy
+        On the same grid; what is not in it is removed, too.
 
     Raises
     ------
@@ -92,11 +103,27 @@ def write_segmentation(
     # All surfaces are made in one go at the end; with one of other segments left, each segment would get its own first.
     segmentation_node.RemoveClosedSurfaceRepresentation()
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    fill_segments(segmentation_node, labels, affine_of(volume_node), tumour)
+    was_divided = is_divided(segmentation_node)
+    fill_segments(segmentation_node, labels, affine_of(volume_node), tumour, anatomy)
+    if is_divided(segmentation_node) != was_divided:
+        _show_inside_of_liver(segmentation_node.GetDisplayNode(), not was_divided)
     if surface_shown:
         segmentation_node.CreateClosedSurfaceRepresentation()
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
     put_into_study_of(volume_node, segmentation_node)
+
+
+def is_divided(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether Couinaud segments of ours are among the segments."""
+    segmentation = segmentation_node.GetSegmentation()
+    return any(segmentation.GetSegment(segment_id) is not None for segment_id in COUINAUD_IDS.values())
+
+
+def _show_inside_of_liver(display: slicer.vtkMRMLSegmentationDisplayNode, shown: bool) -> None:
+    """Let the liver stand round its segments as glass in 3D and as an outline on the slices, or whole again."""
+    liver = SEGMENT_IDS[LIVER.label]
+    display.SetSegmentOpacity3D(liver, GLASS_OPACITY if shown else 1.0)
+    display.SetSegmentVisibility2DFill(liver, not shown)
 
 
 def make_display(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -140,6 +167,7 @@ def fill_segments(
     labels: np.ndarray,
     affine: np.ndarray,
     tumour: bool,
+    anatomy: Anatomy | None = None,
 ) -> None:
     """Put labels (k, j, i) with their IJK→RAS affine in as our segments; the node may be outside any scene."""
     segmentation = segmentation_node.GetSegmentation()
@@ -153,6 +181,23 @@ def fill_segments(
         _fill(segmentation, TUMOUR, labels[box] == TUMOUR.label, affine, corner)
     else:
         _remove(segmentation, TUMOUR)
+    _fill_anatomy(segmentation, anatomy or Anatomy(), affine)
+
+
+def _fill_anatomy(segmentation: slicer.vtkSegmentation, anatomy: Anatomy, affine: np.ndarray) -> None:
+    around = box_round(*(mask for mask in (anatomy.segments, anatomy.spleen) if mask is not None))
+    there = dict(anatomy_masks(anatomy.part(around)))
+    for structure in ANATOMY:
+        if structure not in there:
+            _remove(segmentation, structure)
+            continue
+        box = box_of(there[structure])
+        k, j, i = (outer.start + inner.start for outer, inner in zip(around, box, strict=True))
+        _fill(segmentation, structure, there[structure][box], affine, (k, j, i))
+
+
+def _id_of(structure: Structure) -> str:
+    return (SEGMENT_IDS if structure in STRUCTURES else ANATOMY_IDS)[structure.label]
 
 
 def _fill(
@@ -167,7 +212,7 @@ def _fill(
     The mask's first voxel is at a corner (k, j, i) of the affine's grid. Slicer's SetBinaryLabelmapToSegment would
     share a layer with the user's segments and resample those to our grid.
     """
-    segment_id = SEGMENT_IDS[structure.label]
+    segment_id = _id_of(structure)
     place, former = segmentation.GetSegmentIndex(segment_id), segmentation.GetSegment(segment_id)
     segment = slicer.vtkSegment()
     if former is not None:
@@ -189,13 +234,13 @@ def _fill(
 
 def _remove(segmentation: slicer.vtkSegmentation, structure: Structure) -> None:
     # Slicer warns in its log when there is nothing to remove.
-    if segmentation.GetSegment(SEGMENT_IDS[structure.label]) is not None:
-        segmentation.RemoveSegment(SEGMENT_IDS[structure.label])
+    if segmentation.GetSegment(_id_of(structure)) is not None:
+        segmentation.RemoveSegment(_id_of(structure))
 
 
 def other_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> list[str]:
     """Ids of the segments that are not ours."""
-    return [id for id in segmentation_node.GetSegmentation().GetSegmentIDs() if id not in SEGMENT_IDS.values()]
+    return [id for id in segmentation_node.GetSegmentation().GetSegmentIDs() if id not in OUR_IDS]
 
 
 def put_into_study_of(volume_node: slicer.vtkMRMLVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:

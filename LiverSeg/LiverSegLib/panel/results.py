@@ -50,6 +50,7 @@ class ResultsSection:
         show_line(self._ui.timeLabel, shown.time)
         show_line(self._ui.liverVolumeLabel, shown.liver_volume, self._ui.liverVolumeCaption)
         show_line(self._ui.tumourVolumeLabel, shown.tumour_volume, self._ui.tumourVolumeCaption)
+        show_line(self._ui.anatomyLabel, shown.anatomy)
         show_line(self._ui.qualityLabel, shown.quality, self._ui.qualityCaption)
         self._ui.qualityLabel.toolTip = self._ui.qualityCaption.toolTip = shown.quality_hint
         show_line(self._ui.warningsLabel, shown.warnings)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
+from ..evaluation import anatomy_measures
 
 if TYPE_CHECKING:
     from ..mrml.scene_run import Outcome
@@ -59,6 +60,7 @@ class ResultTexts:
     quality_hint: str = ""
     time: str = NOTHING
     warnings: str = ""
+    anatomy: str = ""
 
 
 def results(report: Mapping[str, Any] | None) -> ResultTexts:
@@ -78,7 +80,21 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
         hint,
         time,
         _warnings(report.get("warnings", ())),
+        _anatomy(report),
     )
+
+
+def _anatomy(report: Mapping[str, Any]) -> str:
+    """Segments, spleen, tumours and attenuation, as a reader lists them; nothing where they were not asked for."""
+    listed = table(anatomy_measures.rows(report))
+    return f"{listed}{html.escape(report.get('attenuation_remark', ''))}" if listed else ""
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and values side by side, for a label."""
+    lines = (f"<tr><td>{html.escape(name)}&nbsp;&nbsp;</td><td>{html.escape(value)}</td></tr>" for name, value in rows)
+    found = "".join(lines)
+    return f"<table>{found}</table>" if found else ""
 
 
 def _volume(report: Mapping[str, Any], key: str, text: str) -> str:
@@ -163,6 +179,7 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (messages.MEASURE_TIME, seconds, ".1f", "s"),
     )
     found = [(name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)]
+    found += [(name, value, "") for name, value in anatomy_measures.rows(report)]
     if report.get("device"):
         found.append((messages.MEASURE_DEVICE, str(report["device"]), ""))
     return found

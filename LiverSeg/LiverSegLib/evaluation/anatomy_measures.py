@@ -1,0 +1,174 @@
+"""What a report tells of Couinaud segments, spleen, tumours and attenuation; in the words of a reader, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import messages
+from ..data.anatomy import Anatomy
+from ..data.labels import LabelVolume
+from ..data.resection import Body, Resection
+from ..data.structures import COUINAUD
+from ..data.volumetry import Attenuation, Space, Tumour, Volumetry, measure_attenuation, rounded_parts
+from ..errors import InputError
+
+DECIMALS = 2
+# Of a table: the same columns whatever was asked for.
+SEGMENT_COLUMNS = {f"segments_ml_{structure.label}": str(structure.label) for structure in COUINAUD}
+ATTENUATION_COLUMNS = {f"attenuation_hu_{part}": part for part in ("liver", "spleen", "difference")}
+
+
+def measure(
+    labels: np.ndarray,
+    anatomy: Anatomy,
+    space: Space,
+    hu: np.ndarray | None = None,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    tumour: bool = False,
+) -> dict[str, Any]:
+    """The keys that a report has beyond liver and tumours, ready for JSON; those alone that the anatomy can fill.
+
+    Parameters
+    ----------
+    labels
+        uint8 (k, j, i): 0 background, 1 liver, 2 tumour.
+    anatomy
+        On the same grid.
+    space
+        Where its voxels lie in the patient.
+    hu, spacing
+        The CT on that grid, for the attenuation, and the distance between voxel centres in mm along (k, j, i).
+    tumour
+        Whether tumours were asked for: if none were found, their list is empty instead of missing.
+
+    Returns
+    -------
+    ``segments_ml``, ``segments_percent`` and, with tumours, ``segments_tumour_ml`` by the number of the segment as
+    text, rounded so that they add up; ``tumours`` with ``volume_ml``, ``diameter_mm`` and ``segments``;
+    ``spleen_volume_ml``; ``attenuation_hu`` with ``liver``, ``spleen`` and ``difference``, and ``attenuation_remark``.
+    """
+    if anatomy.segments is None and anatomy.spleen is None:
+        return {}
+    found = Volumetry.of(labels, anatomy, space)
+    content: dict[str, Any] = {}
+    if anatomy.segments is not None:
+        content["segments_ml"] = _parts(found.segments_ml)
+        content["segments_percent"] = _parts(found.segments_percent)
+        if tumour or found.tumours:
+            content["segments_tumour_ml"] = _parts(found.segments_tumour_ml)
+            content["tumours"] = [_tumour(each) for each in found.tumours]
+    if found.spleen_ml is not None:
+        content["spleen_volume_ml"] = round(found.spleen_ml, DECIMALS)
+    if hu is not None and anatomy.spleen is not None:
+        content |= _attenuation(measure_attenuation(hu, labels, anatomy.spleen, spacing))
+    return content
+
+
+def measure_result(result: LabelVolume, hu: np.ndarray | None = None) -> dict[str, Any]:
+    """The keys of :func:`measure`, ``liver_volume_ml``, ``tumour_volume_ml`` and ``warnings`` of a result on disk.
+
+    ``hu`` is the CT on its grid, for the attenuation.
+    """
+    segments, warnings = result.anatomy.segments, [*result.warnings]
+    volumes = {"liver_volume_ml": result.volume_ml(result.liver), "tumour_volume_ml": result.volume_ml(result.tumour)}
+    if segments is not None and not np.array_equal(segments > 0, result.liver):
+        held = result.volume_ml(segments)
+        warnings.append(messages.SEGMENTS_UNLIKE_LIVER.format(segments=held, liver=volumes["liver_volume_ml"]))
+    return {
+        **{key: round(volume, DECIMALS) for key, volume in volumes.items()},
+        **measure(result.labels, result.anatomy, result, hu, result.geometry.spacing),
+        "warnings": warnings,
+    }
+
+
+def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a report tells of it, line by line: what is measured, and how much it is."""
+    percent = report.get("segments_percent", {})
+    for number, volume in report.get("segments_ml", {}).items():
+        share = messages.SEGMENT_VOLUME.format(volume=volume, percent=percent.get(number, 0.0))
+        yield messages.COUINAUD_SEGMENT.format(number=number), share
+    if (spleen := report.get("spleen_volume_ml")) is not None:
+        yield messages.SPLEEN, messages.LIVER_VOLUME.format(volume=spleen)
+    for number, tumour in enumerate(report.get("tumours", ()), start=1):
+        yield messages.TUMOUR_NUMBER.format(number=number), tumour_text(tumour)
+    hu = report.get("attenuation_hu", {})
+    for part, name in (("liver", messages.ATTENUATION_LIVER), ("spleen", messages.ATTENUATION_SPLEEN)):
+        if hu.get(part) is not None:
+            yield name, messages.HU.format(hu=hu[part])
+    if (difference := hu.get("difference")) is not None:
+        yield messages.ATTENUATION_DIFFERENCE, messages.HU_DIFFERENCE.format(hu=difference)
+
+
+def resection_rows(planned: Resection) -> Iterator[tuple[str, str]]:
+    """A planned resection, line by line: what goes and what stays, and the ratios that are known."""
+    whole = planned.removed_ml + planned.remnant_ml
+    removed = 100 * planned.removed_ml / whole if whole else 0.0
+    yield messages.REMOVED, messages.SEGMENT_VOLUME.format(volume=planned.removed_ml, percent=removed)
+    yield messages.REMNANT, messages.LIVER_VOLUME.format(volume=planned.remnant_ml)
+    if planned.liver_without_tumours_ml < whole:
+        without = messages.LIVER_VOLUME.format(volume=planned.remnant_without_tumours_ml)
+        yield messages.REMNANT_WITHOUT_TUMOURS, without
+    if planned.remnant_percent is not None:
+        yield messages.REMNANT_OF_LIVER, messages.PERCENT.format(percent=planned.remnant_percent)
+    if planned.remnant_to_weight_percent is not None:
+        yield messages.REMNANT_OF_WEIGHT, messages.FINE_PERCENT.format(percent=planned.remnant_to_weight_percent)
+    if planned.body.standard_liver_ml is not None and planned.remnant_to_standard_percent is not None:
+        yield messages.STANDARD_LIVER, messages.LIVER_VOLUME.format(volume=planned.body.standard_liver_ml)
+        yield messages.REMNANT_OF_STANDARD, messages.PERCENT.format(percent=planned.remnant_to_standard_percent)
+
+
+def resection_of(report: Mapping[str, Any], removed: Iterable[int], body: Body) -> Resection:
+    """What to remove some Couinaud segments means, by the volumes of a report.
+
+    Raises
+    ------
+    InputError
+        If the report tells of no segments, or there are no such segments.
+    """
+    if not report.get("segments_ml"):
+        raise InputError(messages.NO_SEGMENTS_TO_REMOVE)
+    volumes, tumours = (
+        {int(number): volume for number, volume in report.get(key, {}).items()}
+        for key in ("segments_ml", "segments_tumour_ml")
+    )
+    return Resection.of(removed, volumes, tumours, body)
+
+
+def tumour_text(tumour: Mapping[str, Any]) -> str:
+    """One tumour of a report: its volume, its diameter, its segments."""
+    measures = messages.TUMOUR_MEASURES.format(volume=tumour["volume_ml"], diameter=tumour["diameter_mm"])
+    where = ", ".join(map(str, tumour["segments"]))
+    return messages.TUMOUR_IN_SEGMENTS.format(measures=measures, segments=where) if where else measures
+
+
+def columns(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as one flat row; what is not known is None."""
+    segments, hu = report.get("segments_ml", {}), report.get("attenuation_hu", {})
+    return {
+        **{column: segments.get(number) for column, number in SEGMENT_COLUMNS.items()},
+        "spleen_volume_ml": report.get("spleen_volume_ml"),
+        **{column: hu.get(part) for column, part in ATTENUATION_COLUMNS.items()},
+        "tumours": "; ".join(map(tumour_text, report["tumours"])) if "tumours" in report else None,
+    }
+
+
+def _parts(parts: dict[int, float]) -> dict[str, float]:
+    return {str(number): value for number, value in rounded_parts(parts, DECIMALS).items()}
+
+
+def _tumour(tumour: Tumour) -> dict[str, Any]:
+    return {
+        "volume_ml": round(tumour.volume_ml, DECIMALS),
+        "diameter_mm": round(tumour.diameter_mm, 1),
+        "segments": list(tumour.segments),
+    }
+
+
+def _attenuation(found: Attenuation) -> dict[str, Any]:
+    values = {"liver": found.liver, "spleen": found.spleen, "difference": found.difference}
+    rounded = {part: None if value is None else round(value, 1) for part, value in values.items()}
+    remark = messages.CONTRAST_REMARK if found.has_contrast else messages.PLAIN_REMARK
+    return {"attenuation_hu": rounded, **({} if found.difference is None else {"attenuation_remark": remark})}
