@@ -822,6 +822,7 @@ class _ExactSegmenter:
             device="cpu",
             model=card,
             quality=None,
+            places=(),
         )
 
 

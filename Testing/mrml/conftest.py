@@ -83,6 +83,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=None,
+            places=(),
             probabilities=None,
         )
 

@@ -66,6 +66,7 @@ class StandIn:
             device="cpu",
             model=card,
             quality=self.quality,
+            places=(),
         )
 
     def _wait(self, cancel: threading.Event) -> None:

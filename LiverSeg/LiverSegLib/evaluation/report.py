@@ -13,6 +13,7 @@ from .. import messages
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
+from ..data.places import Place
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from ..io.terminal import printable
@@ -33,8 +34,9 @@ class SegmentationReport:
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
     ``total``. Volumes are in ml; the liver's includes tumours, the tumours' is None if they were not asked for.
-    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
-    last five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
+    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
+    ``places`` says where to look, most in doubt first. The last five, those of
+    :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
     """
 
     input: str
@@ -46,6 +48,7 @@ class SegmentationReport:
     tumour_volume_ml: float | None
     warnings: tuple[str, ...]
     quality: float | None = None
+    places: tuple[Place, ...] = ()
     dice: float | None = None
     iou: float | None = None
     hd95_mm: float | None = None
@@ -91,15 +94,18 @@ class SegmentationReport:
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
+            places=segmentation.places,
             **(compare(labels > 0, reference > 0, spacing) if reference is not None else {}),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: rounded, infinite numbers as None.
 
-        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known.
+        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, ``places``
+        only if there are any.
         """
-        unknown = (*(_COMPARISON if self.dice is None else ()), *(("quality",) if self.quality is None else ()))
+        unknown = [*(_COMPARISON if self.dice is None else ()), *(["quality"] if self.quality is None else [])]
+        unknown += [] if self.places else ["places"]
         return {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
@@ -129,7 +135,7 @@ class SegmentationReport:
 
     def to_row(self) -> dict[str, Any]:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
-        content = self.to_dict()
+        content = {**self.to_dict(), "places": [f"{place}." for place in self.places]}
         row: dict[str, Any] = {}
         for key in (field.name for field in fields(self)):
             value = content.get(key)
@@ -146,6 +152,7 @@ class SegmentationReport:
             lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
         if self.quality is not None:
             lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
+        lines += [messages.SUMMARY_PLACE.format(place=place) for place in self.places]
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
         stages = ", ".join(f"{stage} {self.seconds[stage]:.1f}" for stage in _STAGES)
@@ -163,7 +170,7 @@ def _rounded(value: Any, key: str) -> Any:
     if isinstance(value, dict):
         return {inner: _rounded(entry, key) for inner, entry in value.items()}
     if isinstance(value, tuple):
-        return list(value)
+        return [_rounded(entry, key) for entry in value]
     if isinstance(value, float):
         return round(value, _DECIMALS.get(key, _DEFAULT_DECIMALS)) if math.isfinite(value) else None
     return value

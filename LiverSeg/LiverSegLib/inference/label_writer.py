@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from ..data.volume import CTVolume
-from .confidence import SelfAgreement
+from .confidence import ConfidenceMap
 from .logits import labels_from_log_odds, probabilities_from_log_odds
 from .postprocess import clean
 from .preprocess import Rectangle
@@ -32,8 +32,10 @@ class LabelWriter:
         The input and its labels along the canonical axes; views.
     slices
         Those of ``labels`` that were written.
-    agreement
-        How sure the network is of them.
+    own
+        The input's own grid.
+    confidence
+        How sure the network is of what it found.
     """
 
     def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0) -> None:
@@ -46,7 +48,8 @@ class LabelWriter:
         if self.own_classes is not None:
             self.own_classes[0] = 1
             self._classes = [ct.geometry.to_canonical(probability) for probability in self.own_classes]
-        self.agreement = SelfAgreement()
+        self.own = ct.geometry
+        self.confidence = ConfidenceMap(ct.geometry)
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
 
@@ -78,4 +81,4 @@ class LabelWriter:
     def clear(self) -> None:
         """Take back what was found; the probabilities stay."""
         self.labels[self.slices] = 0
-        self.agreement = SelfAgreement()
+        self.confidence = ConfidenceMap(self.own)
