@@ -64,7 +64,7 @@ def test_doubt_far_from_the_liver_says_nothing_of_it() -> None:
     far[8:12, 2:5, 50:60] = 0.1
     far[:, 0, 0] = 9.0
     assert map_of(far).self_agreement == pytest.approx(1.0)
-    assert map_of(near).self_agreement < 0.99
+    assert map_of(near).self_agreement < 0.998
 
 
 @given(st.integers(1, 5))

@@ -60,9 +60,18 @@ class Predictor:
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits of background, liver and tumour in windowed images of any size; float32 (n, 3, rows, columns)."""
+        return neighbours_as_background(self._outputs(images)).float()
+
+    def classes(self, images: Tensor) -> Tensor:
+        """The number of each pixel's most probable class, neighbours of the liver included; (n, rows, columns)."""
+        return self._outputs(images).argmax(dim=1)
+
+    def _outputs(self, images: Tensor) -> Tensor:
+        """What the network says of each pixel, (n, class, rows, columns)."""
         rows, columns = images.shape[2:]
         images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        return neighbours_as_background(self.network(images))[..., :rows, :columns].float()
+        outputs: Tensor = self.network(images)
+        return outputs[..., :rows, :columns]
 
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.

@@ -28,6 +28,7 @@ from .places import places_to_check
 from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
+from .sides import Sides, knows_sides, sides_of
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
 
@@ -227,10 +228,12 @@ class _Run:
         if not self._is_unsure(quality):
             return writer
         look = self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
-        if self._is_mirrored(look, quality or 0.0):
+        mirrored, symmetric = self._is_mirrored(look, quality or 0.0), self._is_symmetric(writer, look)
+        sides = self._sides(ct) if mirrored or symmetric else Sides.UNTOLD
+        if mirrored and (sides is Sides.EXCHANGED or not knows_sides(self.card)):
             self.warnings.append(messages.MIRRORED.format(name=ct.name))
             return self._labelled(ct.mirrored())
-        if self._is_doubtful_everywhere(writer) or self._is_symmetric(writer, look):
+        if self._is_doubtful_everywhere(writer) or (symmetric and sides is not Sides.KEPT):
             writer.clear()
         return writer
 
@@ -238,6 +241,12 @@ class _Run:
         """Whether a look at the mirror image shows a liver of some size, and of far more than this quality."""
         promised = self._quality(look) or 0.0
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
+
+    def _sides(self, ct: CTVolume) -> Sides:
+        """What the liver's neighbours say of left and right, if the network knows them."""
+        if not knows_sides(self.card):
+            return Sides.UNTOLD
+        return sides_of(self.segmenter.predictor, ct, BATCH_SIZE[self.segmenter.device.type])
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
