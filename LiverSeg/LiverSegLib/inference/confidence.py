@@ -78,6 +78,11 @@ class ConfidenceMap:
         """The share of each cell that is not found and expected to be liver."""
         return self._shares[1] - self._shares[2]
 
+    @property
+    def sure(self) -> np.ndarray:
+        """The share of each cell that the network is sure of."""
+        return self._shares[3]
+
     @cached_property
     def liver(self) -> np.ndarray:
         """The largest piece of what was found."""

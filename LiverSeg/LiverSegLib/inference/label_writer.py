@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from ..data.bounding_box import Box
+from ..data.resample import resample
 from ..data.volume import CTVolume
 from .confidence import ConfidenceMap
 from .logits import labels_from_log_odds, probabilities_from_log_odds
 from .postprocess import clean
 from .preprocess import Rectangle
+
+# The network has to be sure of so much of a small piece that it is kept.
+SURE_SHARE = 0.5
 
 
 class LabelWriter:
@@ -76,7 +81,14 @@ class LabelWriter:
 
     def clean_up(self) -> None:
         """Leave the large pieces of the liver, without holes."""
-        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing)
+        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing, self._is_sure)
+
+    def _is_sure(self, box: Box, piece: np.ndarray) -> bool:
+        """Whether the network is sure of half of a piece, bool in a box of the slices written."""
+        k, j, i = (side.start for side in box)
+        part = self.canonical.geometry.part((k + self.slices.start, j, i), piece.shape)
+        sure = resample(self.confidence.sure, self.confidence.cells, part, order=0)
+        return bool(sure[piece].mean() > SURE_SHARE)
 
     def clear(self) -> None:
         """Take back what was found; the probabilities stay."""
