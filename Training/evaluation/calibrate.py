@@ -76,7 +76,8 @@ def _threshold(expected: np.ndarray, dice: np.ndarray, usual: np.ndarray) -> flo
     poor = expected[dice < POOR_DICE]
     # Just above the poor result that looked best.
     wanted = float(poor.max()) + 1e-4 if len(poor) else float(expected.min())
-    return min(wanted, float(np.quantile(expected[usual] if usual.any() else expected, LARGEST_SHARE_FLAGGED)))
+    most = np.quantile(expected[usual] if usual.any() else expected, LARGEST_SHARE_FLAGGED, method="lower")
+    return min(wanted, float(most))
 
 
 def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float, as_they_are: np.ndarray) -> dict:
