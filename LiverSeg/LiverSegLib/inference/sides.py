@@ -1,4 +1,4 @@
-"""Whether a patient's organs lie on their sides, told by the liver's neighbours."""
+"""Whether a scan is a mirror image, told by the great vessels beside the liver."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from .preprocess import aligned
 from .slice_cache import SliceCache, size_of
 from .slice_search import even_batches
 
-# What lies on the left of the patient's middle.
-LEFT_ORGANS = ("spleen", "stomach")
+# Whether a vessel lies left or right of the patient's middle. What the network calls spleen or stomach tells nothing:
+# in a mirror image it takes the liver for a spleen. Of six patients that training never saw, the vessels' volumes on
+# their sides, looked at every 20 mm, were 112 to 203 ml, and 31 to 70 ml in the mirror image.
+LEFT, RIGHT = "aorta", "vena cava"
 # Slices looked at are that far apart.
 LOOK_MM = 10.0
-# Of these organs, what has to lie on the left of a scan or of its mirror image, and how much more than in the other.
-LEAST_ML = 30.0
+# What has to lie on its side in a scan or in its mirror image, and how many times as much as in the other.
+LEAST_ML, RATIO = 30.0, 1.3
 
 
 class Sides(Enum):
-    """On which sides of a scan the organs lie."""
+    """On which sides of a scan the vessels lie."""
 
     KEPT = "kept"
     EXCHANGED = "exchanged"
@@ -32,35 +34,37 @@ class Sides(Enum):
 
 def knows_sides(card: ModelCard) -> bool:
     """Whether a network can tell."""
-    return all(organ in card.classes for organ in LEFT_ORGANS)
+    return LEFT in card.classes and RIGHT in card.classes
 
 
 def sides_of(predictor: Predictor, ct: CTVolume, batch_size: int) -> Sides:
     """What a network that knows them says of a scan and of its mirror image."""
-    image, mirrored = (left_ml(predictor, one, batch_size) for one in (ct, ct.mirrored()))
-    if max(image, mirrored) < LEAST_ML or abs(image - mirrored) < LEAST_ML:
-        return Sides.UNTOLD
-    return Sides.KEPT if image > mirrored else Sides.EXCHANGED
+    image, mirrored = (ml_on_their_sides(predictor, one, batch_size) for one in (ct, ct.mirrored()))
+    if image >= max(LEAST_ML, RATIO * mirrored):
+        return Sides.KEPT
+    if mirrored >= max(LEAST_ML, RATIO * image):
+        return Sides.EXCHANGED
+    return Sides.UNTOLD
 
 
 @torch.inference_mode()
-def left_ml(predictor: Predictor, ct: CTVolume, batch_size: int) -> float:
-    """How much of :data:`LEFT_ORGANS` lies left of the middle of the body, less what lies right of it, in ml."""
+def ml_on_their_sides(predictor: Predictor, ct: CTVolume, batch_size: int) -> float:
+    """Volume of aorta and vena cava on their own sides of the body's middle, less that on the others, in ml."""
     card, stack = predictor.card, ct.canonical_view()
     step = stack.slices_within(LOOK_MM)
     whole = aligned(WHOLE, size_of(stack, card.spacing_mm))
     cache = SliceCache(stack, card.spacing_mm, whole, card.window_hu, card.offsets_mm, predictor.device)
-    organs = torch.tensor([card.classes.index(organ) for organ in LEFT_ORGANS], device=predictor.device)
-    columns = whole[1].stop
-    organ = torch.zeros(columns, dtype=torch.float64)
-    body = torch.zeros(columns, dtype=torch.float64)
+    left, right = card.classes.index(LEFT), card.classes.index(RIGHT)
+    vessels = torch.zeros(whole[1].stop, dtype=torch.float64)
+    body = torch.zeros_like(vessels)
     for batch in even_batches(range(0, len(stack.hu), step), batch_size):
         images = cache.stacks(batch)
-        organ += torch.isin(predictor.classes(images), organs).sum(dim=(0, 1)).cpu()
+        classes = predictor.classes(images)
+        vessels += ((classes == left).sum(dim=(0, 1)) - (classes == right).sum(dim=(0, 1))).cpu()
         # All that is warmer than the window's lower end.
         body += (images[:, 0] > -1).sum(dim=(0, 1)).cpu()
     # Columns run to the patient's left.
-    column = torch.arange(columns, dtype=torch.float64)
+    column = torch.arange(len(vessels), dtype=torch.float64)
     middle = (body * column).sum() / body.sum().clamp(min=1)
-    pixels = float((organ * (column - middle).sign()).sum())
+    pixels = float((vessels * (column - middle).sign()).sum())
     return pixels * card.spacing_mm**2 * stack.spacing[0] * step / 1000
