@@ -243,7 +243,7 @@ class _Run:
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
 
     def _sides(self, ct: CTVolume) -> Sides:
-        """What the liver's neighbours say of left and right, if the network knows them."""
+        """What aorta and vena cava say of left and right, if the network knows them."""
         if not knows_sides(self.card):
             return Sides.UNTOLD
         return sides_of(self.segmenter.predictor, ct, BATCH_SIZE[self.segmenter.device.type])
