@@ -843,6 +843,7 @@ class _ExactSegmenter:
             model=card,
             quality=None,
             anatomy=Anatomy(),
+            places=(),
         )
 
 

@@ -415,11 +415,21 @@ NO_SEQUENCE = _("{name} does not belong to a sequence; turn off all frames or ch
 
 # ---- report and pictures ---------------------------------------------------------------------------------------------
 
+PLACE = _("slice {number}, {where} of the liver: {ml:.0f} ml in doubt, {inside}")
+PLACE_UPPER_RIGHT = _("upper right part")
+PLACE_UPPER_LEFT = _("upper left part")
+PLACE_MIDDLE_RIGHT = _("right part, middle height")
+PLACE_MIDDLE_LEFT = _("left part, middle height")
+PLACE_LOWER_RIGHT = _("lower right part")
+PLACE_LOWER_LEFT = _("lower left part")
+PLACE_INSIDE = _("mostly in the result")
+PLACE_OUTSIDE = _("mostly left out")
 RESEARCH_USE = _("For research use; not a certified medical device.")
 RESEARCH_USE_SHORT = _("For research use")
 SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
 SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
 SUMMARY_QUALITY = _("Quality: {quality:.2f}, the Dice to be expected")
+SUMMARY_PLACE = _("To check: {place}")
 SUMMARY_COMPARISON = _(
     "Dice: {dice:.3f} (IoU {iou:.3f}, HD95 {hd95_mm:.1f} mm, ASSD {assd_mm:.1f} mm, "
     "volume {volume_difference_percent:+.1f} %)"
@@ -464,6 +474,7 @@ PAGE_BY_DICE = _("lowest Dice first")
 PAGE_BY_DOUBT = _("most doubtful first")
 PAGE_BY_NAME = _("by name")
 PAGE_BY_TIME = _("slowest first")
+PAGE_PLACES = _("Places to check, most in doubt first:")
 PAGE_SHOWN = _("Show")
 PAGE_ALL = _("all cases")
 PAGE_DONE = _("done")

@@ -85,6 +85,7 @@ class StandIn:
             model=card,
             quality=None,
             anatomy=anatomy_of(labels, options),
+            places=(),
             probabilities=None,
         )
 

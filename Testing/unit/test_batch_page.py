@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 from xml.etree.ElementTree import Element
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from LiverSegLib import messages
 from LiverSegLib.batch.page import write_page
 from LiverSegLib.batch.record import CaseRecord
+from LiverSegLib.data.places import Place
 
 # What a file system may give for a name.
 NAMES = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name).map(os.fsdecode)
@@ -103,6 +105,13 @@ def test_a_case_shows_its_numbers_and_its_warnings(tmp_path: Path) -> None:
         messages.MEASURE_TIME: "4.3 s",
     }
     assert [text_of(entry) for entry in page.case("a").findall("ul/li")] == ["Look at it.", "Look again."]
+
+
+def test_a_case_shows_the_places_to_check(tmp_path: Path) -> None:
+    place = Place(6, (1.0, 2.0, 3.0), ml=4.0, side="right", height="lower", inside=True)
+    page = page_of(tmp_path, [done("a", places=[asdict(place)]), done("b")])
+    assert [text_of(entry) for entry in page.case("a").findall("ol/li")] == [str(place)]
+    assert not page.case("b").findall("ol/li")
 
 
 def test_a_number_that_is_not_known_is_left_out(tmp_path: Path) -> None:

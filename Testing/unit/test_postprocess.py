@@ -36,6 +36,22 @@ def test_small_pieces_elsewhere_are_removed(a_liver: np.ndarray) -> None:
     np.testing.assert_array_equal(clean(labels, SPACING), a_liver)
 
 
+@pytest.mark.parametrize("sure", [True, False])
+def test_a_small_piece_is_kept_if_the_network_is_sure_of_it(a_liver: np.ndarray, sure: bool) -> None:
+    """It has 6 % of the largest one, and 13 ml."""
+    a_liver[4:12, 12:36, 12:36] = 1
+    labels = np.repeat(a_liver, 2, axis=0)
+    labels[10:18, 14:30, 39:46] = 1
+    asked = []
+
+    def is_sure(box: tuple[slice, slice, slice], piece: np.ndarray) -> bool:
+        asked.append(labels[box][piece].all() and piece.sum() == 8 * 16 * 7)
+        return sure
+
+    kept = clean(labels, (6.0, 1.5, 1.5), is_sure)[10:18, 14:30, 39:46]
+    assert asked == [True] and kept.all() == kept.any() == sure
+
+
 def test_a_speck_of_tumour_is_liver_and_a_tumour_stays(a_liver: np.ndarray) -> None:
     """Voxels of 6.75 mm³: a ball of 5 mm has 65 mm³, nearly ten of them."""
     labels = a_liver.copy()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from LiverSegLib.data.anatomy import Anatomy
+from LiverSegLib.data.places import Place
 from LiverSegLib.errors import OutputError
 from LiverSegLib.evaluation.report import SegmentationReport
 
@@ -30,6 +31,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
         "quality": None,
         "anatomy": Anatomy(),
+        "places": (),
     }
     return SimpleNamespace(**{**content, **changes})
 
@@ -62,6 +64,16 @@ def test_the_expected_dice_is_told_where_it_is_known(labels: np.ndarray) -> None
     assert report.to_dict()["quality"] == 0.912
     assert "0.91" in report.summary()
     assert report_of(segmentation(labels)).to_row()["quality"] is None
+
+
+def test_places_to_check_are_told_in_every_form(labels: np.ndarray) -> None:
+    place = Place(41, (-12.345, 6.0, 7.0), ml=12.3456, side="left", height="upper", inside=False)
+    report = report_of(segmentation(labels, places=(place,)))
+    [content] = report.to_dict()["places"]
+    assert content["slice"] == 41 and content["position_mm"] == [-12.35, 6.0, 7.0] and content["ml"] == 12.35
+    sentence = "slice 42, upper left part of the liver: 12 ml in doubt, mostly left out"
+    assert sentence in report.summary() and report.to_row()["places"] == f"{sentence}."
+    json.dumps(report.to_dict())
 
 
 def test_volumes_are_voxels_times_the_voxel_volume(labels: np.ndarray) -> None:

@@ -37,7 +37,7 @@ def a_ct(a_phantom: Phantom) -> CTVolume:
 @pytest.fixture(autouse=True)
 def no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network's raw answer: cleaned up, an untrained network's might be one blob or nothing."""
-    monkeypatch.setattr("LiverSegLib.inference.label_writer.clean", lambda labels, spacing: labels)
+    monkeypatch.setattr("LiverSegLib.inference.label_writer.clean", lambda labels, spacing, is_sure: labels)
 
 
 def turned(ct: CTVolume, order: tuple[int, ...], flips: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -68,6 +68,7 @@ class StandIn:
             model=card,
             quality=self.quality,
             anatomy=anatomy_of(labels, options),
+            places=(),
         )
 
     def _wait(self, cancel: threading.Event) -> None:

@@ -1,8 +1,8 @@
 """From self-agreement to the Dice to expect: ``python -m Training.evaluation.calibrate results.csv``.
 
-The results must be of patients that the networks had not seen, best of all folds and under all degradations, so that
-poor results are among them. Writes ``calibration.json`` beside them; ``Training.export --calibration`` takes it into
-the model card.
+The results must be of patients, best of a hospital, that the network had not seen, under all degradations as well, so
+that poor results are among them. Writes ``calibration.json`` beside them; ``Training.export --calibration`` takes it
+into the model card.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from LiverSegLib.inference.confidence import expected_dice, log_odds
 from .evaluate import read_results
 from .summary import NONE
 
-# Below this a reader would correct the liver.
-POOR_DICE = 0.90
-# More warnings than this of scans as they are, and nobody reads them.
-LARGEST_SHARE_FLAGGED = 0.1
+# Below this a reader would correct the liver; from that on, there is little to correct.
+POOR_DICE, GOOD_DICE = 0.93, 0.95
+# More warnings than this of good results of scans as they are, and nobody reads them.
+LARGEST_SHARE_FLAGGED = 0.15
 
 
 def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, float]:
@@ -46,8 +46,9 @@ def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, 
 def calibrate(rows: list[dict]) -> dict:
     """The line, the Dice below which to warn, and how well both do on patients that were left out of the fit.
 
-    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than a tenth of the
-    scans as they are: degraded ones are chosen to be hard, and their share says nothing of what users meet.
+    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than
+    :data:`LARGEST_SHARE_FLAGGED` of the good ones of scans as they are: degraded ones are chosen to be hard, and their
+    share says nothing of what users meet.
     ``left_one_patient_out`` holds what each patient's results say of a line fitted without them.
     """
     agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
@@ -58,36 +59,48 @@ def calibrate(rows: list[dict]) -> dict:
         line = fit_line(agreement[others], dice[others])
         expected[~others] = [expected_dice(value, *line) for value in agreement[~others]]
     as_they_are = np.array([row["degradation"] == NONE for row in rows])
-    check_below = _threshold(expected, dice, as_they_are)
+    check_below = _threshold(expected, dice, as_they_are & (dice >= GOOD_DICE))
     intercept, slope = fit_line(agreement, dice)
     return {
         "intercept": round(intercept, 4),
         "slope": round(slope, 4),
         "check_below": round(check_below, 4),
-        "left_one_patient_out": {"patients": len(np.unique(patients)), **_judged(expected, dice, check_below)},
+        "left_one_patient_out": {
+            "patients": len(np.unique(patients)),
+            **_judged(expected, dice, check_below, as_they_are),
+        },
     }
 
 
-def _threshold(expected: np.ndarray, dice: np.ndarray, as_they_are: np.ndarray) -> float:
+def _threshold(expected: np.ndarray, dice: np.ndarray, usual: np.ndarray) -> float:
     poor = expected[dice < POOR_DICE]
     # Just above the poor result that looked best.
     wanted = float(poor.max()) + 1e-4 if len(poor) else float(expected.min())
-    usual = expected[as_they_are] if as_they_are.any() else expected
-    return min(wanted, float(np.quantile(usual, LARGEST_SHARE_FLAGGED)))
+    most = np.quantile(expected[usual] if usual.any() else expected, LARGEST_SHARE_FLAGGED, method="lower")
+    return min(wanted, float(most))
 
 
-def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float) -> dict:
-    flagged, poor = expected < check_below, dice < POOR_DICE
+def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float, as_they_are: np.ndarray) -> dict:
+    flagged, poor, good = expected < check_below, dice < POOR_DICE, as_they_are & (dice >= GOOD_DICE)
     return {
         "results": len(dice),
         "mean_absolute_error": round(float(np.abs(expected - dice).mean()), 4),
-        "rank_correlation": round(float(spearmanr(expected, dice).statistic), 3),
+        "rank_correlation": _rank_correlation(expected, dice),
+        "rank_correlation_as_they_are": _rank_correlation(expected[as_they_are], dice[as_they_are]),
+        "good_dice": GOOD_DICE,
+        "good_as_they_are": int(good.sum()),
+        "good_as_they_are_flagged": int((good & flagged).sum()),
         "poor_dice": POOR_DICE,
         "poor": int(poor.sum()),
         "poor_flagged": int((poor & flagged).sum()),
         "others_flagged": int((~poor & flagged).sum()),
         "worst_flagged": bool(flagged[dice.argmin()]),
     }
+
+
+def _rank_correlation(expected: np.ndarray, dice: np.ndarray) -> float | None:
+    """Spearman's; None of fewer than three results."""
+    return round(float(spearmanr(expected, dice).statistic), 3) if len(dice) > 2 else None
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .. import messages
+from ..data.places import Place
 from ..io.atomic import replacing
 from ..io.terminal import printable
 
@@ -63,6 +64,7 @@ def write_page(path: str | os.PathLike[str], records: Sequence[CaseRecord], titl
         median=median,
         facts_of=_facts,
         warnings_of=_warnings,
+        doubts_of=_doubts,
     )
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(page)
@@ -140,6 +142,11 @@ def _number(record: CaseRecord, key: str) -> float | None:
 
 def _warnings(record: CaseRecord) -> list[str]:
     return list((record.report or {}).get("warnings", ()))
+
+
+def _doubts(record: CaseRecord) -> list[str]:
+    """Where to look."""
+    return [str(Place(**place)) for place in (record.report or {}).get("places", ())]
 
 
 def _url(relative: str) -> str:

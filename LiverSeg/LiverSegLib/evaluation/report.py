@@ -15,6 +15,7 @@ from ..data.bounding_box import WHOLE, box_round
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
 from ..data.patient_space import PatientSpace
+from ..data.places import Place
 from ..io.json_file import write_json
 from ..io.spreadsheet import write_table
 from ..io.terminal import printable
@@ -39,8 +40,9 @@ class SegmentationReport:
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
     ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
     is None if they were not asked for.
-    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated. The
-    next five, those of :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
+    ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
+    ``places`` says where to look, most in doubt first. The next five, those of
+    :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
     ``anatomy`` has the keys of :func:`LiverSegLib.evaluation.anatomy_measures.measure`; in files they stand beside the
     others.
     """
@@ -54,6 +56,7 @@ class SegmentationReport:
     tumour_volume_ml: float | None
     warnings: tuple[str, ...]
     quality: float | None = None
+    places: tuple[Place, ...] = ()
     dice: float | None = None
     iou: float | None = None
     hd95_mm: float | None = None
@@ -108,6 +111,7 @@ class SegmentationReport:
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
+            places=segmentation.places,
             **(compare(labels > 0, truth > 0, spacing) if truth is not None else {}),
             anatomy=anatomy_measures.measure(
                 labels, found.part(box), in_space, hu_there, grid.geometry.spacing, tumour
@@ -117,12 +121,12 @@ class SegmentationReport:
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: rounded, infinite numbers as None.
 
-        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, those of
-        the anatomy only if it was asked for.
+        The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, ``places``
+        only if there are any, those of the anatomy only if it was asked for.
         """
-        unknown = (*(_COMPARISON if self.dice is None else ()), *(("quality",) if self.quality is None else ()))
+        unknown = [*(_COMPARISON if self.dice is None else ()), *(["quality"] if self.quality is None else [])]
+        unknown += ["anatomy"] if self.places else ["anatomy", "places"]
         content = {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
-        del content["anatomy"]
         return {**content, **self.anatomy}
 
     def write_json(self, path: str | os.PathLike[str]) -> None:
@@ -152,7 +156,7 @@ class SegmentationReport:
 
     def to_row(self) -> dict[str, Any]:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
-        content = self.to_dict()
+        content = {**self.to_dict(), "places": [f"{place}." for place in self.places]}
         row: dict[str, Any] = {}
         for key in (entry.name for entry in fields(self) if entry.name != "anatomy"):
             value = content.get(key)
@@ -175,6 +179,7 @@ class SegmentationReport:
             lines.append(remark)
         if self.quality is not None:
             lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
+        lines += [messages.SUMMARY_PLACE.format(place=place) for place in self.places]
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items() if stage != "total")
@@ -193,7 +198,7 @@ def _rounded(value: Any, key: str) -> Any:
     if isinstance(value, dict):
         return {inner: _rounded(entry, key) for inner, entry in value.items()}
     if isinstance(value, tuple):
-        return list(value)
+        return [_rounded(entry, key) for entry in value]
     if isinstance(value, float):
         return round(value, _DECIMALS.get(key, _DEFAULT_DECIMALS)) if math.isfinite(value) else None
     return value

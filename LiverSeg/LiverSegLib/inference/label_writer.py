@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from ..data.bounding_box import Box
+from ..data.resample import resample
 from ..data.volume import CTVolume
-from .confidence import SelfAgreement
+from .confidence import ConfidenceMap
 from .logits import labels_from_log_odds, probabilities_from_log_odds
 from .postprocess import clean, largest_piece
 from .preprocess import Rectangle
+
+# The network has to be sure of so much of a small piece that it is kept.
+SURE_SHARE = 0.5
 
 
 class LabelWriter:
@@ -36,13 +41,15 @@ class LabelWriter:
         The spleen, 1, on both grids; None if it is not wanted.
     slices
         Those of ``labels`` that were written.
-    agreement
-        How sure the network is of them.
+    own
+        The input's own grid.
+    confidence
+        How sure the network is of what it found.
     """
 
     def __init__(self, ct: CTVolume, tumour_above: float | None, classes: int = 0, spleen: bool = False) -> None:
         self.canonical = ct.canonical_view()
-        self._geometry = ct.geometry
+        self.own = ct.geometry
         self.own_labels, self.labels = self.new_labels()
         self.own_spleen: np.ndarray | None = None
         self.spleen: np.ndarray | None = None
@@ -53,15 +60,15 @@ class LabelWriter:
         if self.own_classes is not None:
             self.own_classes[0] = 1
             self._classes = [ct.geometry.to_canonical(probability) for probability in self.own_classes]
-        self.agreement = SelfAgreement()
+        self.confidence = ConfidenceMap(ct.geometry)
         self._tumour_above = tumour_above
         self._first, self._last = len(self.labels), 0
 
     def new_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """Zeros, uint8, on the input's own grid, and a view of them along the canonical axes."""
         # The system gives pages of zeros only where something is written: labels of a whole body cost little.
-        own = np.zeros(self._geometry.shape, dtype=np.uint8)
-        return own, self._geometry.to_canonical(own)
+        own = np.zeros(self.own.shape, dtype=np.uint8)
+        return own, self.own.to_canonical(own)
 
     @property
     def slices(self) -> slice:
@@ -88,13 +95,20 @@ class LabelWriter:
 
     def clean_up(self) -> None:
         """Leave the large pieces of the liver, without holes, and of the spleen the largest."""
-        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing)
+        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing, self._is_sure)
         if self.spleen is not None:
             self.spleen[self.slices] = largest_piece(self.spleen[self.slices] > self.labels[self.slices])
+
+    def _is_sure(self, box: Box, piece: np.ndarray) -> bool:
+        """Whether the network is sure of half of a piece, bool in a box of the slices written."""
+        k, j, i = (side.start for side in box)
+        part = self.canonical.geometry.part((k + self.slices.start, j, i), piece.shape)
+        sure = resample(self.confidence.sure, self.confidence.cells, part, order=0)
+        return bool(sure[piece].mean() > SURE_SHARE)
 
     def clear(self) -> None:
         """Take back what was found; the probabilities stay."""
         self.labels[self.slices] = 0
         if self.spleen is not None:
             self.spleen[self.slices] = 0
-        self.agreement = SelfAgreement()
+        self.confidence = ConfidenceMap(self.own)

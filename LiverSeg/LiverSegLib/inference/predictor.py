@@ -66,19 +66,28 @@ class Predictor:
         float32 (n, 2, rows, columns); with the number of a class as ``organ``, those of that class against all others
         follow, (n, 3, rows, columns).
         """
-        if self.device.type != "cpu":
-            return self._log_odds(images, organ)
-        with self._threads.batch(images[:, 0].numel()):
-            return self._log_odds(images, organ)
-
-    def _log_odds(self, images: Tensor, organ: int | None) -> Tensor:
-        rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        logits = self.network(images)[..., :rows, :columns]
+        logits = self._logits(images)
         log_odds = to_log_odds(neighbours_as_background(logits).float())
         if organ is None:
             return log_odds
         return torch.cat((log_odds, organ_log_odds(logits.float(), organ)[:, None]), dim=1)
+
+    def classes(self, images: Tensor) -> Tensor:
+        """The number of each pixel's most probable class, neighbours of the liver included; (n, rows, columns)."""
+        return self._logits(images).argmax(dim=1)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """What the network says of each pixel, (n, class, rows, columns)."""
+        if self.device.type != "cpu":
+            return self._run(images)
+        with self._threads.batch(images[:, 0].numel()):
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        rows, columns = images.shape[2:]
+        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
+        logits: Tensor = self.network(images)
+        return logits[..., :rows, :columns]
 
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.

@@ -13,21 +13,24 @@ from torch import Tensor
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.metrics import dice
+from ..data.places import Place
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
 from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
 from .anatomy import find_anatomy
-from .confidence import expected_dice
+from .confidence import ConfidenceMap, expected_dice
 from .filling import without_filling
 from .label_writer import LabelWriter
 from .logits import LARGEST_LOG_ODDS
 from .oblique_logits import UprightLogits
 from .oblique_views import is_oblique, to_upright
 from .options import SegmentOptions
+from .places import places_to_check
 from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
+from .sides import Sides, knows_sides, sides_of
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
 
@@ -62,9 +65,9 @@ class Segmentation:
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
     ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments.
-    ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.SelfAgreement` says; ``quality`` the Dice to be
+    ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.ConfidenceMap` says; ``quality`` the Dice to be
     expected from it, 0 to 1, None if the model is not calibrated or no liver was found. ``anatomy`` has what else was
-    asked for.
+    asked for, ``places`` where to look, most in doubt first.
     """
 
     labels: np.ndarray
@@ -77,6 +80,7 @@ class Segmentation:
     self_agreement: float = 0.0
     quality: float | None = None
     anatomy: Anatomy = field(default_factory=Anatomy)
+    places: tuple[Place, ...] = ()
 
 
 class Segmenter:
@@ -206,6 +210,7 @@ class _Run:
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(writer.canonical, writer.labels)
+        places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
         anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
         if self.options.spleen and self.spleen is None:
@@ -219,9 +224,10 @@ class _Run:
             str(self.segmenter.device),
             self.card,
             writer.own_classes,
-            writer.agreement.value,
+            writer.confidence.self_agreement,
             quality,
             anatomy,
+            places,
         )
 
     def _quality(self, writer: LabelWriter) -> float | None:
@@ -229,7 +235,7 @@ class _Run:
         calibration = self.card.calibration
         if calibration is None or not writer.labels[writer.slices].any():
             return None
-        return expected_dice(writer.agreement.value, calibration["intercept"], calibration["slope"])
+        return expected_dice(writer.confidence.self_agreement, calibration["intercept"], calibration["slope"])
 
     def _is_unsure(self, quality: float | None) -> bool:
         """Whether so low a Dice, or no liver at all, is worth another look; never if the model is not calibrated."""
@@ -260,10 +266,12 @@ class _Run:
         if not self._is_unsure(quality):
             return writer
         look = self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
-        if self._is_mirrored(look, quality or 0.0):
+        mirrored, symmetric = self._is_mirrored(look, quality or 0.0), self._is_symmetric(writer, look)
+        sides = self._sides(ct) if mirrored or symmetric else Sides.UNTOLD
+        if mirrored and (sides is Sides.EXCHANGED or not knows_sides(self.card)):
             self.warnings.append(messages.MIRRORED.format(name=ct.name))
             return self._labelled(ct.mirrored())
-        if self._is_doubtful_everywhere(writer) or self._is_symmetric(writer, look):
+        if self._is_doubtful_everywhere(writer) or (symmetric and sides is not Sides.KEPT):
             writer.clear()
         return writer
 
@@ -271,6 +279,12 @@ class _Run:
         """Whether a look at the mirror image shows a liver of some size, and of far more than this quality."""
         promised = self._quality(look) or 0.0
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
+
+    def _sides(self, ct: CTVolume) -> Sides:
+        """What aorta and vena cava say of left and right, if the network knows them."""
+        if not knows_sides(self.card):
+            return Sides.UNTOLD
+        return sides_of(self.segmenter.predictor, ct, BATCH_SIZE[self.segmenter.device.type])
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
@@ -282,7 +296,7 @@ class _Run:
 
     def _is_doubtful_everywhere(self, writer: LabelWriter) -> bool:
         quality = self._quality(writer)
-        return quality is not None and quality < LEAST_DICE and writer.agreement.sure_share < LEAST_SURE
+        return quality is not None and quality < LEAST_DICE and writer.confidence.sure_share < LEAST_SURE
 
     def _labelled(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
@@ -313,8 +327,10 @@ class _Run:
             self._from_two_views(writer, batch_size)
             return writer
         found = self._found(writer.canonical, batch_size, (0.05, 0.9))
+        writer.confidence = ConfidenceMap(found.pixels(writer.canonical.geometry))
         for positions in found.batches(batch_size):
-            smooth = self._smooth(found, positions, writer)
+            smooth = self._smooth(found, positions)
+            writer.confidence.add(positions, smooth[:, 0])
             # Only the box of the liver, unless somebody wants to know how sure the rest is background.
             part = found.on_input(smooth) if self.probabilities else found.liver_on_input(smooth)
             writer.write(positions, *part)
@@ -325,21 +341,23 @@ class _Run:
         """Mean log-odds of an oblique volume's own slices and of slices resampled axial to the patient.
 
         The angle in the header tells how the image was cut, or merely how the patient lies: the network knows best
-        the upright view in the first case, the own in the second, and their mean serves both.
+        the upright view in the first case, the own in the second, and their mean serves both. How sure the network is,
+        the upright view tells.
         """
         canonical = writer.canonical
         upright = to_upright(canonical, self.card.spacing_mm)
         own = self._found(canonical, batch_size, (0.05, 0.45))
         other = self._found(upright, batch_size, (0.45, 0.9))
-        smooth_of_other = [
-            (positions, self._smooth(other, positions, writer)) for positions in other.batches(batch_size)
-        ]
+        smooth_of_other = [(positions, self._smooth(other, positions)) for positions in other.batches(batch_size)]
+        writer.confidence = ConfidenceMap(other.pixels(upright.geometry))
+        for positions, smooth in smooth_of_other:
+            writer.confidence.add(positions, smooth[:, 0])
         upright_logits = UprightLogits(other, smooth_of_other, self.channels, upright, canonical)
         rows, columns = canonical.hu.shape[1:]
         for positions in batches(joined([*own.ranges, *upright_logits.slices]), batch_size):
             log_odds = torch.full((len(positions), self.channels, rows, columns), -LARGEST_LOG_ODDS)
             for both in own.overlap(positions):
-                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both, writer))
+                values, (inner_rows, inner_columns) = own.on_input(self._smooth(own, both))
                 first = both.start - positions.start
                 log_odds[first : first + len(both), :, inner_rows, inner_columns] = values.cpu()
             log_odds.lerp_(upright_logits.on(positions), 1 - OWN_VIEW_WEIGHT)
@@ -354,9 +372,7 @@ class _Run:
         )
         return inference.find()
 
-    def _smooth(self, found: LiverLogits, positions: range, writer: LabelWriter) -> Tensor:
-        """Log-odds as they count, of some slices; each slice is taken once, since its agreement is counted here."""
+    def _smooth(self, found: LiverLogits, positions: range) -> Tensor:
+        """Log-odds as they count, of some slices."""
         self.progress.report(0.0, messages.BACK_TO_SCAN)
-        smooth = found.smooth(positions)
-        writer.agreement.add(smooth[:, 0])
-        return smooth
+        return found.smooth(positions)

@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .. import messages
+from ..data.geometry import Geometry
 from ..data.volume import CTVolume
 from .body_crop import WHOLE, Body
 from .logits import LARGEST_LOG_ODDS, smooth_through_slices, smoothing_reach
@@ -68,6 +70,15 @@ class LiverLogits:
         log_odds = torch.stack([self.log_odds[position] for position in around]).float()
         wanted = torch.arange(positions.start - around.start, positions.stop - around.start, device=log_odds.device)
         return smooth_through_slices(log_odds, wanted, self.slice_spacing)
+
+    def pixels(self, stack: Geometry) -> Geometry:
+        """The grid of ``part``, all slices of the stack that was looked at."""
+        rows, columns = self.part
+        ratio = np.divide(self.input_size, self.size)[::-1]
+        to_input = np.diag((*ratio, 1.0, 1.0))
+        to_input[:2, 3] = (np.array((columns.start, rows.start)) + 0.5) * ratio - 0.5
+        shape = (stack.shape[0], rows.stop - rows.start, columns.stop - columns.start)
+        return Geometry(shape, stack.affine @ to_input)
 
     @property
     def part_of_input(self) -> Rectangle:

@@ -1,0 +1,38 @@
+"""From results to the line and the threshold in the card."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from Training.evaluation.calibrate import GOOD_DICE, LARGEST_SHARE_FLAGGED, POOR_DICE, calibrate
+
+
+def a_row(patient: int, dice: float, agreement: float, degradation: str = "none") -> dict:
+    return {"patient": f"p{patient}", "dice": dice, "self_agreement": agreement, "degradation": degradation}
+
+
+@pytest.fixture
+def rows() -> list[dict]:
+    """Forty patients whose Dice the network foresees well, and poor results of the same under a degradation."""
+    rng = np.random.default_rng(0)
+    dice = rng.uniform(0.94, 0.98, 40)
+    seen = [a_row(n, value, value + rng.normal(0, 0.004)) for n, value in enumerate(dice)]
+    return seen + [a_row(n, value - 0.1, value - 0.08, "ascites") for n, value in enumerate(dice)]
+
+
+def test_a_network_that_foresees_its_dice_is_flagged_where_it_is_poor(rows: list[dict]) -> None:
+    judged = calibrate(rows)["left_one_patient_out"]
+    assert judged["rank_correlation"] > 0.9 and judged["rank_correlation_as_they_are"] > 0.8
+    assert judged["poor_flagged"] == judged["poor"] == sum(row["dice"] < POOR_DICE for row in rows)
+    assert judged["good_as_they_are_flagged"] == 0 < judged["good_as_they_are"]
+
+
+def test_no_more_than_a_few_good_results_are_flagged_whatever_is_missed(rows: list[dict]) -> None:
+    for row in rows[40:45]:
+        row["self_agreement"] = 0.985
+    judged = calibrate(rows)["left_one_patient_out"]
+    good = sum(row["dice"] >= GOOD_DICE for row in rows[:40])
+    assert judged["good_as_they_are"] == good
+    assert judged["good_as_they_are_flagged"] <= LARGEST_SHARE_FLAGGED * good
+    assert judged["poor_flagged"] < judged["poor"]
