@@ -80,8 +80,10 @@ def _worst_cubes(left: np.ndarray, size: list[int]) -> Iterator[Box]:
 
 def _expected_errors(confidence: ConfidenceMap, box: Box, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Shares of each cell that are wrongly in and wrongly out of the result; what clean-up took away is out of it."""
-    pieces, count = ndimage.label(confidence.found[box])
-    removed = (ndimage.mean(kept, pieces, range(count + 1)) < REMOVED_SHARE)[pieces] & confidence.found[box]
+    pieces, _ = ndimage.label(confidence.found[box])
+    sizes = np.bincount(pieces.ravel())
+    left = np.bincount(pieces[kept], minlength=len(sizes))
+    removed = (left < REMOVED_SHARE * sizes)[pieces] & confidence.found[box]
     wrongly_in, wrongly_out = confidence.wrongly_in[box], confidence.wrongly_out[box]
     return np.where(removed, 0, wrongly_in), np.where(removed, confidence.probability[box], wrongly_out)
 
