@@ -54,8 +54,8 @@ MIRRORED_LOOK_MM = 5.0
 SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
 LEAST_DICE, LEAST_SURE = 0.5, 0.3
-# A picture with a large liver that the network is unsure of is none of a CT.
-PICTURE_DICE, PICTURE_ML = 0.78, 300.0
+# A picture with a large liver about which the network agrees no more than that with itself is none of a CT.
+PICTURE_AGREEMENT, PICTURE_ML = 0.94, 300.0
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ class _Run:
         self.progress.report(0.92, messages.CLEANING_UP)
         writer.clean_up()
         quality = self._quality(writer)
-        if quality is not None and quality < PICTURE_DICE and writer.volume_ml >= PICTURE_ML and not force:
+        if quality is not None and self._is_no_liver_of_a_ct(writer) and not force:
             check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
@@ -268,7 +268,7 @@ class _Run:
         look = self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
         mirrored, symmetric = self._is_mirrored(look, quality or 0.0), self._is_symmetric(writer, look)
         sides = self._sides(ct) if mirrored or symmetric else Sides.UNTOLD
-        if mirrored and (sides is Sides.EXCHANGED or not knows_sides(self.card)):
+        if mirrored and (sides is Sides.EXCHANGED or (sides is Sides.UNTOLD and not symmetric)):
             self.warnings.append(messages.MIRRORED.format(name=ct.name))
             return self._labelled(ct.mirrored())
         if self._is_doubtful_everywhere(writer) or (symmetric and sides is not Sides.KEPT):
@@ -297,6 +297,9 @@ class _Run:
     def _is_doubtful_everywhere(self, writer: LabelWriter) -> bool:
         quality = self._quality(writer)
         return quality is not None and quality < LEAST_DICE and writer.confidence.sure_share < LEAST_SURE
+
+    def _is_no_liver_of_a_ct(self, writer: LabelWriter) -> bool:
+        return writer.confidence.agreement_everywhere < PICTURE_AGREEMENT and writer.volume_ml >= PICTURE_ML
 
     def _labelled(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
