@@ -43,7 +43,7 @@ def watched(
 
     Segmenter = segmenter.Segmenter
     batches: list[list[int]] = []
-    segment, logits = Segmenter.segment, Predictor.logits
+    segment, log_odds = Segmenter.segment, Predictor.log_odds
 
     @functools.wraps(segment)
     def one_segmentation(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -54,11 +54,11 @@ def watched(
         finally:
             end()
 
-    @functools.wraps(logits)
-    def one_batch(self: Any, images: Any) -> Any:
+    @functools.wraps(log_odds)
+    def one_batch(self: Any, images: Any, *organ: Any) -> Any:
         batches.append(list(images.shape))
         with enter(NETWORK):
-            return logits(self, images)
+            return log_odds(self, images, *organ)
 
     stages = [
         (segmenter, "check_input", PREPARE),
@@ -68,7 +68,7 @@ def watched(
         (LabelWriter, "clean_up", CLEAN_UP),
         (segmenter, "check_result", CLEAN_UP),
     ]
-    replaced: list[Replacement] = [(Segmenter, "segment", one_segmentation), (Predictor, "logits", one_batch)]
+    replaced: list[Replacement] = [(Segmenter, "segment", one_segmentation), (Predictor, "log_odds", one_batch)]
     replaced += [(place, name, _in_stage(getattr(place, name), enter, stage)) for place, name, stage in stages]
     with _replaced(replaced):
         yield batches

@@ -86,7 +86,7 @@ def test_on_a_gpu_its_own_clock_counts(time: Time) -> None:
 
 
 def test_a_segmentation_enters_every_stage_and_the_library_is_as_before(an_untrained_model: LiverModel) -> None:
-    before = (Segmenter.segment, Predictor.logits)
+    before = (Segmenter.segment, Predictor.log_odds)
     hu = np.random.default_rng(0).integers(-100, 200, (20, 40, 50)).astype(np.int16)
     clock, segmenter = StageClock("before"), Segmenter(an_untrained_model, "cpu")
     with watched(clock.stage, end=lambda: clock.go_on_as("after")) as batches:
@@ -94,7 +94,7 @@ def test_a_segmentation_enters_every_stage_and_the_library_is_as_before(an_untra
         seconds = clock.stop()
     assert list(seconds) == ["before", BACK, PREPARE, NETWORK, CLEAN_UP, "after"]
     assert sum(count for count, *_ in batches) == 20
-    assert before == (Segmenter.segment, Predictor.logits)
+    assert before == (Segmenter.segment, Predictor.log_odds)
 
 
 def test_operations_are_those_of_the_formula_on_the_padded_batch() -> None:

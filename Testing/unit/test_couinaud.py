@@ -195,7 +195,7 @@ def test_cubes_folded_into_channels_unfold() -> None:
 @pytest.fixture
 def small_livers_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrained network's liver has a few millilitres, and pieces that nobody would clean up."""
-    monkeypatch.setattr("LiverSegLib.inference.label_writer.clean", lambda labels, spacing: labels)
+    monkeypatch.setattr("LiverSegLib.inference.label_writer.clean", lambda labels, *_: labels)
     monkeypatch.setattr("LiverSegLib.inference.anatomy.SMALLEST_LIVER_ML", 1.0)
     monkeypatch.setattr("LiverSegLib.inference.couinaud.SMALLEST_SEGMENT_ML", 0.01)
 

@@ -66,7 +66,7 @@ class Predictor:
         float32 (n, 2, rows, columns); with the number of a class as ``organ``, those of that class against all others
         follow, (n, 3, rows, columns).
         """
-        logits = self._logits(images)
+        logits = self.logits(images)
         log_odds = to_log_odds(neighbours_as_background(logits).float())
         if organ is None:
             return log_odds
@@ -74,9 +74,9 @@ class Predictor:
 
     def classes(self, images: Tensor) -> Tensor:
         """The number of each pixel's most probable class, neighbours of the liver included; (n, rows, columns)."""
-        return self._logits(images).argmax(dim=1)
+        return self.logits(images).argmax(dim=1)
 
-    def _logits(self, images: Tensor) -> Tensor:
+    def logits(self, images: Tensor) -> Tensor:
         """What the network says of each pixel, (n, class, rows, columns)."""
         if self.device.type != "cpu":
             return self._run(images)

@@ -53,7 +53,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         if member.eof:
             packed = member.unused_data
             if len(packed) < len(MAGIC):
-                packed += file.read(PACKED_BYTES)
+                packed += file.read(max(PACKED_BYTES, len(MAGIC)))
             if not packed.startswith(MAGIC):
                 return
             member = zlib.decompressobj(EITHER)
