@@ -113,6 +113,7 @@ class Link:
 LINKS = {
     qMRMLNodeComboBox: ("currentNode", "currentNodeChanged"),
     QtWidgets.QCheckBox: ("checked", "stateChanged"),
+    QtWidgets.QDoubleSpinBox: ("value", "valueChanged"),
     ctkSliderWidget: ("value", "valueChanged"),
 }
 

@@ -104,12 +104,6 @@ class ConfidenceMap:
         return 2 * common / (found + probability) if found else 0.0
 
     @property
-    def agreement_everywhere(self) -> float:
-        """The same of all that was found, far from the liver as well: low where the network knows nothing at all."""
-        found, probability, common, _ = (float(share.sum(dtype=np.float64)) for share in self._shares)
-        return 2 * common / (found + probability) if found else 0.0
-
-    @property
     def sure_share(self) -> float:
         """Share of the voxels found there that the network is sure of, 0 to 1; 0 if nothing was found."""
         found, _, _, sure = self._near
