@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -93,8 +94,9 @@ def test_every_output_format_holds_the_same_labels(run, a_scan, a_result, output
     assert np.allclose(affine, expected_affine)
 
 
-def test_a_picture_of_0_to_255_is_segmented_with_a_warning(run, changed_ct, output_folder):
-    ct = changed_ct(lambda hu: np.clip((hu + 160.0) * 255 / 400, 0, 255).astype(np.uint8))
+def test_a_picture_of_0_to_255_is_segmented_with_a_warning(run, a_phantom, tmp_path, output_folder):
+    picture, ct = np.clip((a_phantom.ct.hu + 160.0) * 255 / 400, 0, 255), tmp_path / "picture.nii.gz"
+    files.write_ct(ct, replace(a_phantom.ct, hu=picture.astype(np.int16)))
     outcome = run("segment", ct, "-o", output_folder / "liver.nii.gz")
     assert outcome.exit_code == 0
     assert "0 to 255" in outcome.output
