@@ -107,4 +107,4 @@ def test_licences_and_the_digest_of_the_weights_are_there(card: ModelCard, tmp_p
     text = model_card(card, tmp_path)
     assert card.sha256 in text
     assert all(entry["licence"] in text and entry["citation"] in text for entry in card.training_data)
-    assert text.count("research use") == 1
+    assert text.count("For research use") == 1
