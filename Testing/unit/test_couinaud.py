@@ -273,6 +273,7 @@ def test_in_a_mirrored_scan_segments_are_those_of_the_mirror_image(
     run = segmenter_module._Run
     monkeypatch.setattr(run, "_is_unsure", lambda self, quality: True)
     monkeypatch.setattr(run, "_is_mirrored", lambda self, look, quality: True)
+    monkeypatch.setattr(run, "_is_symmetric", lambda self, writer, look: False)
     found = a_segmenter.segment(a_ct.mirrored(), SEGMENTS_WANTED)
     assert messages.MIRRORED.format(name=a_ct.name) in found.warnings
     assert np.array_equal(found.anatomy.segments, expected)

@@ -51,7 +51,7 @@ class LiverSampler:
 
     def __init__(self, scans: dict[str, CoarseScan], settings: Settings, seed: int) -> None:
         self._settings = settings
-        self._random = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(seed)
         persons: dict[str, list[CoarseScan]] = {}
         for name, scan in scans.items():
             persons.setdefault(person_of(name), []).append(scan)
@@ -63,56 +63,56 @@ class LiverSampler:
         return Batch(*(torch.stack(parts) for parts in zip(*samples, strict=True)))
 
     def _sample(self) -> tuple[Tensor, Tensor, Tensor]:
-        random, settings = self._random, self._settings
-        scans = self._persons[random.integers(len(self._persons))]
-        scan = scans[random.integers(len(scans))]
+        rng, settings = self._rng, self._settings
+        scans = self._persons[rng.integers(len(self._persons))]
+        scan = scans[rng.integers(len(scans))]
         hu, labels = scan.hu.copy(), scan.labels.copy()
-        if random.random() < settings.cut_probability:
+        if rng.random() < settings.cut_probability:
             self._cut(hu, labels)
-        if random.random() < settings.resection_probability:
+        if rng.random() < settings.resection_probability:
             self._resect(hu, labels)
-        if random.random() < NARROW_PROBABILITY:
+        if rng.random() < NARROW_PROBABILITY:
             self._narrow(hu, labels)
         places = self._places(CoarseScan(hu, labels, scan.geometry))
         seen = _at(places, hu - AIR_HU, "bilinear") + AIR_HU
         segments = _at(places, labels.astype(np.float32), "nearest").round().long()
         liver = _at(places, (labels > 0).astype(np.float32), "bilinear")
-        if random.random() < settings.rough_probability:
+        if rng.random() < settings.rough_probability:
             liver = self._rough(liver)
         return self._other_contrast(seen), liver, segments
 
     def _cut(self, hu: np.ndarray, labels: np.ndarray) -> None:
         """Let the scan end within the liver."""
         slices = box_of(labels)[0]
-        depth = int(self._random.uniform(0.03, LARGEST_CUT) * (slices.stop - slices.start))
-        outside = slice(0, slices.start + depth) if self._random.random() < 0.5 else slice(slices.stop - depth, None)
+        depth = int(self._rng.uniform(0.03, LARGEST_CUT) * (slices.stop - slices.start))
+        outside = slice(0, slices.start + depth) if self._rng.random() < 0.5 else slice(slices.stop - depth, None)
         hu[outside], labels[outside] = AIR_HU, 0
 
     def _resect(self, hu: np.ndarray, labels: np.ndarray) -> None:
         """Take segments out; what lies there then is fat, or liver that was not found."""
-        gone = np.isin(labels, RESECTIONS[self._random.integers(len(RESECTIONS))])
+        gone = np.isin(labels, RESECTIONS[self._rng.integers(len(RESECTIONS))])
         if gone.sum() < 0.8 * np.count_nonzero(labels):
             labels[gone] = 0
-            if self._random.random() < 0.6:
-                hu[gone] = FAT_HU + self._random.normal(0, 20)
+            if self._rng.random() < 0.6:
+                hu[gone] = FAT_HU + self._rng.normal(0, 20)
 
     def _narrow(self, hu: np.ndarray, labels: np.ndarray) -> None:
         """Leave little of the scan round the liver, as in scans of the liver alone."""
         kept = np.zeros(hu.shape, bool)
-        around = zip(box_of(labels), self._random.integers(0, 10, size=(3, 2)), strict=True)
+        around = zip(box_of(labels), self._rng.integers(0, 10, size=(3, 2)), strict=True)
         kept[tuple(slice(max(0, side.start - below), side.stop + above) for side, (below, above) in around)] = True
         hu[~kept] = AIR_HU
 
     def _places(self, scan: CoarseScan) -> Tensor:
         """Where in the scan the voxels of a grid round the warped liver lie, as ``grid_sample`` wants it."""
-        settings, random = self._settings, self._random
+        settings, rng = self._settings, self._rng
         points = scan.liver_mm()[::7]
         centre = points.mean(axis=0)
-        warp = _rotation(np.radians(random.uniform(-1, 1, 3) * settings.rotation_degrees))
-        warp = warp @ np.diag(1 + random.uniform(-1, 1, 3) * settings.stretch)
+        warp = _rotation(np.radians(rng.uniform(-1, 1, 3) * settings.rotation_degrees))
+        warp = warp @ np.diag(1 + rng.uniform(-1, 1, 3) * settings.stretch)
         grid = grid_round((points - centre) @ warp.T, SHAPE, FINEST_MM)
-        grid.affine[:3, 3] += random.uniform(-1, 1, 3) * settings.shift_mm
-        grid.affine[:3, :3] *= random.uniform(0.95, 1.1)
+        grid.affine[:3, 3] += rng.uniform(-1, 1, 3) * settings.shift_mm
+        grid.affine[:3, :3] *= rng.uniform(0.95, 1.1)
         back, into = np.eye(4), np.eye(4)
         back[:3, :3], into[:3, 3] = np.linalg.inv(warp), centre
         matrix = torch.from_numpy(np.linalg.solve(scan.geometry.affine, into @ back @ grid.affine)).float()
@@ -124,27 +124,27 @@ class LiverSampler:
 
     def _bends(self) -> Tensor:
         """A smooth random field in mm, (k, j, i, 3)."""
-        strength = self._random.uniform(0, self._settings.elastic_mm)
-        coarse = torch.from_numpy(self._random.normal(0, strength, (1, 3, 5, 5, 6)).astype(np.float32))
+        strength = self._rng.uniform(0, self._settings.elastic_mm)
+        coarse = torch.from_numpy(self._rng.normal(0, strength, (1, 3, 5, 5, 6)).astype(np.float32))
         return functional.interpolate(coarse, size=SHAPE, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
 
     def _rough(self, liver: Tensor) -> Tensor:
         """The liver as it is found with an outline too wide, too narrow, or rough."""
-        noise = torch.from_numpy(self._random.normal(0, 1, (1, 1, 12, 12, 14)).astype(np.float32))
+        noise = torch.from_numpy(self._rng.normal(0, 1, (1, 1, 12, 12, 14)).astype(np.float32))
         noise = functional.interpolate(noise, size=SHAPE, mode="trilinear")[0, 0]
         smooth = functional.avg_pool3d(liver[None, None], 3, stride=1, padding=1)[0, 0]
-        found = smooth + 0.25 * noise > self._random.uniform(0.3, 0.7)
+        found = smooth + 0.25 * noise > self._rng.uniform(0.3, 0.7)
         return (found & (smooth > 0.05)).float()
 
     def _other_contrast(self, hu: Tensor) -> Tensor:
         """Brighter or darker, with more noise, and vessels that are clearer, fainter or not to be seen."""
-        random = self._random
-        if random.random() < CONTRAST_PROBABILITY:
+        rng = self._rng
+        if rng.random() < CONTRAST_PROBABILITY:
             soft = (hu > -50) & (hu < 250)
             middle = hu[soft].mean() if soft.any() else 0.0
-            hu = torch.where(soft, middle + (hu - middle) * random.uniform(0.2, 1.5), hu)
-        noise = torch.from_numpy(random.normal(0, random.uniform(0, 15), SHAPE).astype(np.float32))
-        return hu + noise + random.normal(0, 15)
+            hu = torch.where(soft, middle + (hu - middle) * rng.uniform(0.2, 1.5), hu)
+        noise = torch.from_numpy(rng.normal(0, rng.uniform(0, 15), SHAPE).astype(np.float32))
+        return hu + noise + rng.normal(0, 15)
 
 
 def scans_of_persons(scans: dict[str, CoarseScan], persons: Sequence[str]) -> dict[str, CoarseScan]:
