@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .liver_model import bundled_model_path
-from .loading import is_count, load_network, read_card
+from .loading import is_count, load_network, read_card, require
 from .unet_3d import GROUP, UNet3D
 
 SEGMENTS = 8
@@ -58,9 +58,7 @@ class CouinaudCard:
             "finest_mm": 1.0 <= self.finest_mm <= 20.0,
             "window_hu": len(self.window_hu) == 2 and -1024 <= self.window_hu[0] < self.window_hu[1] <= 3071,
         }
-        for name, fits in fitting.items():
-            if not fits:
-                raise ValueError(f"{name} out of range")
+        require(fitting)
 
 
 @dataclass(frozen=True)

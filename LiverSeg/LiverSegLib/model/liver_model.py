@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .loading import is_count, load_network, read_card, read_verified
+from .loading import is_count, load_network, read_card, read_verified, require
 
 # PyTorch is imported when there are weights to load: a card is read without it.
 if TYPE_CHECKING:
@@ -83,9 +83,7 @@ class ModelCard:
             "patch": is_count(self.patch),
             "tumour_above": 0 < self.tumour_above < 1,
         }
-        for name, fits in fitting.items():
-            if not fits:
-                raise ValueError(f"{name} out of range")
+        require(fitting)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -120,3 +120,10 @@ def _without_values(build: Callable[[], Network], file_bytes: int) -> Network:
 def is_count(value: object) -> bool:
     """Whether this is a whole number above 0, as JSON may hold anything."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def require(fitting: Mapping[str, bool]) -> None:
+    """Raise ValueError with the name of the first thing that does not fit."""
+    for name, fits in fitting.items():
+        if not fits:
+            raise ValueError(f"{name} out of range")
