@@ -285,6 +285,11 @@ GPU_FAILED = _(
 )
 OUT_OF_MEMORY = _("There is too little memory to segment this volume; close other programs or crop it.")
 
+# ---- corrections by strokes ------------------------------------------------------------------------------------------
+
+NO_STROKE = _("There is no stroke to correct the liver by; mark at least one point as liver or as not liver.")
+STROKE_OUTSIDE = _("Stroke {number} lies outside of {name}; take it back, or check that it was drawn on this scan.")
+
 # ---- a planned resection --------------------------------------------------------------------------------------------
 
 NO_SUCH_COUINAUD_SEGMENT = _("There is no Couinaud segment {numbers}; give numbers from 1 to 8.")
