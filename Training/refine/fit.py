@@ -79,26 +79,45 @@ def training_scans(settings: Settings, classes: Classes) -> list[PreparedScan]:
     return [scan for scan in scans if person_of(scan.name) not in persons]
 
 
-def network_from(liver: LiverModel) -> UNet:
-    """A network that begins as the liver network's answer to the CT, and does not look at result and strokes yet."""
+def network_from(liver: LiverModel, widths: Sequence[int]) -> UNet:
+    """A network that begins as the liver network's answer to the CT, and does not look at result and strokes yet.
+
+    It may have fewer levels: those at the bottom, which see the whole slice, are left out.
+    """
     offsets, card = len(OFFSETS_MM), liver.card
-    network = UNet(2 * offsets + STROKE_CHANNELS, 1, card.widths, patch=card.patch)
-    weights = {name: value.clone().float() for name, value in liver.network.state_dict().items()}
-    own, channels = network.state_dict(), card.patch**2
-    stem = torch.zeros_like(own["stem.0.weight"])
+    network = UNet(2 * offsets + STROKE_CHANNELS, 1, widths, patch=card.patch)
+    weights = _upper_levels(liver.network.state_dict(), len(card.widths) - len(widths))
+    channels = card.patch**2
+    stem = torch.zeros_like(network.state_dict()["stem.0.weight"])
     stem[:, : offsets * channels] = weights["stem.0.weight"]
-    background, liver_class = (slice(value * channels, (value + 1) * channels) for value in (0, 1))
     weights["stem.0.weight"] = stem
+    background, liver_class = (slice(value * channels, (value + 1) * channels) for value in (0, 1))
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name][liver_class] - weights[name][background]
     network.load_state_dict(weights)
     return network
 
 
+def _upper_levels(weights: dict[str, Tensor], fewer: int) -> dict[str, Tensor]:
+    """Copies of a U-Net's weights, as one with fewer levels names them."""
+    levels = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("down."))
+    kept = {}
+    for name, value in weights.items():
+        part, number, *rest = name.split(".")
+        if part == "down" and int(number) >= levels - fewer:
+            continue
+        if part in ("up", "merge"):
+            if int(number) < fewer:
+                continue
+            name = ".".join((part, str(int(number) - fewer), *rest))
+        kept[name] = value.clone().float()
+    return kept
+
+
 def begin(settings: Settings, scans: Sequence[PreparedScan], liver: LiverModel) -> dict[str, Any]:
     """All that a checkpoint holds, as it stands in the run's folder or at the first step."""
     # Blocks of one batch are too alike for statistics of their own: batch normalisation keeps the liver network's.
-    network = network_from(liver).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    network = network_from(liver, settings.widths).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
     rate = LambdaLR(optimizer, lambda step: rate_at(step, settings))
     state = {

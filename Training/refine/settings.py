@@ -27,6 +27,8 @@ class Settings:
         The liver network that it begins as; the bundled one if empty.
     held_out
         Names of scans, or patterns, with commas between them.
+    levels
+        Of the liver network, from the finest on: a block is smaller than a slice, and needs no level for the whole.
     steps, blocks, rounds
         Batches to train on, blocks in each, and clicks at most in one block before the next.
     other_target
@@ -40,6 +42,7 @@ class Settings:
     run: str = "runs/refine/all"
     start_from: str = ""
     held_out: str = UNSEEN
+    levels: int = 4
     steps: int = 2000
     warm_up: int = 50
     blocks: int = 2
@@ -50,6 +53,11 @@ class Settings:
     stray: float = 0.1
     save_every: int = 50
     seed: int = 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level, those of the liver network."""
+        return (32, 64, 128, 256, 256)[: self.levels]
 
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
