@@ -15,7 +15,7 @@ from LiverSegLib.inference.stroke_maps import REACH_MM
 
 # Of the growth: a step over so many HU more or less costs as much as going a millimetre, and so far it goes.
 HU_PER_MM, FARTHEST = 5.0, 60.0
-# HU are averaged so far before, as noise would stop every growth, and paths lead from one of so wide voxels to the next.
+# HU are averaged so far before, as noise would stop every growth, and paths lead through voxels of that width.
 SMOOTHING_MM, VOXEL_MM = 1.5, 3.0
 
 

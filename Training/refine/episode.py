@@ -36,6 +36,8 @@ INNER = 0.3
 # A smaller organ is none to add, a smaller tumour none to leave out.
 SMALLEST_ML = 2.0
 LIVER, TUMOUR = 1, 2
+# Share of the blocks with less contrast than any scan: what the CT does not show, result and clicks have to tell.
+FAINT = 0.25
 AUGMENTATIONS: Sequence[Augmentation] = (Enhancement(), Intensity(), Streaks(0.1), Blur(), Noise(), Clip())
 
 
@@ -150,6 +152,8 @@ class EpisodeMaker:
         result = liver if is_stray and rng.random() < 0.5 else self._maker.draw(block, liver, rng)
         batch = Batch(block.hu[None], block.labels[:1], torch.empty(0), self._classes)
         hu = augment(batch, AUGMENTATIONS).hu[0]
+        if rng.random() < FAINT:
+            hu = hu[liver].mean() + (hu - hu[liver].mean()) * rng.uniform(0.3, 1)
         return Episode(window(hu, WINDOW_HU), target, result.clone(), block.slice_mm, is_stray)
 
     def _other_target(self, block: Block, liver: Tensor, rng: np.random.Generator) -> Tensor:
