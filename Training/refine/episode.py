@@ -152,7 +152,7 @@ class EpisodeMaker:
         result = liver if is_stray and rng.random() < 0.5 else self._maker.draw(block, liver, rng)
         batch = Batch(block.hu[None], block.labels[:1], torch.empty(0), self._classes)
         hu = augment(batch, AUGMENTATIONS).hu[0]
-        if rng.random() < FAINT:
+        if rng.random() < FAINT and liver.any():
             hu = hu[liver].mean() + (hu - hu[liver].mean()) * rng.uniform(0.3, 1)
         return Episode(window(hu, WINDOW_HU), target, result.clone(), block.slice_mm, is_stray)
 
