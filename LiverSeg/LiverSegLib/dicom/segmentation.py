@@ -32,7 +32,7 @@ PRODUCT = "LiverSeg"
 # The one caret says that the name has no given name; nobody has one here.
 CREATOR = "LiverSeg^"
 DESCRIPTION = "Liver segmentation (LiverSeg)"
-CORRECTED = "; corrected by a reader, strokes: {count}"
+CORRECTED = "Liver, corrected by a reader; strokes: {count}"
 # Added to the number of the CT's series, as scanners and archives number derived series.
 SERIES_NUMBER_OFFSET = 1000
 LARGEST_SERIES_NUMBER = 2**31 - 1
@@ -132,7 +132,7 @@ def _segmentation(
     import highdicom
     from highdicom.seg import Segmentation
 
-    description = DESCRIPTION + (CORRECTED.format(count=corrections) if corrections else "")
+    description = CORRECTED.format(count=corrections) if corrections else DESCRIPTION
     algorithm = "SEMIAUTOMATIC" if corrections else "AUTOMATIC"
     # Without a liver there is still the segment Liver, whose frames are empty: an object without segments is not valid.
     found = [(structure, sources.in_their_order(mask)) for structure, mask in masks_of(labels, anatomy)]
@@ -145,7 +145,7 @@ def _segmentation(
         ],
         series_instance_uid=highdicom.UID(),
         series_number=series_number(sources.images[0]),
-        series_description=description,
+        series_description=DESCRIPTION,
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=MANUFACTURER,
