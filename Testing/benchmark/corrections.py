@@ -1,7 +1,7 @@
 """How long a reader waits after a click: ``make bench-clicks``; fifty clicks on 512 × 512 × 300 voxels.
 
-The scan is the native test patient, or a phantom, interpolated to thin slices. Clicks follow each other at random places
-beside the outline of the liver, on one result after the other, as in use.
+The scan is the native test patient, or a phantom, interpolated to thin slices. Clicks follow each other at random
+places beside the outline of the liver, on one result after the other, as in use.
 """
 
 from __future__ import annotations
