@@ -53,7 +53,7 @@ def test_the_reader_clicks_into_the_middle_of_the_largest_mistake() -> None:
     wrong = np.zeros((9, 30, 30), bool)
     wrong[2:7, 5:14, 5:14] = True
     wrong[0, 20:26, 20:26] = True
-    assert next_click(wrong, (1.0, 1.0, 1.0)) == (4, 9, 9)
+    assert next_click(wrong, (2.0, 1.0, 1.0)) == (4, 9, 9)
 
 
 def test_a_sloppy_reader_hits_it_anywhere_but_at_its_rim() -> None:
