@@ -154,9 +154,8 @@ class EpisodeMaker:
         self, scans: Sequence[PreparedScan], classes: Classes, maker: MistakeMaker, settings: Settings
     ) -> None:
         self._classes, self._maker, self._settings = classes, maker, settings
-        unseen = [scan for scan in scans if fnmatchcase(scan.name, settings.unseen)]
-        self._unseen = _by_person(unseen)
-        self._others = _by_person([scan for scan in scans if scan not in unseen])
+        self._unseen = _by_person([scan for scan in scans if fnmatchcase(scan.name, settings.unseen)])
+        self._others = _by_person([scan for scan in scans if not fnmatchcase(scan.name, settings.unseen)])
 
     def draw(self, rng: np.random.Generator) -> Episode:
         """An episode whose first click is made."""
