@@ -32,6 +32,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "quality": None,
         "anatomy": Anatomy(),
         "places": (),
+        "corrections": 0,
     }
     return SimpleNamespace(**{**content, **changes})
 
@@ -230,3 +231,10 @@ def test_the_summary_tells_the_main_things(labels: np.ndarray) -> None:
     for part in ("10 ml", "1.0 ml", "Dice: 1.000", "7.5 s on cpu", "network 5.0", "Warning: The slices are thick."):
         assert part in summary
     assert summary.endswith("For research use; not a certified medical device.")
+
+
+def test_a_readers_corrections_are_counted_where_there_are_any(labels: np.ndarray) -> None:
+    corrected, plain = (report_of(segmentation(labels, corrections=count)) for count in (3, 0))
+    assert corrected.to_dict()["corrections"] == 3
+    assert "Corrected by a reader, strokes: 3" in corrected.summary()
+    assert "corrections" not in plain.to_dict() and "orrected" not in plain.summary()
