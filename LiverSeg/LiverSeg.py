@@ -166,29 +166,21 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = self._guiTag = self._shownInput = self._shownReference = None
         self._lastingChoices: dict[str, Any] = {}
         self._message, self._messageSubject = "", None
-        self._updating = False
+        self._updating = self._segmenting = False
         self._progress = Progress()
 
         self._loadInterface()
         self._runner = Runner(self._showProgress)
         self._results = ResultsSection(self.ui, self.logic)
         self._places = PlacesSection(self.ui, self._onChecked)
-        self._correct = CorrectSection(
-            self.ui, self.logic, self._installPackages, self._makeWay, self._onCorrected, self._showError
-        )
+        window = slicer.util.mainWindow() or self.parent
+        needs = (self._installPackages, self._makeWay, self._onCorrectionEnded, self._showError)
+        self._correct = CorrectSection(self.ui, self.logic, window, *needs)
         self._resection = ResectionSection(self.ui)
         self._reference = ReferenceSection(self.ui)
         self._advanced = AdvancedSection(self.ui, self._findDevices)
-        # Those that follow the parameter node, from top to bottom.
-        self._sections = (
-            self._results,
-            self._places,
-            self._correct,
-            self._resection,
-            self._reference,
-            self._advanced,
-        )
-        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
+        self._sections = (self._results, self._places, self._resection, self._reference, self._advanced)
+        self._warmUp = WarmUp(self.logic, lambda: self._runner.running or self._correct.busy)
         self._observeScene()
         self.initializeParameterNode()
 
@@ -331,7 +323,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameterNode
-        for section in self._sections:
+        for section in (self._correct, *self._sections):
             section.parameters = parameterNode
         if self._parameterNode:
             self._reference.take_over()
@@ -397,6 +389,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _startSegmentation(self) -> None:
         from LiverSegLib.inference.options import SegmentOptions
 
+        self._correct.leave()
+        self._segmenting = True
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
         choices = {name: getattr(parameters, name) for name in ("device", "tumour", "segments", "spleen")}
@@ -414,6 +408,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # Nobody clicked: what is missing is installed when somebody does.
         if self.logic.missingPackages():
             return
+        self._segmenting = False
         nodes = (segmentationNode, volumeNode, self._parameterNode.reference)
         steps = self.logic.compareSteps(segmentationNode, volumeNode, reference)
         # A box is for who has just chosen the reference; one that is left from before is no reason to interrupt.
@@ -423,7 +418,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _startRun(self, steps: Steps[Any], onDone: Callable[[Any], None], needed, onError=None) -> None:
         from LiverSegLib import messages
 
-        self._correct.leave()
+        self._correct.stop_preparing()
         self._runner.start(steps, onDone, onError or self._showError, needed)
         self._showProgress(0.0, messages.STARTING, 0.0)
         self._update()
@@ -496,10 +491,12 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._reference.forget()
             self._update()
 
-    def _onCorrected(self) -> None:
-        """The result has changed: whoever shows it looks at it again."""
-        self._results.draw()
-        self._onChecked()
+    def _onCorrectionEnded(self, changed: bool) -> None:
+        """Whoever shows the result looks at it again, and what gave way to the correction begins once more."""
+        if changed:
+            self._results.draw()
+            self._results.write_table({})
+        self._parameterNode.Modified()
 
     def _onChecked(self) -> None:
         self._results.write_table({})
@@ -512,7 +509,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             onDone(names)
             self._update()
 
-        if not self._runner.running and not self.logic.missingPackages():
+        if not self._runner.running and not self._correct.running and not self.logic.missingPackages():
+            self._segmenting = False
             self._startRun(self.logic.deviceSteps(), done, [])
 
     def _showProgress(self, share: float, stage: str, elapsed: float) -> None:
@@ -540,14 +538,16 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._updating = True
         try:
+            running = self._runner.running
+            self._correct.update(running and self._segmenting)
             for section in self._sections:
-                section.update(self._runner.running)
+                section.update(running or self._correct.running)
             if self._messageSubject is not None and self._messageSubject != self._subject():
                 self._message = ""
             self._updateButton()
         finally:
             self._updating = False
-        if not self._runner.running and not self._correct.running:
+        if not self._runner.running and not self._correct.busy:
             self._reference.compare_if_needed(self._startComparison)
 
     def _bindMessage(self) -> None:

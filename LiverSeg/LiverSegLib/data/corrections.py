@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -97,14 +98,9 @@ class Corrections:
         try:
             content = json.loads(text)
             first, shape = (tuple(int(number) for number in content[key]) for key in ("first", "shape"))
-            if (
-                len(first) != 3
-                or len(shape) != 3
-                or min(first + shape) < 0
-                or np.prod(shape, dtype=float) > MOST_VOXELS
-            ):
+            if len(first) != 3 or len(shape) != 3 or min(first + shape) < 0 or math.prod(shape) > MOST_VOXELS:
                 raise ValueError(text[:80])
-            automatic = np.frombuffer(_inflated(content["automatic"], int(np.prod(shape))), np.uint8).reshape(shape)
+            automatic = np.frombuffer(_inflated(content["automatic"], math.prod(shape)), np.uint8).reshape(shape)
             strokes = tuple(map(_read, content["strokes"]))
         except (KeyError, TypeError, AttributeError, zlib.error, RecursionError) as error:
             raise ValueError(text[:80]) from error

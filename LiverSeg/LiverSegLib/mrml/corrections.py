@@ -106,10 +106,8 @@ def describe_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None
 
     Slicer's export takes algorithm type and name from these tags, and has no other place for it.
     """
-    strokes, reader = (
-        len(stored_corrections(segmentation_node).strokes),
-        reader_of(stored_report(segmentation_node) or {}),
-    )
+    strokes = len(stored_corrections(segmentation_node).strokes)
+    reader = reader_of(stored_report(segmentation_node) or {})
     name = ALGORITHM_TAGS[NAME_TAG]
     if strokes:
         name = messages.CORRECTED_ALGORITHM.format(name=name, count=strokes)

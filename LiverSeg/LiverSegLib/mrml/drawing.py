@@ -42,6 +42,7 @@ class Drawing:
         self._observed: list[tuple[Any, int]] = []
         self._points: Points = []
         self._view: Any = None
+        self._layout: Any = None
 
     @property
     def active(self) -> bool:
@@ -58,6 +59,8 @@ class Drawing:
         if mode is not None:
             mode.SetCurrentInteractionMode(mode.ViewTransform)
             self._observe(mode, "ModifiedEvent", self._on_mode)
+        layout.connect("layoutChanged(int)", self._on_layout)
+        self._layout = layout
         for name in layout.sliceViewNames():
             view = layout.sliceWidget(name).sliceView()
             for event, act in (
@@ -72,6 +75,9 @@ class Drawing:
     def stop(self) -> None:
         """Give the mouse back; what is being drawn is lost."""
         self._points, self._view = [], None
+        layout, self._layout = self._layout, None
+        if layout is not None:
+            layout.disconnect("layoutChanged(int)", self._on_layout)
         observed, self._observed = self._observed, []
         for thing, tag in observed:
             thing.RemoveObserver(tag)
@@ -112,6 +118,10 @@ class Drawing:
     @staticmethod
     def _swallow(view: Any, interactor: Any) -> bool:
         return True
+
+    def _on_layout(self, _layout: int) -> None:
+        """Another layout has other views."""
+        self.start()
 
     def _on_mode(self, mode: Any) -> bool:
         if mode.GetCurrentInteractionMode() != mode.ViewTransform:

@@ -1,7 +1,8 @@
 """Undo and redo of what runs did to a segmentation node.
 
 Slicer's vtkSegmentationHistory keeps the segments alone: not how visible they are, not the node's transform, not the
-report, not the strokes; and its redo is gone as soon as a display setting marks a segment as modified. So whole states are kept here.
+report and the strokes; and its redo is gone as soon as a display setting marks a segment as modified. So whole states
+are kept here.
 """
 
 from __future__ import annotations

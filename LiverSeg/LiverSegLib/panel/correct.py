@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import slicer.util
-
 from .. import messages, mrml
 from ..data.strokes import Stroke
 from ..errors import InputError, LiverSegError
@@ -30,12 +28,14 @@ class CorrectSection:
         The panel's widgets.
     logic
         The module's logic.
+    window
+        In which the keys of the tools work.
     make_ready
         Called before a tool is taken: whether all that is needed is installed.
     make_way
         Called before a correction starts: whatever else runs ends.
-    on_changed
-        Called after each change of the result.
+    on_end
+        Called when nothing is being worked on any more, with whether the result has changed.
     on_error
         Called with an error that nobody foresaw.
     """
@@ -44,23 +44,28 @@ class CorrectSection:
         self,
         ui: Any,
         logic: Any,
+        window: Any,
         make_ready: Callable[[], bool],
         make_way: Callable[[], None],
-        on_changed: Callable[[], None],
+        on_end: Callable[[bool], None],
         on_error: Callable[[Exception], None],
     ) -> None:
         self.parameters: Any = None
         self._ui, self._logic, self._make_ready = ui, logic, make_ready
-        self._on_changed, self._on_error = on_changed, on_error
+        self._on_end, self._on_error = on_end, on_error
         # What can be corrected now, and the tool in the hand: Add is True, Remove is False, none is None.
         self._output: Any = None
         self._tool: bool | None = None
         self._line: list[Stroke] = []
         self._problem = ""
-        self._queue = StrokeQueue(logic, make_way, self._on_done, self._on_failed)
+        self._queue = StrokeQueue(logic, make_way, on_end, self._on_failed)
         self._drawing = mrml.Drawing(self._on_line, self._on_drawn, self.put_down)
-        keys = {ADD_KEY: partial(self._take, True), REMOVE_KEY: partial(self._take, False), END_KEY: self._end}
-        self._keys = Shortcuts(slicer.util.mainWindow() or ui.correctSection, keys)
+        keys: dict[str, Callable[[], None]] = {
+            ADD_KEY: partial(self._take, True),
+            REMOVE_KEY: partial(self._take, False),
+            END_KEY: self._end,
+        }
+        self._keys = Shortcuts(window, keys)
         ui.addButton.connect("clicked(bool)", partial(self._choose, True))
         ui.removeButton.connect("clicked(bool)", partial(self._choose, False))
         ui.undoStrokeButton.connect("clicked(bool)", self._undo)
@@ -72,6 +77,15 @@ class CorrectSection:
     def running(self) -> bool:
         """Whether the result is about to change."""
         return self._queue.running
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being worked on, if only to make ready for the first stroke."""
+        return self._queue.busy
+
+    def stop_preparing(self) -> None:
+        """Give way to something else, if no stroke is being worked on."""
+        self._queue.stop_preparing()
 
     def update(self, running: bool) -> None:
         """Follow the output; while a run goes on nothing can be corrected."""
@@ -134,6 +148,7 @@ class CorrectSection:
         """Put the tool down, and leave what is not finished."""
         self._queue.stop()
         self.put_down()
+        self._on_end(False)
 
     # ---- what is drawn -----------------------------------------------------------------------------------------------
 
@@ -155,16 +170,13 @@ class CorrectSection:
     def _stroke(self, points: Any) -> Stroke:
         return mrml.stroke_in(mrml.volume_to_correct(self._output), points, bool(self._tool))
 
-    def _on_done(self) -> None:
-        self._on_changed()
-
     def _on_failed(self, error: Exception) -> None:
         if isinstance(error, LiverSegError):
             self._problem = str(error)
-            self._show()
         else:
             self.put_down()
             self._on_error(error)
+        self._on_end(False)
 
     # ---- what was drawn ----------------------------------------------------------------------------------------------
 
@@ -175,11 +187,10 @@ class CorrectSection:
 
     def _undo(self) -> None:
         """Take back the last stroke, also one that is still being worked on."""
-        if self._queue.drop_last(self._output, self.parameters.device):
-            self._show()
-        else:
+        dropped = self._queue.drop_last(self._output, self.parameters.device)
+        if not dropped:
             self._logic.undo(self._output)
-            self._on_changed()
+        self._on_end(not dropped)
 
     def _delete(self) -> None:
         number = self._ui.strokesList.currentRow
@@ -198,7 +209,7 @@ class CorrectSection:
     def _on_collapsed(self, collapsed: bool) -> None:
         if self.parameters:
             # A section that opens shows all that is in it: everybody hides what is empty.
-            self.parameters.Modified()
+            self._on_end(False)
 
     def _show(self) -> None:
         self._show_buttons()

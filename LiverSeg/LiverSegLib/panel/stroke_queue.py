@@ -22,7 +22,7 @@ class StrokeQueue:
     make_way
         Called before anything starts: whatever else runs ends.
     on_done
-        Called after the result has changed.
+        Called when nothing is being worked on any more, with whether the result has changed.
     on_error
         Called when it could not be changed; nothing waits any more then.
     """
@@ -31,14 +31,14 @@ class StrokeQueue:
         self,
         logic: Any,
         make_way: Callable[[], None],
-        on_done: Callable[[], None],
+        on_done: Callable[[bool], None],
         on_error: Callable[[Exception], None],
     ) -> None:
         self._logic, self._make_way = logic, make_way
         self._on_done, self._on_error = on_done, on_error
         self._waiting: list[Stroke] = []
         self._in_work: list[Stroke] = []
-        self._deleting = False
+        self._deleting = self._starting = False
         self._runner = Runner(lambda share, stage, seconds: None)
 
     @property
@@ -50,6 +50,11 @@ class StrokeQueue:
     def running(self) -> bool:
         """Whether the result is about to change."""
         return bool(self.strokes) or self._deleting
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being worked on."""
+        return self._starting or self._runner.running
 
     def prepare(self, output: Any, device: str) -> None:
         """Make ready what the first stroke needs."""
@@ -81,6 +86,11 @@ class StrokeQueue:
             self._next(output, device)
         return True
 
+    def stop_preparing(self) -> None:
+        """Give way to something else: what the first stroke needs is made when it comes."""
+        if not self.running:
+            self._runner.stop()
+
     def stop(self) -> None:
         """Leave what is not finished: the result stays as it is."""
         self._runner.stop()
@@ -92,8 +102,10 @@ class StrokeQueue:
         self._runner.close()
 
     def _start(self, steps: Steps[None]) -> None:
+        self._starting = True
         self._make_way()
         self._runner.start(steps, self._end, self._fail)
+        self._starting = False
 
     def _next(self, output: Any, device: str) -> None:
         self._again = (output, device)
@@ -104,8 +116,7 @@ class StrokeQueue:
     def _end(self, _nothing: None) -> None:
         changed = bool(self._in_work) or self._deleting
         self._in_work, self._deleting = [], False
-        if changed:
-            self._on_done()
+        self._on_done(changed)
         if self._waiting:
             self._next(*self._again)
 
