@@ -20,10 +20,11 @@ from .data.catalogue import shared_data
 from .data.prepare import prepare
 from .export import export
 from .fit import fit
+from .refine.recipe import make as make_refine
 from .settings import Settings, command_of, parse_settings
 
-# The network of the segments has a program of its own.
-COUINAUD = "couinaud"
+# Networks with a program of their own: that of the segments, and the one that corrects.
+OTHERS = {"couinaud": make_couinaud, "refine": make_refine}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}
@@ -97,11 +98,11 @@ def make(network: str, data: Path, options: list[str]) -> Path:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.recipe", description=__doc__, allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, COUINAUD])
+    parser.add_argument("network", choices=[*NETWORKS, *OTHERS])
     parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
     chosen, options = parser.parse_known_args(argv)
-    if chosen.network == COUINAUD:
-        print(make_couinaud(chosen.data, options))
+    if chosen.network in OTHERS:
+        print(OTHERS[chosen.network](chosen.data, options))
         return
     for option in ("--run", "--start-from", "--held-out", "--classes", "--prepared"):
         if any(word.partition("=")[0] == option for word in options):

@@ -29,6 +29,8 @@ from .io.terminal import tell, tell_error
 
 if TYPE_CHECKING:
     from .data.geometry import Geometry
+    from .data.strokes import Stroke
+    from .data.volume import CTVolume
     from .evaluation.result_files import ResultFiles
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
@@ -56,8 +58,9 @@ def _run(arguments: Sequence[str]) -> int:
 def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
-    _check_inputs(options.ct, options.reference)
+    _check_inputs(options.ct, options.reference, options.points)
     _check_outputs(options)
+    strokes = _strokes(options.points)
     from .evaluation.result_files import Result, write_result
     from .inference.options import SegmentOptions
     from .io.files import read_ct
@@ -67,6 +70,7 @@ def segment(options: argparse.Namespace) -> None:
     wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
     ct = read_ct(options.ct, wanted.force)
     reference, warnings = _reference(options.reference, ct.geometry)
+    _check_strokes(strokes, ct)
     # PyTorch takes longest to import: an input that cannot be used is told before.
     from .inference.segmenter import Segmenter
     from .model.liver_model import LiverModel
@@ -75,6 +79,7 @@ def segment(options: argparse.Namespace) -> None:
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
         found = segmenter.segment(ct, wanted, progress, cancel)
+        found = segmenter.refine(ct, found, strokes, progress, cancel)
     found = replace(found, seconds={**found.seconds, "load": loaded})
     names = {"input": str(options.ct), "output": str(options.output)}
     result = Result(found, ct, **names, tumour=wanted.tumour, reference=reference, warnings=warnings, started=started)
@@ -209,6 +214,8 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     _add_structures(command)
+    points = "correct the result by a reader's points: .mrk.json of Slicer, or .csv with the columns r, a, s, liver"
+    command.add_argument("--points", type=Path, metavar="FILE", help=points)
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
@@ -314,7 +321,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(messages.NOT_A_DICOM_NAME.format(path=options.measurements))
     if options.measurements and not _is_dicom(options.output):
         raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
-    inputs = {os.path.realpath(path) for path in (options.ct, options.reference) if path}
+    inputs = {os.path.realpath(path) for path in (options.ct, options.reference, options.points) if path}
     taken: set[str] = set()
     for path in _result_files(options):
         check_writable(path, through_links=True)
@@ -353,6 +360,22 @@ def _reference(path: Path | None, grid: Geometry) -> tuple[Any, tuple[str, ...]]
 
     reference = reference_on_grid(read_labels(path), grid)
     return reference.labels, reference.warnings
+
+
+def _strokes(path: Path | None) -> list[Stroke]:
+    """A reader's strokes from a file; none without one."""
+    if path is None:
+        return []
+    from .io.points import read_strokes
+
+    return read_strokes(path)
+
+
+def _check_strokes(strokes: Sequence[Stroke], ct: CTVolume) -> None:
+    """Find out before the long work whether all strokes lie in the scan."""
+    for number, stroke in enumerate(strokes, start=1):
+        if not stroke.mask(ct.geometry)[1].any():
+            raise InputError(messages.STROKE_OUTSIDE.format(number=number, name=ct.name))
 
 
 @contextmanager

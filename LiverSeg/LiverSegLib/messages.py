@@ -285,6 +285,25 @@ GPU_FAILED = _(
 )
 OUT_OF_MEMORY = _("There is too little memory to segment this volume; close other programs or crop it.")
 
+# ---- corrections by strokes ------------------------------------------------------------------------------------------
+
+NO_STROKE = _("There is no stroke to correct the liver by; mark at least one point as liver or as not liver.")
+NO_POINTS_FORMAT = _(
+    "{path} is no list of points; give a Markups JSON of Slicer (.mrk.json), "
+    "or a .csv with the columns r, a, s and liver."
+)
+POINTS_DAMAGED = _("{path} cannot be read as a list of points ({reason}); save it again.")
+POINTS_TOO_LARGE = _("it is larger than 10 MB")
+POINTS_NOT_IN_MM = _("its coordinates are not in mm")
+POINTS_LACK_COLUMNS = _("these columns are missing: {columns}")
+POINT_WITHOUT_PLACE = _("a point has no three coordinates")
+POINT_UNTOLD = _(
+    "{path} does not tell whether point {number} (“{label}”) is liver; "
+    "call it, or its list, “liver” or “not liver”, or write 1 or 0 into the column liver."
+)
+NO_POINTS = _("{path} holds no point; mark at least one as liver or as not liver.")
+STROKE_OUTSIDE = _("Stroke {number} lies outside of {name}; take it back, or check that it was drawn on this scan.")
+
 # ---- a planned resection --------------------------------------------------------------------------------------------
 
 NO_SUCH_COUINAUD_SEGMENT = _("There is no Couinaud segment {numbers}; give numbers from 1 to 8.")
@@ -313,6 +332,7 @@ UNLIKELY_HEIGHT = _("{height:g} cm is no patient's height; give it in cm.")
 PREPARING = _("Preparing the volume")
 FINDING_LIVER = _("Finding the liver")
 BACK_TO_SCAN = _("Bringing it back to the scan's grid")
+CORRECTING = _("Correcting the liver")
 CLEANING_UP = _("Cleaning up")
 DONE = _("Done")
 STARTING = _("Starting")
@@ -429,6 +449,7 @@ RESEARCH_USE_SHORT = _("For research use")
 SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
 SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
 SUMMARY_QUALITY = _("Quality: {quality:.2f}, the Dice to be expected")
+SUMMARY_CORRECTIONS = _("Corrected by a reader, strokes: {count}")
 SUMMARY_PLACE = _("To check: {place}")
 SUMMARY_COMPARISON = _(
     "Dice: {dice:.3f} (IoU {iou:.3f}, HD95 {hd95_mm:.1f} mm, ASSD {assd_mm:.1f} mm, "

@@ -46,7 +46,7 @@ class Stroke:
         -------
         A box of the grid, and bool (k, j, i) in it; of no size if all of the stroke lies outside of the grid.
         """
-        places = _indices(self.dense_points_mm(min(geometry.spacing)), geometry)
+        places = indices_of(self.dense_points_mm(min(geometry.spacing)), geometry)
         reach = self.radius_mm * np.linalg.norm(np.linalg.inv(geometry.affine[:3, :3]), axis=1)[::-1]
         last = np.array(geometry.shape) - 1
         low = np.clip(np.floor(places.min(axis=0) - reach), 0, last + 1).astype(int)
@@ -69,7 +69,7 @@ def _along(points: np.ndarray, step: float) -> Iterator[np.ndarray]:
         yield begin + np.arange(1, count + 1)[:, None] / count * (end - begin)
 
 
-def _indices(points_mm: np.ndarray, geometry: Geometry) -> np.ndarray:
+def indices_of(points_mm: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Where points lie among a grid's voxels, (k, j, i), not rounded; (n, 3)."""
     ijk = np.linalg.solve(geometry.affine[:3, :3], (points_mm - geometry.affine[:3, 3]).T).T
     return ijk[:, ::-1]

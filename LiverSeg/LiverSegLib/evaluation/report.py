@@ -41,7 +41,8 @@ class SegmentationReport:
     ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
     is None if they were not asked for.
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
-    ``places`` says where to look, most in doubt first. The next five, those of
+    ``places`` says where to look, most in doubt first; ``corrections`` is how many strokes of a reader went into the
+    result. The next five, those of
     :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
     ``anatomy`` has the keys of :func:`LiverSegLib.evaluation.anatomy_measures.measure`; in files they stand beside the
     others.
@@ -57,6 +58,7 @@ class SegmentationReport:
     warnings: tuple[str, ...]
     quality: float | None = None
     places: tuple[Place, ...] = ()
+    corrections: int = 0
     dice: float | None = None
     iou: float | None = None
     hd95_mm: float | None = None
@@ -112,6 +114,7 @@ class SegmentationReport:
             warnings=(*extra_warnings, *segmentation.warnings),
             quality=segmentation.quality,
             places=segmentation.places,
+            corrections=segmentation.corrections,
             **(compare(labels > 0, truth > 0, spacing) if truth is not None else {}),
             anatomy=anatomy_measures.measure(
                 labels, found.part(box), in_space, hu_there, grid.geometry.spacing, tumour
@@ -122,10 +125,10 @@ class SegmentationReport:
         """Ready for JSON: rounded, infinite numbers as None.
 
         The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, ``places``
-        only if there are any, those of the anatomy only if it was asked for.
+        and ``corrections`` only if there are any, those of the anatomy only if it was asked for.
         """
         unknown = [*(_COMPARISON if self.dice is None else ()), *(["quality"] if self.quality is None else [])]
-        unknown += ["anatomy"] if self.places else ["anatomy", "places"]
+        unknown += ["anatomy", *(name for name in ("places", "corrections") if not getattr(self, name))]
         content = {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
         return {**content, **self.anatomy}
 
@@ -179,6 +182,8 @@ class SegmentationReport:
             lines.append(remark)
         if self.quality is not None:
             lines.append(messages.SUMMARY_QUALITY.format(quality=self.quality))
+        if self.corrections:
+            lines.append(messages.SUMMARY_CORRECTIONS.format(count=self.corrections))
         lines += [messages.SUMMARY_PLACE.format(place=place) for place in self.places]
         if self.dice is not None:
             lines.append(messages.SUMMARY_COMPARISON.format(**{key: getattr(self, key) for key in _COMPARISON}))

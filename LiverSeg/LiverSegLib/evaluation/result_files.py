@@ -114,7 +114,8 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
     if files.slices:
         from ..dicom.segmentation import write_segmentation
 
-        write_segmentation(path, found.labels, files.slices, found.model, result.name, found.anatomy)
+        about = result.name, found.anatomy, found.corrections
+        write_segmentation(path, found.labels, files.slices, found.model, *about)
     else:
         write_labels(path, found.labels, found.affine, result.ct.header, found.anatomy)
 

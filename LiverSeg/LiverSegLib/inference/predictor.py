@@ -18,13 +18,13 @@ from .threads import Threads
 WARM_UP_PIXELS = 96
 
 
-class Predictor:
+class DeviceNetwork:
     """Keeps one network resident on one device.
 
     Parameters
     ----------
-    model
-        The network and its card.
+    network
+        In evaluation mode on the CPU, in float32.
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
 
@@ -41,8 +41,8 @@ class Predictor:
         If the device does not exist, or the CPU has too little memory.
     """
 
-    def __init__(self, model: LiverModel, device: str = "auto") -> None:
-        self.model = model
+    def __init__(self, network: UNet, device: str = "auto") -> None:
+        self._original = network
         self._threads = Threads()
         self.device, self.warnings = choose_device(device)
         try:
@@ -55,6 +55,56 @@ class Predictor:
                 raise DeviceError(messages.OUT_OF_MEMORY) from error
             else:
                 raise
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the network says of each pixel, (n, class, rows, columns)."""
+        if self.device.type != "cpu":
+            return self._run(images)
+        with self._threads.batch(images[:, 0].numel()):
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        rows, columns = images.shape[2:]
+        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
+        logits: Tensor = self.network(images)
+        return logits[..., :rows, :columns]
+
+    def move_to_cpu(self, error: Exception) -> None:
+        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
+        if is_out_of_memory(error):
+            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
+        else:
+            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
+        self.warnings.append(warning)
+        self.device = torch.device("cpu")
+        self.network = self._network_on(self.device)
+
+    def _network_on(self, device: torch.device) -> UNet:
+        """A copy made for speed; of the original, which stays on the CPU: from a dead GPU nothing can be read."""
+        network = fold_batch_norm(self._original).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Weights of half precision once and for all: autocast would make them anew for each batch.
+        return network.to(fast_dtype(device)).to(device)
+
+
+class Predictor(DeviceNetwork):
+    """The liver network on a device.
+
+    Parameters
+    ----------
+    model
+        The network and its card.
+    device
+        As of :class:`DeviceNetwork`.
+
+    Raises
+    ------
+    DeviceError
+        If the device does not exist, or the CPU has too little memory.
+    """
+
+    def __init__(self, model: LiverModel, device: str = "auto") -> None:
+        self.model = model
+        super().__init__(model.network, device)
 
     @property
     def card(self) -> ModelCard:
@@ -76,19 +126,6 @@ class Predictor:
         """The number of each pixel's most probable class, neighbours of the liver included; (n, rows, columns)."""
         return self.logits(images).argmax(dim=1)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """What the network says of each pixel, (n, class, rows, columns)."""
-        if self.device.type != "cpu":
-            return self._run(images)
-        with self._threads.batch(images[:, 0].numel()):
-            return self._run(images)
-
-    def _run(self, images: Tensor) -> Tensor:
-        rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        logits: Tensor = self.network(images)
-        return logits[..., :rows, :columns]
-
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
 
@@ -101,19 +138,3 @@ class Predictor:
         except RuntimeError as error:
             if self.device.type != "cpu":
                 self.move_to_cpu(error)
-
-    def move_to_cpu(self, error: Exception) -> None:
-        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
-        if is_out_of_memory(error):
-            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
-        else:
-            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
-        self.warnings.append(warning)
-        self.device = torch.device("cpu")
-        self.network = self._network_on(self.device)
-
-    def _network_on(self, device: torch.device) -> UNet:
-        """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Weights of half precision once and for all: autocast would make them anew for each batch.
-        return network.to(fast_dtype(device)).to(device)

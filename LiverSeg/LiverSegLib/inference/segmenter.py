@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
@@ -14,11 +15,13 @@ from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.metrics import dice
 from ..data.places import Place
+from ..data.strokes import Stroke
 from ..data.volume import CTVolume
 from ..errors import DeviceError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
 from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
-from .anatomy import find_anatomy
+from ..model.refine_model import RefineModel
+from .anatomy import corrected_anatomy, find_anatomy
 from .confidence import ConfidenceMap, expected_dice
 from .filling import without_filling
 from .label_writer import LabelWriter
@@ -30,6 +33,7 @@ from .places import places_to_check
 from .plausibility import check_input, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
+from .refine import Refiner
 from .sides import Sides, knows_sides, sides_of
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
@@ -68,7 +72,8 @@ class Segmentation:
     ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments.
     ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.ConfidenceMap` says; ``quality`` the Dice to be
     expected from it, 0 to 1, None if the model is not calibrated or no liver was found. ``anatomy`` has what else was
-    asked for, ``places`` where to look, most in doubt first.
+    asked for, ``places`` where to look, most in doubt first. ``corrections`` is how many strokes of a reader went into
+    it; what was expected of the network's own result is then no longer told.
     """
 
     labels: np.ndarray
@@ -82,6 +87,7 @@ class Segmentation:
     quality: float | None = None
     anatomy: Anatomy = field(default_factory=Anatomy)
     places: tuple[Place, ...] = ()
+    corrections: int = 0
 
 
 class Segmenter:
@@ -96,8 +102,8 @@ class Segmenter:
     everywhere
         Run the network over all slices and all of each, instead of looking first where the body and the liver are:
         several times the work for nearly the same result, to measure against.
-    couinaud
-        The network of the segments; the bundled one by default, loaded when segments are first asked for.
+    couinaud, refine
+        The networks of the segments, and of corrections; the bundled ones by default, loaded when first asked for.
 
     Raises
     ------
@@ -113,9 +119,11 @@ class Segmenter:
         device: str = "auto",
         everywhere: bool = False,
         couinaud: CouinaudModel | None = None,
+        refine: RefineModel | None = None,
     ) -> None:
         started = perf_counter()
         self._couinaud = couinaud
+        self._refine = refine
         self.everywhere = everywhere
         self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
@@ -130,6 +138,13 @@ class Segmenter:
         if self._couinaud is None:
             self._couinaud = CouinaudModel.load()
         return self._couinaud
+
+    @property
+    def refine_model(self) -> RefineModel:
+        """The network of corrections; raises ModelError if the bundled one is missing or damaged."""
+        if self._refine is None:
+            self._refine = RefineModel.load()
+        return self._refine
 
     @property
     def device(self) -> torch.device:
@@ -176,6 +191,60 @@ class Segmenter:
         """
         options = options or SegmentOptions()
         return _Run(self, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
+
+    def refine(
+        self,
+        ct: CTVolume,
+        result: Segmentation,
+        strokes: Sequence[Stroke],
+        progress: Progress | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Segmentation:
+        """Correct a result by what a reader marked, one stroke after the other.
+
+        Couinaud segments, where the result has them, are told apart anew; places and warnings stay.
+
+        Parameters
+        ----------
+        ct
+            The volume that the result was found in.
+        result
+            It stays as it is.
+        strokes
+            In order.
+        progress, cancel
+            As of :meth:`segment`.
+
+        Raises
+        ------
+        InputError
+            If a stroke lies outside of the volume.
+        Cancelled
+            If ``cancel`` was set.
+        ModelError
+            If the network of corrections, or of segments, is missing or damaged.
+        DeviceError
+            If even the CPU has too little memory.
+        """
+        reporter = ProgressReporter(progress, cancel)
+        if not strokes:
+            return result
+        refiner = Refiner(self.refine_model, ct, result.labels, str(self.device))
+        labels = result.labels
+        for number in range(1, len(strokes) + 1):
+            reporter.report(0.9 * (number - 1) / len(strokes), messages.CORRECTING)
+            labels = refiner.refine(labels, strokes[:number], cancel)
+        couinaud = self.couinaud if result.anatomy.segments is not None else None
+        anatomy = corrected_anatomy(ct, labels, result.anatomy, couinaud, reporter)
+        reporter.report(1.0, messages.DONE)
+        return replace(
+            result,
+            labels=labels,
+            anatomy=anatomy,
+            quality=None,
+            warnings=tuple(dict.fromkeys((*refiner.warnings, *result.warnings))),
+            corrections=result.corrections + len(strokes),
+        )
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""

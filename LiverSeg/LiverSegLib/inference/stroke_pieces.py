@@ -1,0 +1,56 @@
+"""What a correction cuts off, or leaves open, by mistake: pieces that hang together with nothing and nobody marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+_FACES = ndimage.generate_binary_structure(3, 1)
+
+
+# Whether each of some voxels, int (n, 3), is out of a correction's reach; bool (n,).
+IsFar = Callable[[np.ndarray], np.ndarray]
+
+
+def without_stray_pieces(
+    liver: np.ndarray, changed: np.ndarray, marked: np.ndarray, fewest_voxels: float, is_far: IsFar
+) -> np.ndarray:
+    """Drop pieces of the liver that a correction made or cut off, and fill such holes; all bool (k, j, i).
+
+    Parameters
+    ----------
+    liver
+        After the correction, in a box of the scan.
+    changed
+        What the correction changed.
+    marked
+        Where strokes are; what touches one stays.
+    fewest_voxels
+        A piece with as many stays, and so does one that reaches an end of the box: there it may go on.
+    is_far
+        A piece with a voxel out of reach stays as well.
+
+    Returns
+    -------
+    New bool array of that shape.
+    """
+    near = ndimage.binary_dilation(changed, _FACES)
+    stray = [_stray(mask, near, marked, fewest_voxels, is_far) for mask in (liver, ~liver)]
+    return liver ^ stray[0] ^ stray[1]
+
+
+def _stray(mask: np.ndarray, near: np.ndarray, marked: np.ndarray, fewest_voxels: float, is_far: IsFar) -> np.ndarray:
+    """The small pieces of a mask that touch what was changed, but neither a stroke nor an end of the box."""
+    pieces, count = ndimage.label(mask, _FACES)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    stray = np.zeros(count + 1, bool)
+    stray[pieces[near]] = True
+    stray &= sizes < fewest_voxels
+    stray[pieces[marked]] = stray[0] = False
+    for axis in range(3):
+        stray[pieces.take((0, -1), axis=axis)] = False
+    voxels = np.argwhere(stray[pieces])
+    stray[pieces[tuple(voxels[is_far(voxels)].T)]] = False
+    return stray[pieces]
