@@ -10,7 +10,7 @@ import os
 import threading
 import unittest
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import slicer
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from LiverSegLib.evaluation.report import SegmentationReport
     from LiverSegLib.inference.segmenter import Segmenter
     from LiverSegLib.mrml.correction_run import MakeRefiner, SceneCorrector, SceneRefiner
+    from LiverSegLib.model.refine_model import RefineModel
     from LiverSegLib.mrml.scene_run import Comparison, Outcome, SceneSegmenter, Steps
 
 
@@ -443,7 +444,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return stopped
 
     def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
-        from LiverSegLib.mrml.scene_run import Comparison
+        from LiverSegLib.model.refine_model import RefineModel
+    from LiverSegLib.mrml.scene_run import Comparison
 
         problem = outcome.reference_problem if self._reference.reference == reference else ""
         with slicer.util.NodeModify(self._parameterNode):
@@ -789,14 +791,20 @@ def _bundledSegmenter(device: str) -> Segmenter:
     return Segmenter(device=device)
 
 
+@cache
+def _bundledRefineModel() -> RefineModel:
+    from LiverSegLib.model.refine_model import RefineModel
+
+    return RefineModel.load()
+
+
 def _bundledRefiner(ct: CTVolume, labels: np.ndarray, device: str) -> SceneRefiner:
     from LiverSegLib import install
 
     install.check_pytorch()
     from LiverSegLib.inference.refine import Refiner
-    from LiverSegLib.model.refine_model import RefineModel
 
-    return Refiner(RefineModel.load(), ct, labels, device)
+    return Refiner(_bundledRefineModel(), ct, labels, device)
 
 
 class LiverSegTest(ScriptedLoadableModuleTest):
@@ -947,6 +955,7 @@ class _ExactSegmenter:
             quality=None,
             anatomy=Anatomy(),
             places=(),
+            corrections=0,
         )
 
 

@@ -26,6 +26,7 @@ class RefinerStandIn:
     def __init__(self) -> None:
         self.made = self.calls = 0
         self.error: Exception | None = None
+        self.warnings: list[str] = []
         self.waiting = threading.Event()
         self._released = threading.Event()
         self._released.set()

@@ -72,6 +72,7 @@ class StandIn:
             quality=self.quality,
             anatomy=anatomy_of(labels, options),
             places=self.places,
+            corrections=0,
         )
 
     def _wait(self, cancel: threading.Event) -> None:

@@ -102,8 +102,8 @@ def test_panel_table_and_report_follow(application, quick_panel, ct_node, output
     assert rows[messages.MEASURE_STROKES] == "1" and rows[messages.MEASURE_ADDED] == f"{added:.1f} ml"
     assert quick_panel.ui.correctionsLabel.text == f"1 stroke: +{added:.1f} ml, −0.0 ml"
     assert quick_panel.ui.liverVolumeLabel.text == f"{before + added:.0f} ml"
-    report = mrml.stored_report(output)["corrections"]
-    assert report["voxels"] == round(added / small_ct()[0].voxel_volume_ml) and report["removed_ml"] == 0
+    report = mrml.stored_report(output)
+    assert report["corrected_voxels"] == round(added / small_ct()[0].voxel_volume_ml) and report["removed_ml"] == 0
 
 
 def test_keys_take_and_put_down_the_tools(application, quick_panel, ct_node, output):
@@ -189,7 +189,7 @@ def test_a_click_outside_of_the_ct_is_told_and_changes_nothing(application, quic
     before = snapshot(application.scene)
     draw(application, ct_node, (5, 40, 10))
     wait_for_correction(application, quick_panel)
-    assert quick_panel.ui.correctNoteLabel.text == messages.STROKE_OUTSIDE.format(name="CT")
+    assert quick_panel.ui.correctNoteLabel.text == messages.CLICK_OUTSIDE.format(name="CT")
     assert [one for one in snapshot(application.scene) if "SliceNode" not in one[0]] == [
         one for one in before if "SliceNode" not in one[0]
     ]

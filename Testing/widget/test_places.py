@@ -101,7 +101,7 @@ def test_a_stroke_and_its_undo_leave_ticks_and_name_alone(application, quick_pan
     assert tags(output) == ["SEMIAUTOMATIC", "LiverSeg, 1 corrections, checked by Dr R"]
     application.click(quick_panel.ui.undoStrokeButton)
     assert seen(quick_panel) == [True, False] and quick_panel.ui.checkedByEdit.text == "Dr R"
-    assert quick_panel.ui.strokesList.count == 0
+    assert quick_panel.ui.strokesList.count == 0 and tags(output) == ["AUTOMATIC", "LiverSeg, checked by Dr R"]
 
 
 def test_a_new_run_is_not_checked_and_its_undo_brings_the_ticks_back(
@@ -118,7 +118,7 @@ def test_a_new_run_is_not_checked_and_its_undo_brings_the_ticks_back(
 
 @pytest.mark.parametrize("places", [None, 3, [3], [{}], [{"slice": 1, "position_mm": [1], "side": "top"}]])
 def test_places_of_another_version_are_left_out(application, quick_panel, ct_node, output, places):
-    mrml.store_report(output, {**mrml.stored_report(output), "places": places, "checked_by": 7, "corrections": 4})
+    mrml.store_report(output, {**mrml.stored_report(output), "places": places, "checked_by": 7, "corrections": [4]})
     application.leave_panel()
     application.open_panel()
     assert seen(quick_panel) == [] and quick_panel.ui.checkedByEdit.text == ""

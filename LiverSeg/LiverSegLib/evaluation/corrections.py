@@ -17,6 +17,7 @@ from ..data.structures import TUMOUR
 from . import anatomy_measures
 
 DECIMALS = 2
+_OF_STROKES = ("corrections", "corrected_voxels", "added_ml", "removed_ml")
 
 
 def corrected_report(
@@ -41,28 +42,38 @@ def corrected_report(
 
     Returns
     -------
-    ``corrections`` has the number of ``strokes`` and of ``voxels`` that are the reader's, and ``added_ml`` and
-    ``removed_ml`` of liver; it is not there without strokes.
+    Beside the other keys ``corrections``, how many strokes there are, ``corrected_voxels``, how many voxels are the
+    reader's, and ``added_ml`` and ``removed_ml`` of liver; they are not there without strokes. The expected Dice is
+    that of the automatic result: while there are strokes it is ``automatic_quality`` instead of ``quality``.
     """
     where = space or result
     had_tumours = report.get("tumour_volume_ml") is not None
     tumours = result.labels == TUMOUR.label
     changed = {
-        **{key: value for key, value in report.items() if key not in ("corrections", "attenuation_remark")},
+        **_before(report),
         "liver_volume_ml": round(where.volume_ml(result.labels), DECIMALS),
         "tumour_volume_ml": round(where.volume_ml(tumours), DECIMALS) if had_tumours or tumours.any() else None,
         **anatomy_measures.measure(
             result.labels, result.anatomy, where, hu, result.geometry.spacing, tumour=had_tumours
         ),
     }
-    return {**changed, "corrections": _counted(result.labels, corrections, where)} if corrections.strokes else changed
+    if not corrections.strokes:
+        return changed
+    quality = {"automatic_quality": changed.pop("quality")} if "quality" in changed else {}
+    return {**changed, **quality, **_counted(result.labels, corrections, where)}
+
+
+def _before(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report without what strokes made of it, the measures apart."""
+    renamed = {"quality" if key == "automatic_quality" else key: value for key, value in report.items()}
+    return {key: value for key, value in renamed.items() if key not in (*_OF_STROKES, "attenuation_remark")}
 
 
 def _counted(labels: np.ndarray, corrections: Corrections, space: PatientSpace | LabelVolume) -> dict[str, Any]:
     was, now, changed = corrections.automatic, labels[corrections.box], corrections.changed
     return {
-        "strokes": len(corrections.strokes),
-        "voxels": int(changed.sum()),
+        "corrections": len(corrections.strokes),
+        "corrected_voxels": int(changed.sum()),
         "added_ml": _volume(changed & (was == 0) & (now > 0), labels.shape, corrections, space),
         "removed_ml": _volume(changed & (was > 0) & (now == 0), labels.shape, corrections, space),
     }
@@ -79,14 +90,13 @@ def _volume(
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of what a reader did: strokes, what they added and removed, places that were checked, by whom."""
     found = []
-    done = report.get("corrections")
-    if isinstance(done, Mapping):
-        found.append((messages.MEASURE_STROKES, f"{done.get('strokes', 0)}"))
-        found += [
-            (name, messages.TUMOUR_VOLUME.format(volume=done[key]))
-            for key, name in (("added_ml", messages.MEASURE_ADDED), ("removed_ml", messages.MEASURE_REMOVED))
-            if isinstance(done.get(key), int | float)
-        ]
+    if is_number(report.get("corrections")):
+        found.append((messages.MEASURE_STROKES, f"{report['corrections']:g}"))
+    found += [
+        (name, messages.TUMOUR_VOLUME.format(volume=report[key]))
+        for key, name in (("added_ml", messages.MEASURE_ADDED), ("removed_ml", messages.MEASURE_REMOVED))
+        if is_number(report.get(key))
+    ]
     places = listed_places(report)
     if seen := sum(is_seen for _, is_seen in places):
         checked = messages.CHECKED_OF.format(checked=seen, count=len(places))
@@ -94,6 +104,11 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     if reader := reader_of(report):
         found.append((messages.MEASURE_CHECKED_BY, reader))
     return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a report that a scene was saved with is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def listed_places(report: Mapping[str, Any]) -> list[tuple[Place, bool]]:

@@ -33,6 +33,9 @@ COPY_SPAN, WORK_SPAN, MEASURE_SPAN, WRITE_SHARE = (0.0, 0.1), (0.1, 0.8), (0.8, 
 class SceneRefiner(Protocol):
     """What corrects the labels of one scan; see :class:`LiverSegLib.inference.refine.Refiner`."""
 
+    @property
+    def warnings(self) -> list[str]: ...
+
     def refine(
         self, labels: np.ndarray, strokes: Sequence[Stroke], cancel: threading.Event | None = None
     ) -> np.ndarray: ...
@@ -41,13 +44,14 @@ class SceneRefiner(Protocol):
 MakeRefiner = Callable[[CTVolume, np.ndarray, str], SceneRefiner]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Scan:
-    """A CT that was copied out of the scene, what corrects it once that is made, and what both were made of."""
+    """A CT that was copied out of the scene and what it was made of; and what corrects it, made for some labels."""
 
     made_of: tuple[Any, ...]
     ct: CTVolume
-    refiner: list[SceneRefiner]
+    refiner: SceneRefiner | None = None
+    automatic: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class _Corrected:
     anatomy: Anatomy
     corrections: Corrections
     box: Box
+    warnings: tuple[str, ...] = ()
 
     @property
     def part(self) -> _Corrected:
@@ -85,13 +90,12 @@ class SceneCorrector:
     def prepare(self, segmentation_node: slicer.vtkMRMLSegmentationNode, device: str = "auto") -> Steps[None]:
         """Make ready what the first stroke needs; nothing in the scene changes."""
         scan = yield from self._copied(segmentation_node, device, COPY_SPAN)
-        if scan.refiner:
-            return
         found = mrml.read_result(segmentation_node, _volume_of(segmentation_node))
+        before = mrml.stored_corrections(segmentation_node)
 
         def work(progress: Progress, cancel: threading.Event) -> None:
             progress(0.0, messages.PREPARING_CORRECTION)
-            self._refiner(scan, found.labels()[0], device)
+            self._refiner(scan, _automatic(found.labels()[0], before), device)
 
         yield from self._segmenter.in_worker(work, WORK_SPAN, messages.PREPARING_CORRECTION)
 
@@ -128,7 +132,7 @@ class SceneCorrector:
 
         def work(progress: Progress, cancel: threading.Event) -> _Corrected:
             present = found.labels()[0]
-            automatic = before.undone(present) if before.fits(present.shape) else present
+            automatic = _automatic(present, before)
             labels = present if done else automatic
             refiner = self._refiner(scan, automatic, device) if len(strokes) > done else None
             for number in range(done, len(strokes)):
@@ -137,7 +141,8 @@ class SceneCorrector:
                 labels = refiner.refine(labels, strokes[: number + 1], cancel)
             fitted = anatomy.anatomy().fitted_to(labels > 0, scan.ct.spacing)
             corrections = Corrections.between(strokes, automatic, labels)
-            return _Corrected(labels, fitted, corrections, _box(labels, fitted, corrections))
+            warnings = tuple(refiner.warnings) if refiner is not None else ()
+            return _Corrected(labels, fitted, corrections, _box(labels, fitted, corrections), warnings)
 
         corrected = yield from self._segmenter.in_worker(work, WORK_SPAN, messages.CORRECTING)
         report = yield from self._measured(node, volume_node, scan.ct, corrected)
@@ -154,14 +159,14 @@ class SceneCorrector:
         if self._scan is None or self._scan.made_of != made_of:
             self._scan = None
             ct = yield from self._segmenter.copied(volume_node, span)
-            self._scan = _Scan(made_of, ct, [])
+            self._scan = _Scan(made_of, ct)
         return self._scan
 
     def _refiner(self, scan: _Scan, labels: np.ndarray, device: str) -> SceneRefiner:
-        """In the worker: what corrects this scan, made when it is first needed."""
-        if not scan.refiner:
-            scan.refiner.append(self._make_refiner(scan.ct, labels, device))
-        return scan.refiner[0]
+        """In the worker: what corrects this scan, made when it is first needed for such labels before all strokes."""
+        if scan.refiner is None or scan.automatic is None or not np.array_equal(scan.automatic, labels):
+            scan.refiner, scan.automatic = self._make_refiner(scan.ct, labels, device), labels
+        return scan.refiner
 
     def _measured(
         self,
@@ -179,7 +184,9 @@ class SceneCorrector:
             part = corrected if space is not None else corrected.part
             result = LabelVolume(part.labels, ct.affine, anatomy=part.anatomy)
             hu = ct.hu if space is not None else ct.hu[corrected.box]
-            return corrected_report(report, result, part.corrections, space, hu)
+            found = corrected_report(report, result, part.corrections, space, hu)
+            warnings = dict.fromkeys((*corrected.warnings, *report.get("warnings", ())))
+            return {**found, "warnings": list(warnings)}
 
         return (yield from self._segmenter.in_worker(measure, MEASURE_SPAN, messages.MEASURING))
 
@@ -210,6 +217,11 @@ def _volume_of(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLScalarVolu
     if volume_node is None:
         raise InputError(messages.NOTHING_TO_CORRECT.format(name=node.GetName()))
     return volume_node
+
+
+def _automatic(labels: np.ndarray, corrections: Corrections) -> np.ndarray:
+    """Labels before all strokes; those of another grid are none."""
+    return corrections.undone(labels) if corrections.fits(labels.shape) else labels
 
 
 def _box(labels: np.ndarray, anatomy: Anatomy, corrections: Corrections) -> Box:

@@ -68,7 +68,7 @@ def stroke_in(
     ijk = np.linalg.solve(affine_of(volume_node), np.c_[points, np.ones(len(points))].T)[:3].T
     inside = np.all((ijk >= -0.5) & (ijk <= np.array(shape_of(volume_node)[::-1]) - 0.5), axis=1)
     if not inside.any():
-        raise InputError(messages.STROKE_OUTSIDE.format(name=volume_node.GetName()))
+        raise InputError(messages.CLICK_OUTSIDE.format(name=volume_node.GetName()))
     return Stroke(points[inside], is_liver)
 
 

@@ -14,7 +14,7 @@ import slicer
 import vtk
 
 from ..evaluation.corrections import with_checks_of
-from .corrections import CORRECTIONS_ATTRIBUTE
+from .corrections import CORRECTIONS_ATTRIBUTE, describe_segments
 from .segmentation import VOLUME_ROLE
 from .tables import REPORT_ATTRIBUTE, store_report, stored_report
 
@@ -121,6 +121,7 @@ class _State:
         report = stored_report(node)
         if report is not None:
             store_report(node, with_checks_of(report, checked))
+            describe_segments(node)
 
 
 @dataclass

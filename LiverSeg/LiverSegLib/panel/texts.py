@@ -246,11 +246,8 @@ def stroke(stroke: Stroke, index: int) -> str:
 
 def corrected(report: Mapping[str, Any] | None) -> str:
     """How many strokes the result has, and what they did; nothing if it has none."""
-    done = (report or {}).get("corrections")
-    if not isinstance(done, Mapping):
-        return ""
-    count, added, removed = (done.get(key) for key in ("strokes", "added_ml", "removed_ml"))
-    if not (_is_known(count) and _is_known(added) and _is_known(removed)):
+    count, added, removed = ((report or {}).get(key) for key in ("corrections", "added_ml", "removed_ml"))
+    if not all(map(reader.is_number, (count, added, removed))):
         return ""
     template = messages.CORRECTED_ONCE if count == 1 else messages.CORRECTED
     return template.format(count=count, added=added, removed=removed)
