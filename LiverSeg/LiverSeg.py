@@ -444,8 +444,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return stopped
 
     def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
-        from LiverSegLib.model.refine_model import RefineModel
-    from LiverSegLib.mrml.scene_run import Comparison
+            from LiverSegLib.mrml.scene_run import Comparison
 
         problem = outcome.reference_problem if self._reference.reference == reference else ""
         with slicer.util.NodeModify(self._parameterNode):
