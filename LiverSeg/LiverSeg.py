@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from LiverSegLib.data.volume import CTVolume
     from LiverSegLib.evaluation.report import SegmentationReport
     from LiverSegLib.inference.segmenter import Segmenter
-    from LiverSegLib.mrml.correction_run import MakeRefiner, SceneCorrector, SceneRefiner
     from LiverSegLib.model.refine_model import RefineModel
+    from LiverSegLib.mrml.correction_run import MakeRefiner, SceneCorrector, SceneRefiner
     from LiverSegLib.mrml.scene_run import Comparison, Outcome, SceneSegmenter, Steps
 
 
@@ -444,7 +444,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return stopped
 
     def _onSegmented(self, volumeNode, reference, outcome: Outcome) -> None:
-            from LiverSegLib.mrml.scene_run import Comparison
+        from LiverSegLib.mrml.scene_run import Comparison
 
         problem = outcome.reference_problem if self._reference.reference == reference else ""
         with slicer.util.NodeModify(self._parameterNode):
