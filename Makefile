@@ -14,7 +14,7 @@ NETWORK ?= bundled
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-batch bench-cluster bench-rivals figures package train evaluate system readers clean
+.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-clicks bench-batch bench-cluster bench-rivals figures package train evaluate system readers clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: .venv/installed-test  ## time and memory of each stage, beside the machin
 
 bench-panel: .venv/installed-test  ## what the panel adds, and how long the window stands still
 	$(BIN)/python -m Testing.benchmark.panel $(PANEL_ARGS)
+
+bench-clicks: .venv/installed-test  ## how long a reader waits after a click that corrects
+	$(BIN)/python -m Testing.benchmark.corrections $(CLICKS_ARGS)
 
 bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, resume, pace, two processes
 	$(BIN)/python -m Testing.benchmark.batch $(BATCH_ARGS)

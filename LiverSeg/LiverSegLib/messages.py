@@ -296,7 +296,7 @@ POINTS_DAMAGED = _("{path} cannot be read as a list of points ({reason}); save i
 POINTS_TOO_LARGE = _("it is larger than 10 MB")
 POINTS_NOT_IN_MM = _("its coordinates are not in mm")
 POINTS_LACK_COLUMNS = _("these columns are missing: {columns}")
-POINT_WITHOUT_PLACE = _("a point has no three coordinates")
+POINT_WITHOUT_PLACE = _("a point has no place in a scanner")
 POINT_UNTOLD = _(
     "{path} does not tell whether point {number} (“{label}”) is liver; "
     "call it, or its list, “liver” or “not liver”, or write 1 or 0 into the column liver."

@@ -24,6 +24,8 @@ COLUMNS = ("r", "a", "s", "liver")
 MEANINGS = {"liver": True, "add": True, "not liver": False, "no liver": False, "remove": False}
 ANSWERS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 NUMBER = re.compile(r"[-_ ]*\d*$")
+# No scanner is as large.
+FARTHEST_MM = 10_000.0
 # Markups whose control points belong to one line.
 LINES = ("Line", "Curve", "ClosedCurve")
 # From a markup's coordinates to RAS; numbers are what old versions of Slicer wrote.
@@ -101,6 +103,6 @@ def _from_table(path: Path, text: str) -> Iterator[Stroke]:
 def _place(values: Any) -> np.ndarray:
     """Three numbers in mm; raises ValueError for anything else."""
     place = np.array([float(value) for value in values])
-    if place.shape != (3,) or not np.isfinite(place).all():
+    if place.shape != (3,) or not np.all(np.abs(place) <= FARTHEST_MM):
         raise ValueError(messages.POINT_WITHOUT_PLACE)
     return place
