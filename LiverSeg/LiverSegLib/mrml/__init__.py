@@ -47,6 +47,7 @@ from .segmentation import (
     SEGMENT_IDS,
     check_output,
     new_segmentation_name,
+    renew_surfaces,
     segmentation_of,
     write_segmentation,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "remove_disagreement",
     "remove_strokes",
     "remove_whole",
+    "renew_surfaces",
     "save_node",
     "segmentation_of",
     "segmentation_to_labels",

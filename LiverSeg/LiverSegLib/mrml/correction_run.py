@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from .scene_run import SceneSegmenter
 
-COPY_SPAN, WORK_SPAN, MEASURE_SPAN, WRITE_SHARE = (0.0, 0.1), (0.1, 0.8), (0.8, 0.9), 0.9
+COPY_SPAN, WORK_SPAN, MEASURE_SPAN, WRITE_SHARE, SURFACE_SHARE = (0.0, 0.1), (0.1, 0.8), (0.8, 0.9), 0.9, 0.95
+# As long as Slicer's views need to be drawn.
+SHOW_SECONDS = 0.05
 
 
 class SceneRefiner(Protocol):
@@ -150,7 +153,15 @@ class SceneCorrector:
         self._segmenter.check_still_there(volume_node, node)
         if mrml.content_state(node) != state:
             raise InputError(messages.RESULT_CHANGED_MEANWHILE)
-        self._write(node, volume_node, corrected, report)
+        stale = self._write(node, volume_node, corrected, report)
+        try:
+            # The slices show it first: a surface takes longer.
+            shown = perf_counter() + SHOW_SECONDS
+            while stale and perf_counter() < shown:
+                yield SURFACE_SHARE, messages.WRITING_RESULT
+        finally:
+            if node.GetScene() is not None:
+                mrml.renew_surfaces(node, stale)
 
     def _copied(self, node: slicer.vtkMRMLSegmentationNode, device: str, span: Span) -> Steps[_Scan]:
         """The result's CT: that of the last stroke, unless somebody has changed it."""
@@ -196,16 +207,21 @@ class SceneCorrector:
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         corrected: _Corrected,
         report: dict[str, Any],
-    ) -> None:
-        """Into a node that can be brought back to what it was; it is, at once, if the writing fails."""
+    ) -> list[str]:
+        """Into a node that can be brought back to what it was; it is, at once, if the writing fails.
+
+        Returns the ids of the segments whose surfaces are still those of before.
+        """
         history = self._segmenter.history
         history.save(node)
         tumour = node.GetSegmentation().GetSegment(mrml.SEGMENT_IDS[TUMOUR.label]) is not None
         try:
-            mrml.write_segmentation(node, corrected.labels, volume_node, tumour, corrected.anatomy)
+            found = corrected.labels, volume_node, tumour, corrected.anatomy
+            stale = mrml.write_segmentation(node, *found, surfaces_later=True)
             mrml.store_report(node, report)
             mrml.store_corrections(node, corrected.corrections)
             mrml.describe_segments(node)
+            return stale
         except BaseException:
             history.undo(node)
             self._segmenter.forget_redo(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import slicer
@@ -34,7 +35,12 @@ def store_corrections(segmentation_node: slicer.vtkMRMLSegmentationNode, correct
 
 def stored_corrections(segmentation_node: slicer.vtkMRMLSegmentationNode) -> Corrections:
     """What :func:`store_corrections` kept, also after the scene was saved and loaded; none if it cannot be read."""
-    text = segmentation_node.GetAttribute(CORRECTIONS_ATTRIBUTE)
+    return _read(segmentation_node.GetAttribute(CORRECTIONS_ATTRIBUTE) or "")
+
+
+@lru_cache(maxsize=2)
+def _read(text: str) -> Corrections:
+    """The same object for the same text: whoever shows the strokes asks at each move of the mouse."""
     try:
         return Corrections.from_text(text) if text else Corrections()
     except ValueError:

@@ -58,6 +58,7 @@ class CorrectSection:
         self._tool: bool | None = None
         self._line: list[Stroke] = []
         self._problem = ""
+        self._in_views: tuple[Any, list[Stroke]] = (None, [])
         self._queue = StrokeQueue(logic, make_way, on_end, self._on_failed)
         self._drawing = mrml.Drawing(self._on_line, self._on_drawn, self.put_down)
         keys: dict[str, Callable[[], None]] = {
@@ -103,6 +104,7 @@ class CorrectSection:
         self._drawing.stop()
         self._keys.enable()
         self._tool, self._line, self._problem = None, [], ""
+        self._in_views = None, []
         output, self._output = self._output, None
         if output is not None:
             mrml.remove_strokes(output)
@@ -246,6 +248,13 @@ class CorrectSection:
         show_line(ui.correctionsLabel, texts.corrected(report))
 
     def _show_strokes(self) -> None:
-        if self._output is not None:
-            is_open = not self._ui.correctSection.collapsed
-            mrml.show_strokes(self._output, [*self._strokes, *self._queue.strokes, *self._line] if is_open else ())
+        """Show them in the views while the section is open; nothing is drawn anew where nothing has changed."""
+        if self._output is None:
+            return
+        is_open = not self._ui.correctSection.collapsed
+        strokes = [*self._strokes, *self._queue.strokes, *self._line] if is_open else []
+        wanted = self._output.GetTransformNodeID(), [id(stroke) for stroke in strokes]
+        if wanted != self._in_views[0]:
+            mrml.show_strokes(self._output, strokes)
+            # The strokes are kept, so that no other one gets the same id.
+            self._in_views = wanted, strokes

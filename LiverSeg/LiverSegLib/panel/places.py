@@ -42,7 +42,7 @@ class PlacesSection:
             if there:
                 self._show(number, *places[number - 1])
         self._ui.correctSection.text = texts.correct_title(sum(not seen for _, seen in places))
-        if not self._ui.checkedByEdit.hasFocus():
+        if not self._ui.checkedByEdit.focus:
             self._ui.checkedByEdit.text = reader_of(report)
 
     @property
