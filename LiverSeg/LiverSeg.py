@@ -373,19 +373,19 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start a run, or cancel the one that is going on."""
         from LiverSegLib import messages
 
-        if not self._stopRun(messages.CANCELLED) and self._installPackages():
+        if not self._stopRun(messages.CANCELLED) and self._installPackages() and self._parameterNode.inputVolume:
             self._message = ""
             self._startSegmentation()
 
     def _installPackages(self) -> bool:
-        """Ask for what is missing, and install it; whether a run can start now."""
+        """Ask for what is missing, and install it; whether all is there, and the user still is, too."""
         try:
             self.logic.installPackages()
         except Exception as error:  # the panel shows it
             self._showError(error)
             return False
         # While pip ran, the user may have left the panel.
-        return self._parameterNode is not None and self._parameterNode.inputVolume is not None
+        return self._parameterNode is not None
 
     def _startSegmentation(self) -> None:
         from LiverSegLib.inference.options import SegmentOptions

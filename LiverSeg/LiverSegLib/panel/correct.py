@@ -35,7 +35,7 @@ class CorrectSection:
     make_way
         Called before a correction starts: whatever else runs ends.
     on_end
-        Called when nothing is being worked on any more, with whether the result has changed.
+        Called when something has ended, with whether the result has changed.
     on_error
         Called with an error that nobody foresaw.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..data.strokes import Stroke
+from ..mrml.correction_run import SURFACE_SHARE
 from .runner import Runner
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class StrokeQueue:
     make_way
         Called before anything starts: whatever else runs ends.
     on_done
-        Called when nothing is being worked on any more, with whether the result has changed.
+        Called when something has ended, with whether the result has changed.
     on_error
         Called when it could not be changed; nothing waits any more then.
     """
@@ -39,7 +40,7 @@ class StrokeQueue:
         self._waiting: list[Stroke] = []
         self._in_work: list[Stroke] = []
         self._deleting = self._starting = False
-        self._runner = Runner(lambda share, stage, seconds: None)
+        self._runner = Runner(self._progress)
 
     @property
     def strokes(self) -> list[Stroke]:
@@ -113,10 +114,18 @@ class StrokeQueue:
             self._in_work, self._waiting = self._waiting, []
             self._start(self._logic.correctSteps(output, self._in_work, device))
 
-    def _end(self, _nothing: None) -> None:
+    def _progress(self, share: float, _stage: str, _seconds: float) -> None:
+        """The result has changed as soon as no more than its surface is missing."""
+        if share >= SURFACE_SHARE and (self._in_work or self._deleting):
+            self._written()
+
+    def _written(self) -> None:
         changed = bool(self._in_work) or self._deleting
         self._in_work, self._deleting = [], False
         self._on_done(changed)
+
+    def _end(self, _nothing: None) -> None:
+        self._written()
         if self._waiting:
             self._next(*self._again)
 
