@@ -906,6 +906,22 @@ class LiverSegTest(ScriptedLoadableModuleTest):
         found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
         self.assertTrue(((found > 0) == (labels > 0)).all())
 
+    def test_a_stroke_corrects_the_result_and_is_undone(self) -> None:
+        import numpy as np
+
+        from LiverSegLib import mrml
+        from LiverSegLib.data.strokes import Stroke
+
+        volumeNode, labels = self._sample()
+        logic = LiverSegLogic(lambda device: _ExactSegmenter(labels), lambda ct, labels, device: _ExactRefiner())
+        segmentationNode = _last(logic.segmentSteps(volumeNode)).segmentation_node
+        logic.correct(segmentationNode, [Stroke(mrml.affine_of(volumeNode)[None, :3, 3], is_liver=True)])
+        found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
+        self.assertEqual(int(np.count_nonzero(found)), int(np.count_nonzero(labels)) + 1)
+        logic.undo(segmentationNode)
+        found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
+        self.assertTrue(((found > 0) == (labels > 0)).all())
+
     def test_a_labelmap_is_refused_as_input_in_one_sentence(self) -> None:
         from LiverSegLib import mrml
         from LiverSegLib.errors import InputError
@@ -956,6 +972,17 @@ class _ExactSegmenter:
             places=(),
             corrections=0,
         )
+
+
+class _ExactRefiner:
+    """In the self-tests in the place of the network that corrects: the first voxel becomes liver."""
+
+    warnings: tuple[str, ...] = ()
+
+    def refine(self, labels, strokes, cancel=None):
+        new = labels.copy()
+        new[0, 0, 0] = strokes[-1].is_liver
+        return new
 
 
 def _last(steps: Steps[Any]) -> Any:

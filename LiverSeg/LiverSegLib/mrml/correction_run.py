@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -159,6 +159,7 @@ class SceneCorrector:
             shown = perf_counter() + SHOW_SECONDS
             while stale and perf_counter() < shown:
                 yield SURFACE_SHARE, messages.WRITING_RESULT
+                sleep(SHOW_SECONDS / 5)
         finally:
             if node.GetScene() is not None:
                 mrml.renew_surfaces(node, stale)
