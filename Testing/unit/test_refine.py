@@ -69,13 +69,40 @@ def test_a_click_in_the_liver_takes_away_what_the_network_finds_there():
 @pytest.mark.parametrize("is_liver", [True, False])
 def test_nothing_farther_than_the_reach_changes(is_liver):
     ct, labels = a_ct(), a_liver()
-    stroke = at((30, 45, 50), is_liver, ct)
+    stroke = at((30, 45, 64 if is_liver else 50), is_liver, ct)
 
     refined = Refiner(stubborn_model(is_liver), ct, labels).refine(labels, [stroke])
 
     changed = refined != labels
     assert changed.any()
     assert distance_mm(stroke, ct.geometry)[changed].max() < REACH_MM
+
+
+@pytest.mark.parametrize("is_liver", [True, False])
+def test_adding_takes_nothing_away_and_removing_adds_nothing(is_liver):
+    ct, labels = a_ct(), a_liver()
+    stroke = at((30, 45, 62 if is_liver else 58), is_liver, ct)
+
+    refined = Refiner(stubborn_model(not is_liver), ct, labels).refine(labels, [stroke])
+
+    box, covered = stroke.mask(ct.geometry)
+    changed = refined != labels
+    assert changed[box][covered].any()
+    changed[box] &= ~covered
+    assert not changed.any()
+
+
+def test_what_does_not_hang_together_with_the_stroke_stays():
+    labels = a_liver()
+    hu = np.where(labels > 0, 200, -100).astype(np.int16)
+    hu[28:33, 40:50, 60:66] = 200  # beside the liver
+    hu[28:33, 40:50, 75:80] = 200  # beside that, apart
+    ct = CTVolume.from_array(hu, AFFINE)
+
+    refined = Refiner(bright_model(), ct, labels).refine(labels, [at((30, 45, 63), True, ct)])
+
+    assert (refined[29:32, 42:48, 61:65] == 1).all()
+    assert not refined[:, :, 70:].any()
 
 
 def test_slices_between_those_that_the_network_looks_at_change_with_them():

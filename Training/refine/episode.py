@@ -14,6 +14,7 @@ from LiverSegLib.data.geometry import Geometry
 from LiverSegLib.data.strokes import Stroke
 from LiverSegLib.inference.preprocess import window
 from LiverSegLib.inference.stroke_maps import REACH_MM, Marks, distance_mm, network_input
+from LiverSegLib.inference.stroke_pieces import connected_change
 
 from ..data.augmentation import Augmentation, augment
 from ..data.augmentation.blur import Blur
@@ -28,7 +29,7 @@ from ..data.sample import Batch
 from ..data.stored import PreparedScan
 from .blocks import Block, cut_block
 from .clicks import next_click
-from .mistakes import MistakeMaker, between_slices
+from .mistakes import MistakeMaker, between_slices, other_outline, strange_looks
 from .settings import OFFSETS_MM, SPACING_MM, WINDOW_HU, Settings
 
 # Clicks are made in the inner part of a block, so that what they change lies in it.
@@ -36,8 +37,12 @@ INNER = 0.3
 # A smaller organ is none to add, a smaller tumour none to leave out.
 SMALLEST_ML = 2.0
 LIVER, TUMOUR = 1, 2
+# Share of the blocks whose outline the reader draws farther out or in than the scan's own labels.
+OTHER_OUTLINE = 0.5
 # Share of the blocks with less contrast than any scan: what the CT does not show, result and clicks have to tell.
 FAINT = 0.25
+# Pixels, so that what is hardly wrong counts little.
+SMOOTH = 50.0
 AUGMENTATIONS: Sequence[Augmentation] = (Enhancement(), Intensity(), Streaks(0.1), Blur(), Noise(), Clip())
 
 
@@ -81,7 +86,8 @@ class Episode:
             for wanted in (True, False)
         }
         liver, other = (torch.stack(points) if points else torch.empty(0, 3) for points in (both[True], both[False]))
-        return Marks(liver, other, (torch.tensor(self.clicks[-1][0]) * spacing)[None])
+        place, is_liver = self.clicks[-1]
+        return Marks(liver, other, (torch.tensor(place) * spacing)[None], is_liver)
 
     def input(self, positions: Tensor) -> Tensor:
         """What the network sees of some slices."""
@@ -89,25 +95,36 @@ class Episode:
         return network_input(self.ct, result, self.marks, positions, self.slice_mm, SPACING_MM, OFFSETS_MM)
 
     def weight(self, positions: Tensor) -> Tensor:
-        """What each pixel of these slices counts: little where the click changes nothing anyhow."""
+        """What each pixel of these slices counts: little where the click changes nothing anyhow.
+
+        A click on liver only adds, any other only takes away.
+        """
         distance = distance_mm(self.marks.last, positions, self.ct.shape, self.spacing)
-        return ((REACH_MM + 10 - distance) / 20).clamp(0.05, 1)
+        may_change = self.result[positions] != self.clicks[-1][1]
+        return ((REACH_MM + 10 - distance) / 20).clamp(0, 1) * may_change + 0.01
 
     def take(self, logits: Tensor, positions: Tensor) -> None:
         """Go on with what the network found on some slices, and what lies between them."""
         found = between_slices(logits.float(), positions, len(self.ct)) > 0
         everywhere = torch.arange(len(self.ct))
         near = distance_mm(self.marks.last, everywhere, self.ct.shape, self.spacing) < REACH_MM - 10
-        self.result = torch.where(near, found, self.result)
+        found = torch.where(near, found, self.result)
+        place, is_liver = self.clicks[-1]
+        after = connected_change(self.result.numpy(), found.numpy(), self._covered(place).numpy(), is_liver)
+        self.result = torch.from_numpy(after)
         self._mark()
 
     def _mark(self) -> None:
         """What was clicked stays as clicked."""
-        grid = Geometry(tuple(self.ct.shape), np.diag((*self.spacing[::-1], 1.0)))
         for place, is_liver in self.clicks:
-            point = np.array(place[::-1]) * self.spacing[::-1]
-            box, covered = Stroke(point[None], is_liver).mask(grid)
-            self.result[box][torch.from_numpy(covered)] = is_liver
+            self.result[self._covered(place)] = is_liver
+
+    def _covered(self, place: tuple[int, int, int]) -> Tensor:
+        grid = Geometry(tuple(self.ct.shape), np.diag((*self.spacing[::-1], 1.0)))
+        box, covered = Stroke((np.array(place[::-1]) * self.spacing[::-1])[None], True).mask(grid)
+        mask = torch.zeros(self.ct.shape, dtype=torch.bool)
+        mask[box] = torch.from_numpy(covered)
+        return mask
 
 
 class EpisodeMaker:
@@ -149,8 +166,11 @@ class EpisodeMaker:
         target = liver
         if rng.random() < self._settings.other_target:
             target = self._other_target(block, liver, rng)
+        if rng.random() < OTHER_OUTLINE:
+            target = other_outline(target, block, rng)
         result = liver if is_stray and rng.random() < 0.5 else self._maker.draw(block, liver, rng)
-        batch = Batch(block.hu[None], block.labels[:1], torch.empty(0), self._classes)
+        shown = strange_looks(block.hu, target, result, rng)
+        batch = Batch(shown[None], block.labels[:1], torch.empty(0), self._classes)
         hu = augment(batch, AUGMENTATIONS).hu[0]
         if rng.random() < FAINT and liver.any():
             hu = hu[liver].mean() + (hu - hu[liver].mean()) * rng.uniform(0.3, 1)
@@ -166,13 +186,15 @@ class EpisodeMaker:
         return liver & (block.labels != value) if value == TUMOUR else liver | (block.labels == value)
 
 
-def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy, heavier near the outline, + soft Dice (Milletari et al., 3DV 2016); each (n, rows, columns)."""
+def loss_of(logits: Tensor, target: Tensor, weight: Tensor, adds: bool) -> Tensor:
+    """Cross-entropy, heavier near the outline, + soft Dice (Milletari et al., 3DV 2016) of what a click should change.
+
+    Each is (n, rows, columns); ``adds`` says whether that is to become liver, or to be taken away.
+    """
     logits, wanted = logits.float(), target.float()
-    side = 5
-    spread = functional.avg_pool2d(wanted[:, None], side, stride=1, padding=side // 2)[:, 0]
+    spread = functional.avg_pool2d(wanted[:, None], 5, stride=1, padding=2)[:, 0]
     weight_here = weight * torch.where((spread > 0.01) & (spread < 0.99), 3.0, 1.0)
     entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    probability = logits.sigmoid()
-    common, total = (weight * probability * wanted).sum(), (weight * (probability + wanted)).sum()
-    return (weight_here * entropy).sum() / weight_here.sum() + 1 - (2 * common + 1) / (total + 1)
+    change, wanted = (logits.sigmoid(), wanted) if adds else ((-logits).sigmoid(), 1 - wanted)
+    common, total = (weight * change * wanted).sum(), (weight * (change + wanted)).sum()
+    return (weight_here * entropy).sum() / weight_here.sum() + 1 - (2 * common + SMOOTH) / (total + SMOOTH)

@@ -22,8 +22,6 @@ from .settings import OFFSETS_MM, SLICE_MM, SPACING_MM, WINDOW_HU, Settings
 
 LIMITS = Path(__file__).with_name("limits.txt")
 NAME = "refine_unet"
-# The bundled liver network has two squared.
-PATCH = 2
 
 
 def export(checkpoint: Path, output: Path, evaluation: Path | None = None) -> None:
@@ -50,8 +48,7 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         "slice_mm": SLICE_MM,
         "offsets_mm": OFFSETS_MM,
         "window_hu": WINDOW_HU,
-        "widths": settings.widths,
-        "patch": PATCH,
+        **state["built"],
         "intended_use": "Correcting the liver in abdominal CT where a reader marked what is liver, for research.",
         "training_data": training_data(state["trained_on"]),
         "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",

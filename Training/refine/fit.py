@@ -79,14 +79,14 @@ def training_scans(settings: Settings, classes: Classes) -> list[PreparedScan]:
     return [scan for scan in scans if person_of(scan.name) not in persons]
 
 
-def network_from(liver: LiverModel, widths: Sequence[int]) -> UNet:
+def network_from(liver: LiverModel, levels: int) -> UNet:
     """A network that begins as the liver network's answer to the CT, and does not look at result and strokes yet.
 
-    It may have fewer levels: those at the bottom, which see the whole slice, are left out.
+    It has its upper levels alone: those at the bottom, which see the whole slice, are left out.
     """
     offsets, card = len(OFFSETS_MM), liver.card
-    network = UNet(2 * offsets + STROKE_CHANNELS, 1, widths, patch=card.patch)
-    weights = _upper_levels(liver.network.state_dict(), len(card.widths) - len(widths))
+    network = UNet(2 * offsets + STROKE_CHANNELS, 1, card.widths[:levels], patch=card.patch)
+    weights = _upper_levels(liver.network.state_dict(), len(card.widths) - levels)
     channels = card.patch**2
     stem = torch.zeros_like(network.state_dict()["stem.0.weight"])
     stem[:, : offsets * channels] = weights["stem.0.weight"]
@@ -117,7 +117,7 @@ def _upper_levels(weights: dict[str, Tensor], fewer: int) -> dict[str, Tensor]:
 def begin(settings: Settings, scans: Sequence[PreparedScan], liver: LiverModel) -> dict[str, Any]:
     """All that a checkpoint holds, as it stands in the run's folder or at the first step."""
     # Blocks of one batch are too alike for statistics of their own: batch normalisation keeps the liver network's.
-    network = network_from(liver, settings.widths).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    network = network_from(liver, settings.levels).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
     rate = LambdaLR(optimizer, lambda step: rate_at(step, settings))
     state = {
@@ -127,6 +127,7 @@ def begin(settings: Settings, scans: Sequence[PreparedScan], liver: LiverModel) 
         "schedule": rate,
         "step": 0,
         "settings": asdict(settings),
+        "built": {"widths": list(liver.card.widths[: settings.levels]), "patch": liver.card.patch},
         "code": code_version(),
         "trained_on": sorted(scan.name for scan in scans),
     }
@@ -151,7 +152,8 @@ def take_step(state: dict[str, Any], episodes: Sequence[Episode], rng: np.random
         logits = network(images)[:, 0]
     parts = logits.split([len(at) for at in positions])
     losses = [
-        loss_of(part, one.target[at], one.weight(at)) for part, one, at in zip(parts, episodes, positions, strict=True)
+        loss_of(part, one.target[at], one.weight(at), one.clicks[-1][1])
+        for part, one, at in zip(parts, episodes, positions, strict=True)
     ]
     loss = torch.stack(losses).mean()
     optimizer.zero_grad(set_to_none=True)

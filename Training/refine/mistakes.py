@@ -25,6 +25,10 @@ from .blocks import Block
 
 # Shares of results from the network, and of those with a part too few or too many besides.
 FROM_NETWORK, MISSING, ADDED = 0.5, 0.4, 0.4
+# How far out a reader draws the outline, as a standard deviation.
+OUTLINE_MM = 1.5
+# Share of the mistakes that look like what they are taken for, and by how many HU what is missed is unlike the liver.
+STRANGE, STRANGE_HU = 0.6, (-70.0, 50.0)
 # Of a part that is missing or added, in mm.
 RADIUS_MM = (8.0, 45.0)
 # How unlike the liver's HU tissue may be that is taken for it.
@@ -107,6 +111,38 @@ def shift_outline(result: Tensor, rng: np.random.Generator, strength: float) -> 
     field = functional.interpolate(noise, size=soft.shape, mode="trilinear", align_corners=True)[0, 0]
     level = 0.5 + strength * rng.uniform(0, 0.3) * field + strength * rng.uniform(-0.25, 0.25)
     return soft > level.clamp(0.05, 0.95)
+
+
+def other_outline(liver: Tensor, block: Block, rng: np.random.Generator) -> Tensor:
+    """The liver as a reader draws it who goes farther out, or less far, than the labels do."""
+    outside, inside = (
+        torch.from_numpy(ndimage.distance_transform_edt(mask.numpy(), block.spacing)).float()
+        for mask in (~liver, liver)
+    )
+    field = rng.normal(0, OUTLINE_MM) + 0.5 * smooth_noise(block, rng, 60.0)
+    return outside - inside < field
+
+
+def strange_looks(hu: Tensor, target: Tensor, result: Tensor, rng: np.random.Generator) -> Tensor:
+    """HU in which what is missed does not look like liver, and what is taken for liver does; often, not always.
+
+    That is why networks are wrong in the first place; then it is the click that tells.
+    """
+    hu = hu.clone()
+    missed, taken = (_thick(mask) for mask in (target & ~result, result & ~target))
+    if missed.any() and rng.random() < STRANGE:
+        hu += rng.uniform(*STRANGE_HU) * _soft(missed)
+    if taken.any() and target.any() and rng.random() < STRANGE:
+        hu = torch.lerp(hu, hu[target].median().expand_as(hu), rng.uniform(0.4, 1.0) * _soft(taken))
+    return hu
+
+
+def _thick(mask: Tensor) -> Tensor:
+    return torch.from_numpy(ndimage.binary_opening(mask.numpy(), iterations=2))
+
+
+def _soft(mask: Tensor) -> Tensor:
+    return functional.avg_pool2d(mask.float()[:, None], 3, stride=1, padding=1)[:, 0]
 
 
 def _ball(block: Block, centre: np.ndarray, rng: np.random.Generator) -> Tensor:

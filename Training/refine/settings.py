@@ -54,11 +54,6 @@ class Settings:
     save_every: int = 50
     seed: int = 0
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels at each level, those of the liver network."""
-        return (32, 64, 128, 256, 256)[: self.levels]
-
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``."""

@@ -19,7 +19,7 @@ from ..model.refine_model import RefineModel
 from .predictor import DeviceNetwork
 from .stroke_block import StrokeBlock
 from .stroke_maps import REACH_MM, Marks, distance_mm, network_input
-from .stroke_pieces import IsFar, without_stray_pieces
+from .stroke_pieces import IsFar, connected_change, without_stray_pieces
 
 # Slices at a time, and what a cancel waits for.
 BATCH_SIZE = 12
@@ -114,6 +114,9 @@ class Refiner:
         found = self._faded(present, self._log_odds(block, share, marks, cancel), block, marks)
         _stop_if(cancel)
         liver = _with_new_sign(before, block.on_stack(present), block.on_stack(found))
+        _stop_if(cancel)
+        covered = self._covered(strokes[-1:], block)[0]
+        liver = connected_change(before, liver, covered, strokes[-1].is_liver)
         marked = self._mark(liver, strokes, block)
         _stop_if(cancel)
         fewest = STRAY_ML / self._own.voxel_volume_ml
@@ -151,15 +154,24 @@ class Refiner:
         weight = ((NOTHING_MM - distance) / (NOTHING_MM - FULL_MM)).clamp_(0, 1)
         return torch.lerp(present, found.clamp(-SURE, SURE), weight)
 
+    def _covered(self, strokes: Sequence[Stroke], block: StrokeBlock) -> list[np.ndarray]:
+        """What each stroke covers in the block's box, bool."""
+        k, j, i = block.box
+        shape = (k.stop - k.start, j.stop - j.start, i.stop - i.start)
+        part = self._stack.geometry.part((k.start, j.start, i.start), shape)
+        masks = []
+        for stroke in strokes:
+            masks.append(np.zeros(shape, bool))
+            box, covered = stroke.mask(part)
+            masks[-1][box] = covered
+        return masks
+
     def _mark(self, liver: np.ndarray, strokes: Sequence[Stroke], block: StrokeBlock) -> np.ndarray:
         """Set what strokes mark in the block's box, later ones last; returns where that is, bool."""
-        first = tuple(side.start for side in block.box)
-        part = self._stack.geometry.part((first[0], first[1], first[2]), liver.shape)
         marked = np.zeros_like(liver)
-        for stroke in strokes:
-            box, covered = stroke.mask(part)
-            liver[box][covered] = stroke.is_liver
-            marked[box] |= covered
+        for stroke, covered in zip(strokes, self._covered(strokes, block), strict=True):
+            liver[covered] = stroke.is_liver
+            marked |= covered
         return marked
 
     def _written(self, labels: np.ndarray, liver: np.ndarray, block: StrokeBlock) -> np.ndarray:

@@ -114,7 +114,7 @@ class StrokeBlock:
         liver = [some for some, stroke in zip(points, strokes, strict=True) if stroke.is_liver]
         other = [some for some, stroke in zip(points, strokes, strict=True) if not stroke.is_liver]
         nothing = torch.empty(0, 3)
-        return Marks(torch.cat((nothing, *liver)), torch.cat((nothing, *other)), points[-1])
+        return Marks(torch.cat((nothing, *liver)), torch.cat((nothing, *other)), points[-1], strokes[-1].is_liver)
 
     def _points(self, stroke: Stroke) -> Tensor:
         places = indices_of(stroke.dense_points_mm(self.card.spacing_mm), self.stack)

@@ -31,11 +31,14 @@ class Marks:
         What is marked as liver, and as something else.
     last
         The last stroke, which is among these.
+    is_liver
+        What that one marks.
     """
 
     liver: Tensor
     other: Tensor
     last: Tensor
+    is_liver: bool
 
 
 def network_input(
@@ -67,8 +70,9 @@ def network_input(
     stacks = [neighbour_stacks(values, positions, slice_mm, offsets_mm) for values in (ct, 2 * result - 1)]
     spacing = (slice_mm, pixel_mm, pixel_mm)
     maps = [closeness(distance_mm(points, positions, ct.shape, spacing)) for points in (marks.liver, marks.other)]
-    likeness = unlike_last(ct, marks.last, spacing)[positions][:, None]
-    return torch.cat((*stacks, *maps, likeness), dim=1)
+    unlike = unlike_last(ct, marks.last, spacing)[positions][:, None]
+    asked = closeness(distance_mm(marks.last, positions, ct.shape, spacing))[:, 1:]
+    return torch.cat((*stacks, *maps, unlike, asked if marks.is_liver else -asked), dim=1)
 
 
 def distance_mm(points: Tensor, positions: Tensor, shape: Sequence[int], spacing: Sequence[float]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a correction cuts off, or leaves open, by mistake: pieces that hang together with nothing and nobody marked."""
+"""Which pieces of a correction hang together with its stroke, and what it cuts off or leaves open by mistake."""
 
 from __future__ import annotations
 
@@ -7,11 +7,42 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from ..data.bounding_box import box_of
+
 _FACES = ndimage.generate_binary_structure(3, 1)
+_TOUCHING = ndimage.generate_binary_structure(3, 3)
 
 
 # Whether each of some voxels, int (n, 3), is out of a correction's reach; bool (n,).
 IsFar = Callable[[np.ndarray], np.ndarray]
+
+
+def connected_change(before: np.ndarray, found: np.ndarray, covered: np.ndarray, is_liver: bool) -> np.ndarray:
+    """The liver after a stroke: what it marks as liver only adds, what it marks as no liver only takes away.
+
+    Parameters
+    ----------
+    before, found
+        What is liver before it, and by the network; bool (k, j, i).
+    covered
+        What the stroke covers.
+    is_liver
+        What it marks.
+
+    Returns
+    -------
+    New bool array: of what the network changes in that direction, only what hangs together with the stroke.
+    """
+    wanted = (found & ~before) if is_liver else (before & ~found)
+    wanted |= covered
+    box = box_of(wanted)
+    pieces, count = ndimage.label(wanted[box], _TOUCHING)
+    touched = np.zeros(count + 1, bool)
+    touched[pieces[covered[box]]] = True
+    touched[0] = False
+    after = before.copy()
+    after[box][touched[pieces]] = is_liver
+    return after
 
 
 def without_stray_pieces(

@@ -11,9 +11,9 @@ from .liver_model import MOST_LEVELS, bundled_model_path
 from .loading import is_count, load_network, read_card, require
 from .unet import UNet
 
-# Beside the slices of CT and of the present result: strokes, near and far, for and against liver, and how unlike the
-# last stroke's HU a pixel is.
-STROKE_CHANNELS = 5
+# Beside the slices of CT and of the present result: strokes, near and far, for and against liver; how unlike the last
+# stroke's HU a pixel is; and that stroke itself, above 0 where it adds and below where it removes.
+STROKE_CHANNELS = 6
 # The largest network of a card, so that a card alone cannot ask for more memory than there is.
 WIDEST, LARGEST_PATCH = 1024, 4
 FARTHEST_SLICE_MM = 100.0
