@@ -109,7 +109,7 @@ def test_panel_table_and_report_follow(application, quick_panel, ct_node, output
 def test_keys_take_and_put_down_the_tools(application, quick_panel, ct_node, output):
     ui = quick_panel.ui
     application.press("A")
-    assert ui.addButton.checked and ui.correctNoteLabel.text == messages.TOOL_HINT
+    assert ui.addButton.checked and ui.correctNoteLabel.text == messages.TOOL_HINT.format(tool="Add")
     application.press("R")
     assert ui.removeButton.checked and not ui.addButton.checked
     application.press("Esc")

@@ -217,7 +217,7 @@ class CorrectSection:
         self._show_buttons()
         self._show_list()
         self._show_strokes()
-        hint = messages.CORRECTING if self.running else messages.TOOL_HINT if self._tool is not None else ""
+        hint = messages.CORRECTING if self.running else texts.tool_hint(self._tool)
         show_line(self._ui.correctNoteLabel, self._problem or hint)
         is_open = self._output is not None and not self._ui.correctSection.collapsed
         ends = (END_KEY,) if self._tool is not None or self.running else ()

@@ -225,6 +225,15 @@ def correct_title(unseen: int) -> str:
     return messages.CORRECT_TITLE_PLACES.format(count=unseen) if unseen else messages.CORRECT_TITLE
 
 
+def tool_hint(is_liver: bool | None) -> str:
+    """What the tool in the hand waits for; nothing without one."""
+    return "" if is_liver is None else messages.TOOL_HINT.format(tool=_tool(is_liver))
+
+
+def _tool(is_liver: bool) -> str:
+    return messages.STROKE_ADD if is_liver else messages.STROKE_REMOVE
+
+
 def place(place: Place) -> str:
     """A place to check, short enough for a button."""
     where = _WHERE[place.height, place.side]
@@ -238,10 +247,9 @@ def place_hint(place: Place) -> str:
 
 def stroke(stroke: Stroke, index: int) -> str:
     """A stroke in a list: its tool, its slice by the index k, and how long it is."""
-    tool = messages.STROKE_ADD if stroke.is_liver else messages.STROKE_REMOVE
     mm = float(np.linalg.norm(np.diff(stroke.points_mm, axis=0), axis=1).sum())
     template = messages.STROKE_LINE if mm >= 0.5 else messages.STROKE_POINT
-    return template.format(tool=tool, number=index + 1, mm=mm)
+    return template.format(tool=_tool(stroke.is_liver), number=index + 1, mm=mm)
 
 
 def corrected(report: Mapping[str, Any] | None) -> str:
