@@ -86,6 +86,7 @@ class StandIn:
             quality=None,
             anatomy=anatomy_of(labels, options),
             places=(),
+            corrections=0,
             probabilities=None,
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from LiverSegLib.data.places import Place
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
 from Testing.anatomy_stand_in import anatomy_of
@@ -20,8 +21,9 @@ class StandIn:
     """Segments as LiverSegLib.inference.segmenter.Segmenter does, and is the factory that gives itself for any device.
 
     ``devices`` lists what it was made for, ``calls`` the options of every run that began, ``warm_ups`` counts them.
-    ``error``, when set, is raised by the next run in the middle of it, ``quality`` is that of every result. After
-    :meth:`hold`, runs wait in the middle for :meth:`release` or for their cancel; ``waiting`` is set while one does.
+    ``error``, when set, is raised by the next run in the middle of it, ``quality`` and ``places`` are those of every
+    result. After :meth:`hold`, runs wait in the middle for :meth:`release` or for their cancel; ``waiting`` is set
+    while one does.
     """
 
     def __init__(self, warnings: Sequence[str] = ()) -> None:
@@ -31,6 +33,7 @@ class StandIn:
         self.warnings = tuple(warnings)
         self.error: Exception | None = None
         self.quality: float | None = None
+        self.places: tuple[Place, ...] = ()
         self.waiting = threading.Event()
         self._released = threading.Event()
         self._released.set()
@@ -68,7 +71,8 @@ class StandIn:
             model=card,
             quality=self.quality,
             anatomy=anatomy_of(labels, options),
-            places=(),
+            places=self.places,
+            corrections=0,
         )
 
     def _wait(self, cancel: threading.Event) -> None:
