@@ -21,9 +21,10 @@ from .data.prepare import prepare
 from .export import export
 from .fit import fit
 from .settings import Settings, command_of, parse_settings
+from .vessels.recipe import make as make_vessels
 
-# The network of the segments has a program of its own.
-COUINAUD = "couinaud"
+# The networks of segments and vessels have programs of their own.
+COUINAUD, VESSELS = "couinaud", "vessels"
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}
@@ -97,11 +98,14 @@ def make(network: str, data: Path, options: list[str]) -> Path:
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.recipe", description=__doc__, allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, COUINAUD])
+    parser.add_argument("network", choices=[*NETWORKS, COUINAUD, VESSELS])
     parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
     chosen, options = parser.parse_known_args(argv)
     if chosen.network == COUINAUD:
         print(make_couinaud(chosen.data, options))
+        return
+    if chosen.network == VESSELS:
+        print(make_vessels(chosen.data, options))
         return
     for option in ("--run", "--start-from", "--held-out", "--classes", "--prepared"):
         if any(word.partition("=")[0] == option for word in options):

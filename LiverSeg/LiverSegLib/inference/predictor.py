@@ -84,10 +84,7 @@ class Predictor:
             return self._run(images)
 
     def _run(self, images: Tensor) -> Tensor:
-        rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
-        logits: Tensor = self.network(images)
-        return logits[..., :rows, :columns]
+        return run(self.network, images, self.device)
 
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
@@ -114,6 +111,19 @@ class Predictor:
 
     def _network_on(self, device: torch.device) -> UNet:
         """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Weights of half precision once and for all: autocast would make them anew for each batch.
-        return network.to(fast_dtype(device)).to(device)
+        return made_for_speed(self.model.network, device)
+
+
+def made_for_speed(network: UNet, device: torch.device) -> UNet:
+    """A copy for :func:`run` on a device."""
+    copy = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Weights of half precision once and for all: autocast would make them anew for each batch.
+    return copy.to(fast_dtype(device)).to(device)
+
+
+def run(network: UNet, images: Tensor, device: torch.device) -> Tensor:
+    """What a network of :func:`made_for_speed` says of windowed images of any size, (n, class, rows, columns)."""
+    rows, columns = images.shape[2:]
+    images = pad_to_multiple(images, -1.0).to(fast_dtype(device), memory_format=torch.channels_last)
+    logits: Tensor = network(images)
+    return logits[..., :rows, :columns]
