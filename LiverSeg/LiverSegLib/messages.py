@@ -739,7 +739,9 @@ FAINT_VESSELS = _(
     "The vessels hardly differ from the liver, as without contrast medium or in another phase: many may be missing; "
     "use a scan of the portal venous phase if there is one."
 )
-VESSELS_OF_A_PART = _("The vessels are those of a liver that may be cut off: their volume is that of a part.")
+VESSELS_OF_A_PART = _(
+    "The vessels are those of a liver that may be cut off: check where it ends before you use their volume."
+)
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
 SPLEEN_CUT_AT_ENDS = _(
     "The spleen reaches the scan's first or last slice: it may be cut off, and its volume be larger; "

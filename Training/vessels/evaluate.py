@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from monai.losses.cldice import soft_skel
 
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.inference.progress import ProgressReporter
@@ -26,9 +24,7 @@ from ..data.catalogue import person_of, shared_data
 from ..data.splits import held_out_persons
 from .export import model_of
 from .prepare import VESSEL, VesselScan, vessel_scans
-
-# Half of the widest vessel in voxels, and more: so often a skeleton is eroded.
-EROSIONS = 20
+from .skeleton import skeleton
 
 
 def evaluate(checkpoints: Sequence[Path], data: Path, scans: Sequence[str] = ()) -> dict[str, Any]:
@@ -78,12 +74,6 @@ def centreline_measures(found: np.ndarray, reference: np.ndarray) -> dict[str, f
     both = precision + sensitivity
     cl_dice = 2 * precision * sensitivity / both if both else 0.0
     return {"cl_dice": cl_dice, "topology_precision": precision, "topology_sensitivity": sensitivity}
-
-
-def skeleton(mask: np.ndarray) -> np.ndarray:
-    """The skeleton of a bool (k, j, i) mask by erosions and openings, as clDice defines it; bool."""
-    image = torch.from_numpy(np.pad(mask, 1).astype(np.float32))[None, None]
-    return soft_skel(image, EROSIONS)[0, 0, 1:-1, 1:-1, 1:-1].numpy() > 0.5
 
 
 def _share_inside(mask: np.ndarray, other: np.ndarray) -> float:

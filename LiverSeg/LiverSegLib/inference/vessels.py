@@ -23,6 +23,8 @@ SMALLEST_VESSEL_ML = 0.2
 # Slices at a time, between two looks at whether somebody cancelled.
 BATCH_SIZE = 12
 CPU = torch.device("cpu")
+# A vessel looks like its mirror image, so that the mean over these axes of (n, channel, rows, columns) is steadier.
+MIRRORED: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 
 
@@ -118,7 +120,8 @@ def _likely_vessels(
         progress.stop_if_cancelled()
         images = neighbour_stacks(stack, positions, spacing[0], card.offsets_mm)
         with threads.batch(images[:, 0].numel()):
-            seen = run(network, images, CPU).float()
+            views = [run(network, images.flip(axes), CPU).float().flip(axes) for axes in MIRRORED]
+        seen = torch.stack(views).mean(dim=0)
         on_input = part_to_other_size(seen, whole, size, wanted, (shape[1], shape[2]))
         likely.append((on_input[:, 0] > limit).numpy())
     return np.concatenate(likely)
