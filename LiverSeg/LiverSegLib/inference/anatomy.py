@@ -16,7 +16,7 @@ from .vessels import contrast_hu, find_vessels
 
 # Less is a part of something else that the network takes for it.
 SMALLEST_SPLEEN_ML = 10.0
-# Vessels that differ less from the liver, brighter or darker, are hardly to be seen.
+# Vessels that are no brighter than the liver by this are hardly to be seen; without contrast medium they are darker.
 FAINT_HU = 15.0
 CUT = (messages.LIVER_CUT_AT_ENDS, messages.LIVER_CUT_AT_SIDE, messages.LIVER_CUT_AT_ENDS_AND_SIDE)
 
@@ -96,7 +96,7 @@ def _vessels(
     if not vessels.any():
         warnings.append(messages.NO_VESSELS)
         return None
-    if abs(contrast_hu(writer.canonical.hu[box], writer.labels[box], vessels)) < FAINT_HU:
+    if contrast_hu(writer.canonical.hu[box], writer.labels[box], vessels) < FAINT_HU:
         warnings.append(messages.FAINT_VESSELS)
     if any(sentence in CUT for sentence in warnings):
         warnings.append(messages.VESSELS_OF_A_PART)

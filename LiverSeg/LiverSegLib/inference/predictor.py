@@ -11,7 +11,7 @@ from ..model.devices import choose_device, fast_dtype, keep_freed_memory
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
 from .logits import neighbours_as_background, organ_log_odds, to_log_odds
-from .preprocess import pad_to_multiple
+from .preprocess import SIZE_MULTIPLE, pad_to_multiple
 from .threads import Threads
 
 # Square, of what the network runs on before the first volume comes.
@@ -121,9 +121,12 @@ def made_for_speed(network: UNet, device: torch.device) -> UNet:
     return copy.to(fast_dtype(device)).to(device)
 
 
-def run(network: UNet, images: Tensor, device: torch.device) -> Tensor:
-    """What a network of :func:`made_for_speed` says of windowed images of any size, (n, class, rows, columns)."""
+def run(network: UNet, images: Tensor, device: torch.device, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """What a network of :func:`made_for_speed` says of windowed images of any size, (n, class, rows, columns).
+
+    They are padded until both sizes divide by ``multiple``, as the network's levels need.
+    """
     rows, columns = images.shape[2:]
-    images = pad_to_multiple(images, -1.0).to(fast_dtype(device), memory_format=torch.channels_last)
+    images = pad_to_multiple(images, -1.0, multiple).to(fast_dtype(device), memory_format=torch.channels_last)
     logits: Tensor = network(images)
     return logits[..., :rows, :columns]

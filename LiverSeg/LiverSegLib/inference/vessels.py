@@ -17,14 +17,12 @@ from .progress import ProgressReporter
 from .threads import Threads
 
 # What the network sees of the scan beyond the liver.
-AROUND_MM = 16.0
+AROUND_MM = 10.0
 # Less is noise, or a stump of a vessel that cannot be followed.
 SMALLEST_VESSEL_ML = 0.2
 # Slices at a time, between two looks at whether somebody cancelled.
 BATCH_SIZE = 12
 CPU = torch.device("cpu")
-# A vessel looks like its mirror image, so that the mean over these axes of (n, channel, rows, columns) is steadier.
-MIRRORED: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 
 
@@ -115,13 +113,13 @@ def _likely_vessels(
     wanted: Rectangle = (inner[1], inner[2])
     whole: Rectangle = (slice(0, size[0]), slice(0, size[1]))
     network, threads, limit = made_for_speed(model.network, CPU), Threads(), _limit(model)
+    multiple = card.patch * 2 ** (len(card.widths) - 1)
     likely = []
     for positions in torch.arange(inner[0].start, inner[0].stop).split(BATCH_SIZE):
         progress.stop_if_cancelled()
         images = neighbour_stacks(stack, positions, spacing[0], card.offsets_mm)
         with threads.batch(images[:, 0].numel()):
-            views = [run(network, images.flip(axes), CPU).float().flip(axes) for axes in MIRRORED]
-        seen = torch.stack(views).mean(dim=0)
+            seen = run(network, images, CPU, multiple).float()
         on_input = part_to_other_size(seen, whole, size, wanted, (shape[1], shape[2]))
         likely.append((on_input[:, 0] > limit).numpy())
     return np.concatenate(likely)
