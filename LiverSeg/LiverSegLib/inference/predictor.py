@@ -8,6 +8,7 @@ from torch import Tensor
 from .. import messages
 from ..errors import DeviceError, is_out_of_memory
 from ..model.devices import choose_device, fast_dtype, keep_freed_memory
+from ..model.fusion import fuse_relu
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
 from .logits import neighbours_as_background, organ_log_odds, to_log_odds
@@ -116,9 +117,10 @@ class Predictor:
 
 def made_for_speed(network: UNet, device: torch.device) -> UNet:
     """A copy for :func:`run` on a device."""
-    copy = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    folded = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     # Weights of half precision once and for all: autocast would make them anew for each batch.
-    return copy.to(fast_dtype(device)).to(device)
+    copy: UNet = folded.to(fast_dtype(device)).to(device)
+    return fuse_relu(copy) if device.type == "cpu" else copy
 
 
 def run(network: UNet, images: Tensor, device: torch.device, multiple: int = SIZE_MULTIPLE) -> Tensor:
