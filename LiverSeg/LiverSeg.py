@@ -96,7 +96,8 @@ class LiverSegParameterNode:
     reference - Segmentation or labelmap to compare with.
     referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
     device - "auto", "cpu", "cuda:0" ...
-    tumour, segments, spleen - Whether tumours, Couinaud segments and the spleen become segments of their own.
+    tumour, segments, vessels, spleen - Whether tumours, Couinaud segments, the liver's vessels and the spleen become
+    segments of their own.
     allFrames - Whether all frames of the CT's sequence are segmented.
     show3D, surfaceSmoothing - Whether the surface is shown, and its smoothing factor.
     showOutline, showFill - How the segments are drawn on the slices.
@@ -114,6 +115,7 @@ class LiverSegParameterNode:
     device: str = "auto"
     tumour: bool = False
     segments: bool = False
+    vessels: bool = False
     spleen: bool = False
     allFrames: bool = False
     show3D: bool = True
@@ -132,6 +134,7 @@ LASTING_CHOICES = (
     "device",
     "tumour",
     "segments",
+    "vessels",
     "spleen",
     "show3D",
     "surfaceSmoothing",
@@ -394,7 +397,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._segmenting = True
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        choices = {name: getattr(parameters, name) for name in ("device", "tumour", "segments", "spleen")}
+        names = ("device", "tumour", "segments", "vessels", "spleen")
+        choices = {name: getattr(parameters, name) for name in names}
         options = SegmentOptions(**choices)
         if self._advanced.all_frames:
             steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, options)
@@ -623,6 +627,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         device: str = "auto",
         tumour: bool = False,
         segments: bool = False,
+        vessels: bool = False,
         spleen: bool = False,
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
@@ -639,8 +644,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
         device, tumour
             "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
-        segments, spleen
-            Whether Couinaud segments and spleen become segments, and are measured.
+        segments, vessels, spleen
+            Whether Couinaud segments, the liver's vessels and the spleen become segments, and are measured.
         progress, cancel
             Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
@@ -657,7 +662,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        options = SegmentOptions(device=device, tumour=tumour, segments=segments, spleen=spleen)
+        options = SegmentOptions(device=device, tumour=tumour, segments=segments, vessels=vessels, spleen=spleen)
         steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
         return run_to_end(steps, progress, cancel).report
 

@@ -22,9 +22,10 @@ from .export import export
 from .fit import fit
 from .refine.recipe import make as make_refine
 from .settings import Settings, command_of, parse_settings
+from .vessels.recipe import make as make_vessels
 
-# Networks with a program of their own: that of the segments, and the one that corrects.
-OTHERS = {"couinaud": make_couinaud, "refine": make_refine}
+# Networks with a program of their own: those of segments and of vessels, and the one that corrects.
+OTHERS = {"couinaud": make_couinaud, "vessels": make_vessels, "refine": make_refine}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}

@@ -79,7 +79,7 @@ def segment(options: argparse.Namespace) -> None:
     from .io.files import read_ct
 
     files = _result_files(options, _slices_to_refer_to(options))
-    choices = ("device", "model", "tumour", "segments", "spleen", "force")
+    choices = ("device", "model", "tumour", "segments", "vessels", "spleen", "force")
     wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
     # PyTorch takes longest to import, so that happens meanwhile; what is wrong with the scan is told without waiting.
     threading.Thread(target=import_module, args=("torch",)).start()
@@ -264,11 +264,12 @@ def _add_batch(commands: Any) -> argparse.ArgumentParser:
 def _add_structures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
     command.add_argument("--segments", action="store_true", help="tell the Couinaud segments 1 to 8 apart")
+    command.add_argument("--vessels", action="store_true", help="find the veins within the liver")
     command.add_argument("--spleen", action="store_true", help="find the spleen")
 
 
 def _add_volumetry(commands: Any) -> argparse.ArgumentParser:
-    text = "measure a result: segments, spleen, tumours, and what a resection leaves"
+    text = "measure a result: segments, vessels, spleen, tumours, and what a resection leaves"
     command = commands.add_parser("volumetry", help=text, description=text.capitalize() + ".")
     command.set_defaults(run=volumetry)
     results = "what segment wrote, with --segments for a resection: .nii, .nii.gz, .nrrd or .seg.nrrd"
@@ -314,7 +315,7 @@ def _result_files(options: argparse.Namespace, slices: Sequence[Path] = ()) -> R
     from .evaluation.result_files import ResultFiles
     from .io.files import anatomy_file
 
-    beside = anatomy_file(options.output) if options.segments or options.spleen else None
+    beside = anatomy_file(options.output) if options.segments or options.vessels or options.spleen else None
     others = options.report, options.picture, options.measurements, beside
     return ResultFiles(options.output, *others, slices=slices, through_links=True)
 

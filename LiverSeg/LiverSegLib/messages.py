@@ -460,6 +460,7 @@ SUMMARY_WARNING = _("Warning: {warning}")
 SUMMARY_ROW = _("{name}: {value}")
 COUINAUD_SEGMENT = _("Couinaud segment {number}")
 SEGMENT_VOLUME = _("{volume:.0f} ml, {percent:.0f} %")
+VESSELS = _("Liver vessels")
 SPLEEN = _("Spleen")
 TUMOUR_NUMBER = _("Tumour {number}")
 TUMOUR_MEASURES = _("{volume:.1f} ml, {diameter:.0f} mm")
@@ -768,7 +769,7 @@ VERSION_TOO_OLD = _(
 REASON_PIP_FAILED = _("pip ended with code {code}; its last lines are in View > Python Console")
 REASON_NOT_FOUND = _("it is not found after the installation; restart Slicer")
 
-# ---- segments and spleen ---------------------------------------------------------------------------------------------
+# ---- segments, vessels and spleen ------------------------------------------------------------------------------------
 
 FINDING_SEGMENTS = _("Telling the segments apart")
 NO_SEGMENTS_OF_SO_LITTLE = _(
@@ -779,6 +780,21 @@ SEGMENTS_NOT_FOUND = _(
 )
 SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
+)
+FINDING_VESSELS = _("Finding the vessels")
+NO_VESSELS_OF_SO_LITTLE = _(
+    "So little of a liver was found that its vessels were not looked for; use a scan that covers all of it."
+)
+NO_VESSELS = _(
+    "No vessels are to be seen in the liver, as without contrast medium or before it arrives; "
+    "use a scan of the portal venous phase."
+)
+FAINT_VESSELS = _(
+    "The vessels are hardly brighter than the liver, or darker, as without contrast medium: many may be missing; "
+    "use a scan of the portal venous phase if there is one."
+)
+VESSELS_OF_A_PART = _(
+    "The vessels are those of a liver that may be cut off: check where it ends before you use their volume."
 )
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
 SPLEEN_CUT_AT_ENDS = _(

@@ -44,6 +44,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
         device=options.device,
         tumour=options.tumour,
         segments=options.segments,
+        vessels=options.vessels,
         spleen=options.spleen,
         force=options.force,
         model=options.model,

@@ -243,7 +243,7 @@ def _targets(case: Case, folder: Path, options: BatchOptions) -> ResultFiles:
     labels = folder / f"{SEGMENTATION}{options.suffix}"
     return ResultFiles(
         labels=labels,
-        anatomy=files.anatomy_file(labels) if options.segments or options.spleen else None,
+        anatomy=files.anatomy_file(labels) if options.wants_anatomy else None,
         report=folder / REPORT,
         picture=folder / PICTURE if options.pictures else None,
         slices=case.files if options.suffix == DICOM_SUFFIX else (),

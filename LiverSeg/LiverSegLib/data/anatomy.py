@@ -23,15 +23,23 @@ class Anatomy:
         Couinaud segment of each voxel of the liver, tumours included: uint8 (k, j, i), 1 to 8, 0 outside the liver.
     spleen
         Bool (k, j, i).
+    vessels
+        Portal and hepatic veins within the liver, not told apart: bool (k, j, i). They belong to segments, too.
     """
 
     segments: np.ndarray | None = None
     spleen: np.ndarray | None = None
+    vessels: np.ndarray | None = None
 
     def part(self, box: Box) -> Anatomy:
         """What of it lies in a box of its grid."""
-        segments, spleen = (None if whole is None else whole[box] for whole in (self.segments, self.spleen))
-        return Anatomy(segments, spleen)
+        wholes = (self.segments, self.spleen, self.vessels)
+        return Anatomy(*(None if whole is None else whole[box] for whole in wholes))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing of it."""
+        return self.segments is None and self.spleen is None and self.vessels is None
 
     def fitted_to(self, liver: np.ndarray, spacing: tuple[float, float, float]) -> Anatomy:
         """The same beside a liver, bool (k, j, i), that was corrected: what has come belongs to the segment next to it.
@@ -42,7 +50,9 @@ class Anatomy:
             Distance between voxel centres in mm along (k, j, i).
         """
         spleen = None if self.spleen is None else self.spleen & ~liver
-        return Anatomy(None if self.segments is None else _divided(self.segments, liver, spacing), spleen)
+        vessels = None if self.vessels is None else self.vessels & liver
+        segments = None if self.segments is None else _divided(self.segments, liver, spacing)
+        return Anatomy(segments, spleen, vessels)
 
 
 def _divided(segments: np.ndarray, liver: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

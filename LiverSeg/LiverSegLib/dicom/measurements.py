@@ -150,7 +150,7 @@ def _measured(
 
     segment = next(entry for entry in segments.SegmentSequence if entry.SegmentLabel == structure.name)
     category, kind, _ = codes_of(structure)
-    # Tumours and Couinaud segments lie in the liver.
+    # Tumours, Couinaud segments and vessels lie in the liver.
     _, site, _ = codes_of(SPLEEN if structure is SPLEEN else LIVER)
     algorithm = AlgorithmIdentification(card.name, card.version, parameters=[f"sha256: {card.sha256}"])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(

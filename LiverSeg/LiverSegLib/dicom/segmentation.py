@@ -94,7 +94,7 @@ def write_segmentation(
 ) -> None:
     """Write labels as a DICOM SEG (binary) with the segment Liver, which includes tumours, and Tumour if there is any.
 
-    Couinaud segments and spleen follow where there are any.
+    Couinaud segments, spleen and vessels follow where there are any.
 
     Parameters
     ----------

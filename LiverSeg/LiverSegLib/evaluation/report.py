@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
 # Of those who asked for them alone.
-_OTHER_STAGES = ("segments",)
+_OTHER_STAGES = ("segments", "vessels")
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
 _DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
 _DEFAULT_DECIMALS = 2
@@ -38,8 +38,8 @@ class SegmentationReport:
 
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
-    ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
-    is None if they were not asked for.
+    ``total``, and ``segments`` and ``vessels`` where they were asked for. Volumes are in ml; the liver's includes
+    tumours, the tumours' is None if they were not asked for.
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
     ``places`` says where to look, most in doubt first; ``corrections`` is how many strokes of a reader went into the
     result. The next five, those of

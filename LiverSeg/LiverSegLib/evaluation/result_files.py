@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, Structure, to_map
+from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, VESSELS, Structure, to_map
 from ..data.volume import CTVolume
 from ..io.atomic import replacing
 from ..io.files import write_labels
@@ -32,7 +32,7 @@ class ResultFiles:
     report, picture, measurements
         JSON, PNG, and a DICOM structured report of the SEG.
     anatomy
-        A label map of Couinaud segments and spleen, where the labels' own file does not hold them.
+        A label map of Couinaud segments, spleen and vessels, where the labels' own file does not hold them.
     slices
         The files of the CT that DICOM objects refer to.
     through_links
@@ -127,6 +127,7 @@ def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
         TUMOUR: report.tumour_volume_ml,
         **{structure: segments.get(str(structure.label)) for structure in COUINAUD},
         SPLEEN: report.anatomy.get("spleen_volume_ml"),
+        VESSELS: report.anatomy.get("vessels_volume_ml"),
     }
 
 

@@ -18,8 +18,8 @@ class SegmentOptions:
         Weights with their card beside them; None for the bundled ones.
     tumour
         Label tumours as 2; otherwise they are part of the liver, 1.
-    segments, spleen
-        Tell the Couinaud segments of the liver apart; find the spleen.
+    segments, vessels, spleen
+        Tell the Couinaud segments of the liver apart; find its vessels; find the spleen.
     force
         Segment although the values do not look like CT.
     """
@@ -28,5 +28,11 @@ class SegmentOptions:
     model: Path | None = None
     tumour: bool = False
     segments: bool = False
+    vessels: bool = False
     spleen: bool = False
     force: bool = False
+
+    @property
+    def wants_anatomy(self) -> bool:
+        """Whether something beside liver and tumours is wanted."""
+        return self.segments or self.vessels or self.spleen

@@ -21,6 +21,7 @@ from ..errors import DeviceError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
 from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
 from ..model.refine_model import RefineModel
+from ..model.vessel_model import VesselModel
 from .anatomy import corrected_anatomy, find_anatomy
 from .confidence import ConfidenceMap, expected_dice
 from .filling import without_filling
@@ -69,7 +70,7 @@ class Segmentation:
 
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
-    ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments.
+    ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments and vessels.
     ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.ConfidenceMap` says; ``quality`` the Dice to be
     expected from it, 0 to 1, None if the model is not calibrated or no liver was found. ``anatomy`` has what else was
     asked for, ``places`` where to look, most in doubt first. ``corrections`` is how many strokes of a reader went into
@@ -102,8 +103,9 @@ class Segmenter:
     everywhere
         Run the network over all slices and all of each, instead of looking first where the body and the liver are:
         several times the work for nearly the same result, to measure against.
-    couinaud, refine
-        The networks of the segments, and of corrections; the bundled ones by default, loaded when first asked for.
+    couinaud, vessels, refine
+        The networks of the segments, of the vessels, and of corrections; the bundled ones by default, loaded when first
+        asked for.
 
     Raises
     ------
@@ -119,11 +121,11 @@ class Segmenter:
         device: str = "auto",
         everywhere: bool = False,
         couinaud: CouinaudModel | None = None,
+        vessels: VesselModel | None = None,
         refine: RefineModel | None = None,
     ) -> None:
         started = perf_counter()
-        self._couinaud = couinaud
-        self._refine = refine
+        self._couinaud, self._vessels, self._refine = couinaud, vessels, refine
         self.everywhere = everywhere
         self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
@@ -138,6 +140,13 @@ class Segmenter:
         if self._couinaud is None:
             self._couinaud = CouinaudModel.load()
         return self._couinaud
+
+    @property
+    def vessels(self) -> VesselModel:
+        """The network of the vessels; raises ModelError if the bundled one is missing or damaged."""
+        if self._vessels is None:
+            self._vessels = VesselModel.load()
+        return self._vessels
 
     @property
     def refine_model(self) -> RefineModel:
@@ -185,7 +194,7 @@ class Segmenter:
         Cancelled
             If ``cancel`` was set.
         ModelError
-            If segments are asked for and their network is missing or damaged.
+            If segments or vessels are asked for and their network is missing or damaged.
         DeviceError
             If even the CPU has too little memory.
         """
@@ -267,6 +276,7 @@ class _Run:
         self.progress.seconds["load"] = self.segmenter.take_load_seconds()
         # Before the liver is looked for: that a network is missing should not cost minutes.
         couinaud = self.segmenter.couinaud if self.options.segments else None
+        vessels = self.segmenter.vessels if self.options.vessels else None
         self.progress.report(0.0, messages.PREPARING)
         ct, filling = without_filling(ct, self.card.window_hu[0])
         self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
@@ -282,7 +292,7 @@ class _Run:
         self.warnings += check_result(writer.canonical, writer.labels)
         places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
-        anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
+        anatomy = find_anatomy(writer, couinaud, vessels, self.progress, self.warnings)
         if self.options.spleen and self.spleen is None:
             self.warnings.append(messages.NETWORK_WITHOUT_SPLEEN.format(name=self.card.name))
         self.progress.report(1.0, messages.DONE)

@@ -101,7 +101,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelVolume:
 
 
 def read_result(path: str | os.PathLike[str]) -> LabelVolume:
-    """Read a result with its Couinaud segments and its spleen: of other files than .seg.nrrd from :func:`anatomy_file`.
+    """Read a result with its anatomy: of other files than .seg.nrrd from :func:`anatomy_file`.
 
     Raises
     ------
@@ -113,14 +113,14 @@ def read_result(path: str | os.PathLike[str]) -> LabelVolume:
         return result
     image = _read_labelmap(beside)
     geometry = Geometry(image.values.shape, check_position(image.affine, str(beside)))
-    known = np.isin(image.values, [0, *(structure.label for structure in structures.ANATOMY)])
+    known = np.isin(image.values, structures.MAP_VALUES)
     if _holds_segments(image) or not geometry.is_same_as(result.geometry) or not known.all():
         raise InputError(messages.ANATOMY_UNLIKE_RESULT.format(path=beside, result=path))
     return replace(result, anatomy=structures.from_map(image.values))
 
 
 def anatomy_file(path: str | os.PathLike[str]) -> Path | None:
-    """Where the Couinaud segments, 1 to 8, and the spleen, 9, of a result lie: for liver.nii.gz, liver_anatomy.nii.gz.
+    """Where segments, 1 to 8, spleen, 9, and vessels, 10 to 18, lie: for liver.nii.gz in liver_anatomy.nii.gz.
 
     None where the file itself holds them, as .seg.nrrd and DICOM SEG do.
     """

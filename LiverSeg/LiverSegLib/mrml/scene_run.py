@@ -154,7 +154,7 @@ class SceneSegmenter:
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
-        Couinaud segments and spleen are found in single volumes only.
+        Couinaud segments, vessels and spleen are found in single volumes only.
 
         Returns one outcome for each frame, in the sequence's order; without labels, which are in the scene by then.
         """
@@ -164,7 +164,8 @@ class SceneSegmenter:
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        started, options = perf_counter(), replace(options or SegmentOptions(), segments=False, spleen=False)
+        started = perf_counter()
+        options = replace(options or SegmentOptions(), segments=False, vessels=False, spleen=False)
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):

@@ -11,7 +11,7 @@ import vtk
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.bounding_box import box_of, box_round
-from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, Structure, anatomy_masks
+from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, VESSELS, Structure, anatomy_masks
 from ..errors import InputError
 from .images import affine_of, cropped_image, image_affine, shape_of, voxels_of
 from .scene import nodes_of_class, unique_name
@@ -20,15 +20,16 @@ from .transforms import matrix_between
 # By its id a later run finds a segment of ours again, whatever its name is by then.
 SEGMENT_IDS = {LIVER.label: "LiverSeg_Liver", TUMOUR.label: "LiverSeg_Tumour"}
 COUINAUD_IDS = {structure.label: f"LiverSeg_Couinaud{structure.label}" for structure in COUINAUD}
-ANATOMY_IDS = {**COUINAUD_IDS, SPLEEN.label: "LiverSeg_Spleen"}
+VESSELS_ID = "LiverSeg_Vessels"
+ANATOMY_IDS = {**COUINAUD_IDS, SPLEEN.label: "LiverSeg_Spleen", VESSELS.label: VESSELS_ID}
 OUR_IDS = (*SEGMENT_IDS.values(), *ANATOMY_IDS.values())
 BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 GEOMETRY_PARAMETER = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 VOLUME_ROLE = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
 FILL_OPACITY, OUTLINE_PIXELS = 0.3, 2
-# Of the liver's surface round its Couinaud segments.
-GLASS_OPACITY = 0.2
+# Of the liver's surface round its Couinaud segments or vessels, and of those round the vessels.
+GLASS_OPACITY, SEGMENTS_OPACITY = 0.2, 0.4
 # Without these DICOM export would call the segments drawn by hand.
 ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
 
@@ -78,7 +79,7 @@ def write_segmentation(
 ) -> list[str]:
     """Write labels as the segment "Liver" and, if asked for, one of its tumours, exactly on the volume's voxels.
 
-    Couinaud segments and spleen become segments, too; round the former the liver's surface is like glass.
+    Couinaud segments, vessels and spleen become segments, too; round the first two the liver's surface is like glass.
 
     The segmentation goes under the volume's parent transform. Segments of an earlier run are refilled and stay as
     visible as they were; all others stay where they are in the world. A closed surface that was there is made anew.
@@ -114,10 +115,10 @@ def write_segmentation(
         segmentation_node.RemoveClosedSurfaceRepresentation()
     before = _our_segments(segmentation_node)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    was_divided = is_divided(segmentation_node)
+    inside = _what_is_inside(segmentation_node)
     fill_segments(segmentation_node, labels, affine_of(volume_node), tumour, anatomy)
-    if is_divided(segmentation_node) != was_divided:
-        _show_inside_of_liver(segmentation_node.GetDisplayNode(), not was_divided)
+    if _what_is_inside(segmentation_node) != inside:
+        _show_inside_of_liver(segmentation_node)
     if surface_shown and not surfaces_later:
         segmentation_node.CreateClosedSurfaceRepresentation()
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
@@ -150,11 +151,19 @@ def is_divided(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     return any(segmentation.GetSegment(segment_id) is not None for segment_id in COUINAUD_IDS.values())
 
 
-def _show_inside_of_liver(display: slicer.vtkMRMLSegmentationDisplayNode, shown: bool) -> None:
-    """Let the liver stand round its segments as glass in 3D and as an outline on the slices, or whole again."""
-    liver = SEGMENT_IDS[LIVER.label]
-    display.SetSegmentOpacity3D(liver, GLASS_OPACITY if shown else 1.0)
-    display.SetSegmentVisibility2DFill(liver, not shown)
+def _what_is_inside(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple[bool, bool]:
+    """Whether Couinaud segments, and whether vessels of ours are among the segments."""
+    return is_divided(segmentation_node), segmentation_node.GetSegmentation().GetSegment(VESSELS_ID) is not None
+
+
+def _show_inside_of_liver(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Let the liver stand round what is in it as glass in 3D and as an outline on the slices, or whole again."""
+    divided, with_vessels = _what_is_inside(segmentation_node)
+    display, liver = segmentation_node.GetDisplayNode(), SEGMENT_IDS[LIVER.label]
+    display.SetSegmentOpacity3D(liver, GLASS_OPACITY if divided or with_vessels else 1.0)
+    display.SetSegmentVisibility2DFill(liver, not (divided or with_vessels))
+    for segment_id in COUINAUD_IDS.values() if divided else ():
+        display.SetSegmentOpacity3D(segment_id, SEGMENTS_OPACITY if with_vessels else 1.0)
 
 
 def make_display(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -216,7 +225,8 @@ def fill_segments(
 
 
 def _fill_anatomy(segmentation: slicer.vtkSegmentation, anatomy: Anatomy, affine: np.ndarray) -> None:
-    around = box_round(*(mask for mask in (anatomy.segments, anatomy.spleen) if mask is not None))
+    wholes = (anatomy.segments, anatomy.spleen, anatomy.vessels)
+    around = box_round(*(mask for mask in wholes if mask is not None))
     there = dict(anatomy_masks(anatomy.part(around)))
     for structure in ANATOMY:
         if structure not in there:
