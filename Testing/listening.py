@@ -35,9 +35,13 @@ def bright_model() -> RefineModel:
 
 
 def _model(answer: Any) -> RefineModel:
-    from torch import nn
+    from torch import nn, zeros
 
     class StandIn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(zeros(1))  # tells the precision
+
         def forward(self, images: Any) -> Any:
             return answer(images)[:, None]
 

@@ -95,13 +95,17 @@ class Episode:
         return network_input(self.ct, result, self.marks, positions, self.slice_mm, SPACING_MM, OFFSETS_MM)
 
     def weight(self, positions: Tensor) -> Tensor:
-        """What each pixel of these slices counts: little where the click changes nothing anyhow.
+        """What each pixel of these slices counts: hardly anything where the click changes nothing anyhow.
 
-        A click on liver only adds, any other only takes away.
+        A click on liver only adds, any other only takes away; and nobody asks for other mistakes than the one that is
+        clicked, which may be far off.
         """
         distance = distance_mm(self.marks.last, positions, self.ct.shape, self.spacing)
-        may_change = self.result[positions] != self.clicks[-1][1]
-        return ((REACH_MM + 10 - distance) / 20).clamp(0, 1) * may_change + 0.01
+        place, is_liver = self.clicks[-1]
+        covered = self._covered(place).numpy()
+        mended = torch.from_numpy(connected_change(self.result.numpy(), self.target.numpy(), covered, is_liver))
+        counts = (self.result != is_liver) & ((self.target != is_liver) | (mended == is_liver))
+        return ((REACH_MM + 10 - distance) / 20).clamp(0, 1) * counts[positions] + 0.001
 
     def take(self, logits: Tensor, positions: Tensor) -> None:
         """Go on with what the network found on some slices, and what lies between them."""

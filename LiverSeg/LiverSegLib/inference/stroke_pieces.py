@@ -7,7 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from ..data.bounding_box import box_of
+from ..data.bounding_box import Box, box_of
+
+# Voxels round a change in which the pieces that it made have to end.
+AROUND = 16
 
 _FACES = ndimage.generate_binary_structure(3, 1)
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
@@ -59,7 +62,7 @@ def without_stray_pieces(
     marked
         Where strokes are; what touches one stays.
     fewest_voxels
-        A piece with as many stays, and so does one that reaches an end of the box: there it may go on.
+        A piece with as many stays, and so does one that goes on far beyond what was changed.
     is_far
         A piece with a voxel out of reach stays as well.
 
@@ -67,9 +70,21 @@ def without_stray_pieces(
     -------
     New bool array of that shape.
     """
-    near = ndimage.binary_dilation(changed, _FACES)
-    stray = [_stray(mask, near, marked, fewest_voxels, is_far) for mask in (liver, ~liver)]
-    return liver ^ stray[0] ^ stray[1]
+    result = liver.copy()
+    box = _wider(box_of(changed), liver.shape)
+    first = [side.start for side in box]
+    near = ndimage.binary_dilation(changed[box], _FACES)
+    for mask in (liver[box], ~liver[box]):
+        result[box] ^= _stray(mask, near, marked[box], fewest_voxels, lambda voxels: is_far(voxels + first))
+    return result
+
+
+def _wider(box: Box, shape: tuple[int, ...]) -> Box:
+    """A box and some voxels around it."""
+    k, j, i = (
+        slice(max(0, side.start - AROUND), min(size, side.stop + AROUND)) for side, size in zip(box, shape, strict=True)
+    )
+    return k, j, i
 
 
 def _stray(mask: np.ndarray, near: np.ndarray, marked: np.ndarray, fewest_voxels: float, is_far: IsFar) -> np.ndarray:
