@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import slicer.util
+import vtk
 
 from LiverSegLib import mrml
 from LiverSegLib.data.structures import LIVER
@@ -146,6 +147,16 @@ def add_reference(scene: slicer.vtkMRMLScene, **segments: np.ndarray) -> slicer.
         segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.cropped_image(labels > 0, small_ct()[0].affine))
         node.GetSegmentation().AddSegment(segment)
     return node
+
+
+def tags(output: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """What Slicer's DICOM export takes from the segment of the liver: how it was made, and by what."""
+    found = []
+    for name in ("DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"):
+        value = vtk.reference("")
+        output.GetSegmentation().GetSegment(LIVER_ID).GetTag(name, value)
+        found.append(str(value))
+    return found
 
 
 def table_rows() -> dict[str, str]:

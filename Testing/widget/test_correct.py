@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-import vtk
 
 from LiverSegLib import messages, mrml
 from LiverSegLib.data.geometry import Geometry
@@ -26,6 +25,7 @@ from Testing.widget.actions import (
     open_section,
     segment,
     table_rows,
+    tags,
     take,
     wait_for_correction,
     wait_for_the_end,
@@ -499,16 +499,6 @@ def test_a_click_on_a_stroke_shows_it_in_all_views(application, quick_panel, ct_
     for node in nodes("Slice"):
         matrix = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
         assert np.allclose(matrix[:3, 3], world(ct_node, *OUTSIDE), atol=0.2)
-
-
-def tags(output):
-    """What Slicer's DICOM export takes from the segment of the liver: how it was made, and by what."""
-    found = []
-    for name in ("DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"):
-        value = vtk.reference("")
-        output.GetSegmentation().GetSegment(LIVER_ID).GetTag(name, value)
-        found.append(str(value))
-    return found
 
 
 def test_a_dicom_export_tells_that_a_reader_corrected(application, quick_panel, ct_node, output):

@@ -9,9 +9,8 @@ import slicer.util
 from LiverSegLib import messages, mrml
 from LiverSegLib.data.places import Place
 from Testing.mrml.transforms import TRANSFORMS, add_transform
-from Testing.widget.actions import correct, nodes, open_section, segment, table_rows, world
+from Testing.widget.actions import correct, nodes, open_section, segment, table_rows, tags, world
 from Testing.widget.stand_in import small_ct
-from Testing.widget.test_correct import tags
 
 
 def place(k, j, i, **others):

@@ -54,7 +54,7 @@ class StrokeQueue:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is being worked on."""
+        """Whether anything is being worked on, or about to be."""
         return self._starting or self._runner.running
 
     def prepare(self, output: Any, device: str) -> None:
@@ -104,9 +104,11 @@ class StrokeQueue:
 
     def _start(self, steps: Steps[None]) -> None:
         self._starting = True
-        self._make_way()
-        self._runner.start(steps, self._end, self._fail)
-        self._starting = False
+        try:
+            self._make_way()
+            self._runner.start(steps, self._end, self._fail)
+        finally:
+            self._starting = False
 
     def _next(self, output: Any, device: str) -> None:
         self._again = (output, device)
