@@ -62,6 +62,9 @@ def _wanted(data: Path, folders: list[str], phantoms: int, fluid_copies: int) ->
         if entry.single_slices:
             yield entry.name, "slices", partial(_plain, entry.read)
             continue
+        if entry.modality == "MR":
+            yield entry.name, "mr", partial(_plain, entry.read)
+            continue
         yield entry.name, "real", partial(_plain, entry.read)
         name = f"{entry.name}_tilted"
         yield name, "tilted", partial(_tilted, entry.read, name)

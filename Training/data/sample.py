@@ -17,6 +17,7 @@ from LiverSegLib.inference.preprocess import neighbour_stacks
 
 from .catalogue import NEVER_TRAINED_ON, person_of
 from .classes import Classes
+from .any_contrast import SLICES_MM, contrast_of_any_kind, thick_slices
 from .density import SHIFT_HU, change_density
 from .fluid import fill_regions
 from .splits import held_out_persons
@@ -74,8 +75,9 @@ def load_scans(settings: Settings, classes: Classes) -> tuple[list[PreparedScan]
     stored = [path for path in sorted(folder.glob("*")) if is_stored(path) and settings.takes(path.name)]
     scans = [PreparedScan.open(path, classes, settings.spacing_mm) for path in stored]
     scans = [scan for scan in scans if person_of(scan.name) not in NEVER_TRAINED_ON]
-    real = [scan for scan in scans if scan.kind == "real"]
-    held_out = held_out_persons([scan.name for scan in scans if scan.kind in ("real", "slices")], settings.held_out)
+    real = [scan for scan in scans if scan.kind == ("mr" if settings.modality == "MR" else "real")]
+    at_hand = [scan.name for scan in scans if scan.kind in ("real", "slices", "mr")]
+    held_out = held_out_persons(at_hand, settings.held_out)
     training = [scan for scan in scans if person_of(scan.name) not in held_out]
     if not training:
         raise FileNotFoundError(f"There are no scans to train on in {folder}; run python -m Training.data.prepare.")
@@ -121,18 +123,26 @@ class SliceSampler(IterableDataset):
         scan, settings = self.scans[index], self.settings
         position = self._position(index, rng)
         offsets = random_offsets(settings.offsets_mm, settings.missing_neighbours, rng)
-        reach = int(np.ceil(np.abs(offsets).max() / scan.slice_spacing)) + 1
+        reach_mm = np.abs(offsets).max() + (2 * SLICES_MM[1] if settings.modality == "MR" else 0)
+        reach = int(np.ceil(reach_mm / scan.slice_spacing)) + 1
         low, high = max(0, position - reach), min(scan.shape[0], position + reach + 1)
         around, labels = scan.hu(low, high), scan.labels(low, high)
         if (regions := scan.regions(low, high)) is not None:
             around = fill_regions(around, regions, rng)
+        if settings.modality == "MR" and scan.modality == "CT":
+            box = _square(scan.shape[1:], settings.sampled_size, rng)
+            around, labels = _cut(around, box, AIR_HU), _cut(labels, box, 0)
+            weights = thick_slices(len(around), position - low, scan.slice_spacing, offsets, rng)
+            return contrast_of_any_kind(around, labels, weights, self.classes, rng), labels[position - low]
         wanted = torch.tensor([position - low])
 
         def stack_of(slices: Tensor) -> Tensor:
             return neighbour_stacks(slices.float(), wanted, scan.slice_spacing, offsets.tolist())[0]
 
         stack = stack_of(around)
-        if rng.random() < settings.unenhanced_share:
+        if scan.modality == "MR":
+            pass
+        elif rng.random() < settings.unenhanced_share:
             liver, parenchyma = self.classes.liver(labels), self.classes.mask(labels, "liver")
             stack = remove_contrast(stack, stack_of(liver), stack_of(parenchyma), rng)
         elif rng.random() < settings.density_share:
