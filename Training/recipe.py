@@ -15,7 +15,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from LiverSegLib.model.liver_model import bundled_model_path
+from LiverSegLib.data.modality import CT, MR
+from LiverSegLib.model.liver_model import BUNDLED, bundled_model_path
 
 from .couinaud.recipe import make as make_couinaud
 from .data.catalogue import shared_data
@@ -78,7 +79,7 @@ ANY_CONTRAST = {
 }
 MR_STAGES: dict[str, dict] = {
     "any_contrast": {**ANY_CONTRAST, "steps": 2400, "validate_every": 600},
-    "t2": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 600, "learning_rate": 1e-3, "validate_every": 300},
+    "last": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 400, "learning_rate": 1e-3, "validate_every": 200},
 }
 # Networks to measure the second stage by; their first is that of the released one, which saw no MR.
 MR_MEASURED: dict[str, tuple[str, ...]] = {
@@ -109,7 +110,7 @@ def mr_stages_of(network: str, options: list[str]) -> list[Settings]:
     """The settings of each stage of a network for MR."""
     first = replace(Settings(), **MR_STAGES["any_contrast"], run="runs/mr/any_contrast", held_out=("chaos_*",))
     first.start_from = str(bundled_model_path())
-    second = replace(Settings(), **MR_STAGES["t2"], run=f"runs/{network}/t2", held_out=MR_MEASURED.get(network, ()))
+    second = replace(Settings(), **MR_STAGES["last"], run=f"runs/{network}/last", held_out=MR_MEASURED.get(network, ()))
     second.start_from = f"{first.run}/last.ckpt"
     stages = (replace(stage, prepared=f"prepared/mr_{stage.spacing_mm:g}mm") for stage in (first, second))
     return [parse_settings(options, stage) for stage in stages]
@@ -119,7 +120,7 @@ def make_mr(network: str, data: Path, options: list[str]) -> Path:
     """Prepare, train and export a network for MR; returns its file."""
     stages = mr_stages_of(network, options)
     prepare(data, Path(stages[0].prepared), [*ALL_FOLDERS, "mr"], stages[0].spacing_mm, phantoms=0, fluid_copies=0)
-    return _trained(stages, Path("runs") / network / "liver_mr_unet.pt")
+    return _trained(stages, Path("runs") / network / BUNDLED[MR])
 
 
 def make(network: str, data: Path, options: list[str]) -> Path:
@@ -128,7 +129,7 @@ def make(network: str, data: Path, options: list[str]) -> Path:
     for stage in stages:
         folders = ALL_FOLDERS[:1] if stage.classes == Settings.classes else ALL_FOLDERS
         prepare(data, Path(stage.prepared), folders, stage.spacing_mm)
-    return _trained(stages, Path("runs") / network / "liver_unet.pt")
+    return _trained(stages, Path("runs") / network / BUNDLED[CT])
 
 
 def _trained(stages: list[Settings], weights: Path) -> Path:

@@ -28,7 +28,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "warnings": ("The slices are thick.",),
         "seconds": {"load": 0.5, "preprocess": 1.25, "network": 5.0, "postprocess": 0.25},
         "device": "cpu",
-        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
+        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32, modality="CT"),
         "quality": None,
         "anatomy": Anatomy(),
         "places": (),

@@ -64,12 +64,9 @@ def _interpolated(exact: np.ndarray, count: int) -> np.ndarray:
 
 
 def _averaged(middles: np.ndarray, thick: float, count: int) -> np.ndarray:
-    """Weights of the slices that a thick one about each of these positions covers."""
-    middles = middles.clip(0, count - 1)[:, None]
-    edges = np.arange(count) - 0.5
-    covered = np.minimum(edges + 1, middles + thick / 2) - np.maximum(edges, middles - thick / 2)
-    covered = covered.clip(0)
-    return covered / covered.sum(axis=1, keepdims=True)
+    """Weights of three of the slices that a thick one about each of these positions covers; more would take longer."""
+    covered = np.rint(middles[:, None] + thick * np.array((-1, 0, 1)) / 3).clip(0, count - 1)
+    return (covered[:, :, None] == np.arange(count)).mean(axis=1)
 
 
 def contrast_of_any_kind(

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from LiverSegLib.inference.preprocess import neighbour_stacks
 
+from .any_contrast import SLICES_MM, contrast_of_any_kind, thick_slices
 from .catalogue import NEVER_TRAINED_ON, person_of
 from .classes import Classes
-from .any_contrast import SLICES_MM, contrast_of_any_kind, thick_slices
 from .density import SHIFT_HU, change_density
 from .fluid import fill_regions
 from .splits import held_out_persons
@@ -131,9 +131,11 @@ class SliceSampler(IterableDataset):
             around = fill_regions(around, regions, rng)
         if settings.modality == "MR" and scan.modality == "CT":
             box = _square(scan.shape[1:], settings.sampled_size, rng)
-            around, labels = _cut(around, box, AIR_HU), _cut(labels, box, 0)
             weights = thick_slices(len(around), position - low, scan.slice_spacing, offsets, rng)
-            return contrast_of_any_kind(around, labels, weights, self.classes, rng), labels[position - low]
+            used = weights.any(dim=0)
+            around, of_used = _cut(around[used], box, AIR_HU), _cut(labels[used], box, 0)
+            signal = contrast_of_any_kind(around, of_used, weights[:, used], self.classes, rng)
+            return signal, _cut(labels[position - low], box, 0)
         wanted = torch.tensor([position - low])
 
         def stack_of(slices: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
         tumour=options.tumour,
         segments=options.segments,
         spleen=options.spleen,
+        modality=options.modality,
         force=options.force,
         model=options.model,
         suffix=options.format,
@@ -53,7 +54,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
         threads=options.threads,
     )
     _check_places(options.input, options.output)
-    search = search_cases(options.input, options.references, options.output, options.patient_data)
+    search = search_cases(options.input, options.references, options.output, options.patient_data, options.modality)
     with ProgressLine(sys.stderr) as progress:
         result = run_batch(
             search.cases,

@@ -14,6 +14,7 @@ from .. import messages
 from ..data.bounding_box import WHOLE, box_round
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
+from ..data.modality import CT, MR
 from ..data.patient_space import PatientSpace
 from ..data.places import Place
 from ..io.json_file import write_json
@@ -40,6 +41,7 @@ class SegmentationReport:
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
     ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
     is None if they were not asked for.
+    ``modality`` is "CT" or "MR (experimental)".
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
     ``places`` says where to look, most in doubt first. The next five, those of
     :func:`LiverSegLib.data.metrics.compare` for liver ∪ tumour, are None without a reference.
@@ -55,6 +57,7 @@ class SegmentationReport:
     liver_volume_ml: float
     tumour_volume_ml: float | None
     warnings: tuple[str, ...]
+    modality: str = CT
     quality: float | None = None
     places: tuple[Place, ...] = ()
     dice: float | None = None
@@ -87,7 +90,7 @@ class SegmentationReport:
         reference
             Labels on the segmentation's grid, (k, j, i), liver where not 0; another shape is a ValueError.
         hu
-            The CT, (k, j, i) on that grid, for the attenuation of liver and spleen.
+            The CT, (k, j, i) on that grid, for the attenuation of liver and spleen; MR has none.
         tumour
             Whether tumours were asked for: if none were found, their volume is 0 instead of None.
         extra_warnings
@@ -100,7 +103,9 @@ class SegmentationReport:
         labels, truth = segmentation.labels[box], None if reference is None else reference[box]
         tumours, grid = labels == 2, LabelVolume(labels, segmentation.affine)
         in_space = spacing if isinstance(spacing, PatientSpace) else grid
-        hu_there = None if hu is None else hu[box]
+        is_mr = model.modality == MR
+        hu_there = None if hu is None or is_mr else hu[box]
+        tumour = tumour and not is_mr
         return cls(
             input=str(input),
             output=str(output),
@@ -110,6 +115,7 @@ class SegmentationReport:
             liver_volume_ml=in_space.volume_ml(labels),
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
+            modality=messages.MR_EXPERIMENTAL if is_mr else CT,
             quality=segmentation.quality,
             places=segmentation.places,
             **(compare(labels > 0, truth > 0, spacing) if truth is not None else {}),
@@ -170,6 +176,8 @@ class SegmentationReport:
     def summary(self) -> str:
         """The main lines for people."""
         lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
+        if self.modality != CT:
+            lines.append(messages.SUMMARY_MODALITY.format(modality=self.modality))
         if self.tumour_volume_ml is not None:
             lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
         lines += [

@@ -1,4 +1,4 @@
-"""Segmenter: a CT volume in, labels on its own grid out; slices in batches, with progress and cancel."""
+"""Segmenter: a CT or MR volume in, labels on its own grid out; slices in batches, with progress and cancel."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from torch import Tensor
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.metrics import dice
+from ..data.modality import CT, MR
 from ..data.places import Place
 from ..data.volume import CTVolume
-from ..errors import DeviceError, is_out_of_memory
+from ..errors import DeviceError, InputError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
-from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
+from ..model.liver_model import BUNDLED, FIRST_CLASSES, LiverModel, ModelCard, bundled_model_path
 from .anatomy import find_anatomy
 from .confidence import ConfidenceMap, expected_dice
 from .filling import without_filling
 from .label_writer import LabelWriter
 from .logits import LARGEST_LOG_ODDS
+from .modality import modality_of
+from .mr_signal import on_network_scale
 from .oblique_logits import UprightLogits
 from .oblique_views import is_oblique, to_upright
 from .options import SegmentOptions
 from .places import places_to_check
-from .plausibility import check_input, check_no_picture, check_result
+from .plausibility import check_input, check_mr, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
 from .sides import Sides, knows_sides, sides_of
@@ -54,6 +57,8 @@ MIRRORED_LOOK_MM = 5.0
 SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
 LEAST_DICE, LEAST_SURE = 0.5, 0.3
+# In MR, where it expects less of itself, or is sure of a smaller share (Training/EXPERIMENTS.md).
+LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.8, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT. Livers in CT turned into pictures by four
 # windows have 0.904 at least; two of three MR that pass for pictures have less, the third 0.932.
 PICTURE_DICE, PICTURE_ML = 0.906, 300.0
@@ -98,6 +103,9 @@ class Segmenter:
         several times the work for nearly the same result, to measure against.
     couinaud
         The network of the segments; the bundled one by default, loaded when segments are first asked for.
+    mr
+        The network for MR; the bundled one by default, loaded when the first MR comes. Without use if ``model`` is for
+        MR itself, which then takes no CT.
 
     Raises
     ------
@@ -113,12 +121,33 @@ class Segmenter:
         device: str = "auto",
         everywhere: bool = False,
         couinaud: CouinaudModel | None = None,
+        mr: LiverModel | None = None,
     ) -> None:
         started = perf_counter()
-        self._couinaud = couinaud
+        self._couinaud, self._mr = couinaud, mr
+        self._mr_predictor: Predictor | None = None
         self.everywhere = everywhere
         self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
+
+    def predictor_for(self, modality: str) -> Predictor | None:
+        """The network for "CT" or "MR", on the device; None of CT where the only network is for MR.
+
+        Raises
+        ------
+        ModelError
+            If the bundled network for MR is missing or damaged.
+        """
+        if self.model.card.modality == modality:
+            return self.predictor
+        if modality == CT:
+            return None
+        if self._mr_predictor is None:
+            started = perf_counter()
+            model = self._mr or LiverModel.load(bundled_model_path(BUNDLED[MR]))
+            self._mr_predictor = Predictor(model, str(self.device))
+            self._load_seconds += perf_counter() - started
+        return self._mr_predictor
 
     @property
     def model(self) -> LiverModel:
@@ -153,7 +182,7 @@ class Segmenter:
         Parameters
         ----------
         ct
-            Any orientation and spacing.
+            CT or MR, of any orientation and spacing; the options, its header or its values tell which.
         options
             What is wanted; its device and model are those that this segmenter was made with, and not looked at.
         progress
@@ -166,16 +195,21 @@ class Segmenter:
         Raises
         ------
         InputError
-            If the values cannot be HU and the options do not force it.
+            If the values can be neither HU nor MR and the options do not force it.
         Cancelled
             If ``cancel`` was set.
         ModelError
-            If segments are asked for and their network is missing or damaged.
+            If the network of the segments, or that for MR, is needed and missing or damaged.
         DeviceError
             If even the CPU has too little memory.
         """
         options = options or SegmentOptions()
-        return _Run(self, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
+        modality = modality_of(ct, options)
+        predictor = self.predictor_for(modality)
+        if predictor is None:
+            raise InputError(messages.NETWORK_FOR_MR.format(name=self.model.card.name, volume=ct.name))
+        kind = _MRRun if modality == MR else _Run
+        return kind(self, predictor, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
 
     def take_load_seconds(self) -> float:
         """Seconds that loading the model took, told once: later segmentations find it resident."""
@@ -188,6 +222,7 @@ class _Run:
     """One segmentation: what is wanted, its progress, its warnings."""
 
     segmenter: Segmenter
+    predictor: Predictor
     progress: ProgressReporter
     options: SegmentOptions
     probabilities: bool
@@ -199,10 +234,9 @@ class _Run:
         # Before the liver is looked for: that a network is missing should not cost minutes.
         couinaud = self.segmenter.couinaud if self.options.segments else None
         self.progress.report(0.0, messages.PREPARING)
-        ct, filling = without_filling(ct, self.card.window_hu[0])
-        self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
+        ct = self._checked(ct)
         writer = self._labelled_or_mirrored(ct)
-        self.warnings[:0] = self.segmenter.predictor.warnings
+        self.warnings[:0] = self.predictor.warnings
         self.progress.report(0.92, messages.CLEANING_UP)
         writer.clean_up()
         quality = self._quality(writer)
@@ -210,7 +244,7 @@ class _Run:
             check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
-        self.warnings += check_result(writer.canonical, writer.labels)
+        self.warnings += check_result(writer.canonical, writer.labels, self.card.modality)
         places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
         anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
@@ -222,7 +256,7 @@ class _Run:
             ct.affine,
             tuple(self.warnings),
             self.progress.seconds,
-            str(self.segmenter.device),
+            str(self.predictor.device),
             self.card,
             writer.own_classes,
             writer.confidence.self_agreement,
@@ -230,6 +264,12 @@ class _Run:
             anatomy,
             places,
         )
+
+    def _checked(self, ct: CTVolume) -> CTVolume:
+        """The volume as the network sees it, if it can be what it is taken for."""
+        ct, filling = without_filling(ct, self.card.window_hu[0])
+        self.warnings += [*ct.warnings, *filling, *check_input(ct, self.options.force)]
+        return ct
 
     def _quality(self, writer: LabelWriter) -> float | None:
         """Dice to be expected; None if the model is not calibrated or nothing was found."""
@@ -245,7 +285,7 @@ class _Run:
 
     @property
     def card(self) -> ModelCard:
-        return self.segmenter.model.card
+        return self.predictor.card
 
     @property
     def channels(self) -> int:
@@ -285,7 +325,7 @@ class _Run:
         """What aorta and vena cava say of left and right, if the network knows them."""
         if not knows_sides(self.card):
             return Sides.UNTOLD
-        return sides_of(self.segmenter.predictor, ct, BATCH_SIZE[self.segmenter.device.type])
+        return sides_of(self.predictor, ct, BATCH_SIZE[self.predictor.device.type])
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
@@ -301,7 +341,7 @@ class _Run:
 
     def _labelled(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
-        batch_size = BATCH_SIZE[self.segmenter.device.type]
+        batch_size = BATCH_SIZE[self.predictor.device.type]
         while True:
             try:
                 return self._labelled_in_batches(ct, batch_size)
@@ -312,9 +352,9 @@ class _Run:
         out_of_memory = is_out_of_memory(error)
         if out_of_memory and batch_size > 1:
             return batch_size // 2
-        if self.segmenter.device.type != "cpu":
+        if self.predictor.device.type != "cpu":
             # Unplugged, reset, asleep, or without an operation that the network needs: the CPU can go on.
-            self.segmenter.predictor.move_to_cpu(error)
+            self.predictor.move_to_cpu(error)
             return BATCH_SIZE["cpu"]
         if out_of_memory:
             raise DeviceError(messages.OUT_OF_MEMORY) from error
@@ -367,7 +407,7 @@ class _Run:
 
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> LiverLogits:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
-        predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
+        predictor, everywhere = self.predictor, self.segmenter.everywhere
         inference = StackInference(
             predictor, stack, self.channels, batch_size, self.progress, span, everywhere, self.spleen
         )
@@ -377,3 +417,25 @@ class _Run:
         """Log-odds as they count, of some slices."""
         self.progress.report(0.0, messages.BACK_TO_SCAN)
         return found.smooth(positions)
+
+
+@dataclass
+class _MRRun(_Run):
+    """The same on MR, of which there is the liver alone, and no Dice to expect: its network is not calibrated."""
+
+    def __post_init__(self) -> None:
+        wanted, self.options = self.options, self.options.on(MR)
+        if wanted != self.options:
+            self.warnings.append(messages.MR_LIVER_ALONE)
+
+    def _checked(self, ct: CTVolume) -> CTVolume:
+        self.warnings[:0] = [messages.SEGMENTED_AS_MR.format(name=ct.name), *ct.warnings]
+        self.warnings += check_mr(ct, self.options.force)
+        return on_network_scale(ct, self.card.window_hu)
+
+    def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
+        """The network's labels; none where it is unsure of most of them."""
+        writer = self._labelled(ct)
+        if writer.confidence.self_agreement < LEAST_MR_AGREEMENT or writer.confidence.sure_share < LEAST_MR_SURE:
+            writer.clear()
+        return writer
