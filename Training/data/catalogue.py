@@ -1,7 +1,8 @@
 """The scans at hand, as the catalogues of their folders and ``datasets.json`` tell: adding a data set is a line there.
 
 A folder holds ``<id>_ct.nii.gz``, or ``<id>_mr.nii.gz`` of MR, label files such as ``<id>_liver.nii.gz``, and
-``catalogue.json``, a list of entries with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class is not labelled in that scan.
+``catalogue.json``, a list of entries with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class is not labelled in
+that scan.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from LiverSegLib.data.modality import CT, MR
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.mr_signal import on_network_scale
 from LiverSegLib.io.files import read_ct
@@ -39,7 +41,7 @@ class LabelledScan:
     labels: np.ndarray
     names: tuple[str, ...] = (BACKGROUND, "liver", "tumour")
     labelled: tuple[str, ...] = ("liver", "tumour")
-    modality: str = "CT"
+    modality: str = CT
 
     @property
     def liver(self) -> np.ndarray:
@@ -57,7 +59,7 @@ class Entry:
     labels: dict[str, dict[str, str]]
     unlabelled: tuple[str, ...] = ()
     single_slices: bool = False
-    modality: str = "CT"
+    modality: str = CT
 
     def read(self) -> LabelledScan:
         """The scan as a canonical axial stack; single slices as a stack whose slices are infinitely far apart."""
@@ -72,7 +74,7 @@ class Entry:
 
     def _read_one(self, stem: str) -> LabelledScan:
         ct = read_ct(self.folder / f"{stem}_{self.modality.lower()}.nii.gz").canonical()
-        if self.modality == "MR":
+        if self.modality == MR:
             ct = on_network_scale(ct, WINDOW_HU)
         names = [BACKGROUND]
         labels = np.zeros(ct.hu.shape, np.uint8)
@@ -110,7 +112,7 @@ def read_catalogue(data: Path, folders: Sequence[str] = (FIRST_FOLDER,)) -> list
             continue
         for one in listed:
             unlabelled = tuple(key.removesuffix("_labelled") for key, value in one.items() if value is False)
-            modality = about.get("modality", "CT")
+            modality = about.get("modality", CT)
             entries.append(
                 Entry(data / folder, (one["id"],), one["id"], about["labels"], unlabelled, modality=modality)
             )

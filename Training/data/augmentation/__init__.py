@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from LiverSegLib.data.modality import MR
+
 from ..sample import Batch
 from .blur import Blur
 from .clip import Clip
@@ -37,7 +39,7 @@ def augmentations_of(settings: Settings) -> list[Augmentation]:
         Lesions(settings.lesion_probability, settings.lesion_hu, settings.heavy_lesion_share),
         Masses(settings.mass_probability),
     ]
-    if settings.modality == "MR":
+    if settings.modality == MR:
         return [*anatomy, ContrastCurve(), CoilProfile(), Ghosting(), Blur(), RicianNoise(), FieldOfView()]
     return [
         *anatomy,
