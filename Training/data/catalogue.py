@@ -1,8 +1,8 @@
 """The scans at hand, as the catalogues of their folders and ``datasets.json`` tell: adding a data set is a line there.
 
 A folder holds ``<id>_ct.nii.gz``, or ``<id>_mr.nii.gz`` of MR, label files such as ``<id>_liver.nii.gz``, and
-``catalogue.json``, a list of entries with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class is not labelled in
-that scan.
+``catalogue.json``, a list of entries with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class
+is not labelled in that scan.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ _LONGEST_TEXT = 64
 class Header:
     """What a file's header says of it.
 
-    ``problem`` is empty for a slice of a CT or MR; otherwise it says why the file is none. ``is_other_image`` tells that
-    nothing speaks against it but its modality, and ``is_unreadable`` that it may have been a slice.
+    ``problem`` is empty for a slice of a CT or MR; otherwise it says why the file is none. ``is_other_image`` tells
+    that nothing speaks against it but its modality, and ``is_unreadable`` that it may have been a slice.
     """
 
     path: Path

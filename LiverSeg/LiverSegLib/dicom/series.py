@@ -38,7 +38,7 @@ class Series:
 
 @dataclass(frozen=True)
 class SeriesSearch:
-    """What a folder tree holds: its CT and MR series, sorted by UID, and each other DICOM file with the reason it is left out.
+    """What a folder tree holds: its CT and MR series, sorted by UID, and why each other DICOM file is left out.
 
     A file whose name or content promises DICOM, but which cannot be read, is among ``left_out``, too.
     """

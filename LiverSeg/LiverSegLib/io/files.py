@@ -57,7 +57,7 @@ ARCHIVES = {
 
 
 def read_ct(path: str | os.PathLike[str], force: bool = False, modality: str = AUTO) -> CTVolume:
-    """Read a CT or MR from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
+    """Read a CT or MR from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of one in a folder.
 
     ``force`` reads a DICOM series of another modality as well; ``modality``, "ct" or "mr", believes no other.
 

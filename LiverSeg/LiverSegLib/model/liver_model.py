@@ -37,8 +37,8 @@ class ModelCard:
     the squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. ``calibration``
     holds ``intercept`` and ``slope`` from self-agreement to expected Dice, and the Dice ``check_below`` which a result
     needs a look. Where tumours are wanted, what belongs to the liver is one if its probability exceeds
-    ``tumour_above`` (a card that does not say means 0.5). ``modality`` is that of the scans that it is for, "CT" or "MR",
-    whose signal is laid on the window as :mod:`LiverSegLib.inference.mr_signal` does it. The rest is for people.
+    ``tumour_above`` (a card that does not say means 0.5). ``modality`` is that of the scans that it is for: "CT", or
+    "MR", whose signal is laid on the window as :mod:`LiverSegLib.inference.mr_signal` does it. The rest is for people.
     """
 
     name: str
