@@ -78,15 +78,8 @@ def segment(options: argparse.Namespace) -> None:
         found = segmenter.segment(ct, wanted, progress, cancel)
     found = replace(found, seconds={**found.seconds, "load": loaded})
     names = {"input": str(options.ct), "output": str(options.output)}
-    result = Result(
-        found,
-        ct,
-        **names,
-        tumour=wanted.on(found.model.modality).tumour,
-        reference=reference,
-        warnings=warnings,
-        started=started,
-    )
+    tumour = wanted.on(found.model.modality).tumour
+    result = Result(found, ct, **names, tumour=tumour, reference=reference, warnings=warnings, started=started)
     report = write_result(files, result)
     tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, files))))
 

@@ -128,10 +128,11 @@ class SegmentationReport:
         """Ready for JSON: rounded, infinite numbers as None.
 
         The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, ``places``
-        only if there are any, those of the anatomy only if it was asked for.
+        only if there are any, ``modality`` only if it is not CT, those of the anatomy only if it was asked for.
         """
         unknown = [*(_COMPARISON if self.dice is None else ()), *(["quality"] if self.quality is None else [])]
         unknown += ["anatomy"] if self.places else ["anatomy", "places"]
+        unknown += ["modality"] if self.modality == CT else []
         content = {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
         return {**content, **self.anatomy}
 
@@ -162,7 +163,7 @@ class SegmentationReport:
 
     def to_row(self) -> dict[str, Any]:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
-        content = {**self.to_dict(), "places": [f"{place}." for place in self.places]}
+        content = {**self.to_dict(), "modality": self.modality, "places": [f"{place}." for place in self.places]}
         row: dict[str, Any] = {}
         for key in (entry.name for entry in fields(self) if entry.name != "anatomy"):
             value = content.get(key)
