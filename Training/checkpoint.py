@@ -81,6 +81,8 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         If there is none.
     """
     path = Path(path)
+    if path.suffix == ".pt":
+        path = REPOSITORY / path
     if not path.is_file():
         raise ValueError(f"There is no checkpoint {path}: train that run first, or leave it out.")
     if path.suffix == ".pt":

@@ -18,6 +18,7 @@ from pathlib import Path
 from LiverSegLib.data.modality import CT, MR
 from LiverSegLib.model.liver_model import BUNDLED, bundled_model_path
 
+from .checkpoint import REPOSITORY
 from .couinaud.recipe import make as make_couinaud
 from .data.catalogue import shared_data
 from .data.prepare import prepare
@@ -78,8 +79,8 @@ ANY_CONTRAST = {
     "fluid_share": 0.0,
 }
 MR_STAGES: dict[str, dict] = {
-    "any_contrast": {**ANY_CONTRAST, "steps": 2400, "validate_every": 600},
-    "last": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 400, "learning_rate": 1e-3, "validate_every": 200},
+    "any_contrast": {**ANY_CONTRAST, "steps": 900, "validate_every": 225},
+    "last": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 240, "validate_every": 240},
 }
 # Networks to measure the second stage by; their first is that of the released one, which saw no MR.
 MR_MEASURED: dict[str, tuple[str, ...]] = {
@@ -109,7 +110,7 @@ def stages_of(network: str, options: list[str]) -> list[Settings]:
 def mr_stages_of(network: str, options: list[str]) -> list[Settings]:
     """The settings of each stage of a network for MR."""
     first = replace(Settings(), **MR_STAGES["any_contrast"], run="runs/mr/any_contrast", held_out=("chaos_*",))
-    first.start_from = str(bundled_model_path())
+    first.start_from = bundled_model_path().relative_to(REPOSITORY).as_posix()
     second = replace(Settings(), **MR_STAGES["last"], run=f"runs/{network}/last", held_out=MR_MEASURED.get(network, ()))
     second.start_from = f"{first.run}/last.ckpt"
     stages = (replace(stage, prepared=f"prepared/mr_{stage.spacing_mm:g}mm") for stage in (first, second))

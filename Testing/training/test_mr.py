@@ -13,7 +13,7 @@ import pytest
 from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.model.liver_model import LiverModel, bundled_model_path
 from Testing.mr_phantom import mr_phantom
-from Testing.training.phantoms import prepare_phantoms, short_run, write_data
+from Testing.training.phantoms import short_run, write_data
 from Training import recipe
 from Training.checkpoint import read_checkpoint
 from Training.data.catalogue import person_of, read_catalogue
@@ -125,9 +125,3 @@ def test_there_is_no_other_modality(tmp_path: Path, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         parse_settings(["--modality", "PET"])
     assert "CT or MR" in capsys.readouterr().err
-
-
-def test_a_network_for_ct_takes_no_mr(tmp_path: Path) -> None:
-    """Its scans are CT, also where MR was prepared beside them."""
-    settings = short_run(prepare_phantoms(tmp_path), tmp_path)
-    assert all(scan.modality == "CT" for scan in load_scans(settings, Classes.read(settings.classes))[0])
