@@ -23,7 +23,7 @@ demo: .venv/installed-slicer system  ## segment a synthetic CT, or yours: make d
 	PYTHONPATH=LiverSeg $(BIN)/python -m Testing.demo.demo --output out/demo $(if $(CT),--ct "$(CT)") $(if $(REF),--reference "$(REF)")
 
 test: lint system readers  ## style, types and tests; choose with PYTEST_ARGS="Testing/unit -k volume", or "-m slow"
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_ARGS)
 
 test-package: .venv/installed-test package system  ## the tests of scene and panel, run from the installed tree
 	LIVERSEG_MODULE_FILE=$(INSTALLED)/LiverSeg.py $(BIN)/python -m pytest -o pythonpath="$(INSTALLED) ." \

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from LiverSegLib.phantom import Phantom
 
 # Read by torch when it loads, so it comes before any test. Threads that spin while they wait make the tests many times
-# slower on a machine that is busy with something else.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# slower on a machine that is busy with something else, such as other processes of the same tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # The same examples in every run, and no time limit for one: a busy machine must not fail a test.

@@ -7,6 +7,7 @@ it runs, so that help and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import signal
@@ -16,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
 LABEL_FORMATS = ".nii, .nii.gz, .nrrd, .mha or .seg.nrrd"
+
+
+def command() -> int:
+    """What the program `liverseg` runs: :func:`main` in a process of its own."""
+    # PyTorch makes some hundred thousand objects that stay until the end. Looking through them again and again for
+    # garbage while it loads, and once more when the process ends, takes more than half a second.
+    gc.set_threshold(100_000)
+    try:
+        return main()
+    finally:
+        gc.freeze()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,12 +76,13 @@ def segment(options: argparse.Namespace) -> None:
     from .inference.options import SegmentOptions
     from .io.files import read_ct
 
+    files = _result_files(options, _slices_to_refer_to(options))
     choices = ("device", "model", "tumour", "segments", "spleen", "modality", "force")
     wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
-    files = _result_files(options, _slices_to_refer_to(options))
+    # PyTorch takes longest to import, so that happens meanwhile; what is wrong with the scan is told without waiting.
+    threading.Thread(target=import_module, args=("torch",)).start()
     ct = read_ct(options.ct, wanted.force, wanted.modality)
     reference, warnings = _reference(options.reference, ct.geometry)
-    # PyTorch takes longest to import: an input that cannot be used is told before.
     from .inference.segmenter import Segmenter
     from .model.liver_model import LiverModel
 
@@ -459,4 +473,4 @@ def _one_line(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from LiverSegLib.model.fusion import ConvReLU, fuse_relu
 from LiverSegLib.model.unet import UNet, fold_batch_norm
 
 
@@ -42,3 +44,24 @@ def test_folding_leaves_the_original_alone() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     fold_batch_norm(network)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fusing_keeps_the_function_for_images_of_any_size(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    network = fold_batch_norm(UNet(3, 3, (16, 32, 32)).eval()).to(dtype, memory_format=torch.channels_last)
+    fused = fuse_relu(network)
+    for shape in ((1, 3, 16, 32), (5, 3, 96, 64)):
+        images = torch.randn(shape).to(dtype, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            assert torch.allclose(fused(images), network(images), atol=1e-5 if dtype == torch.float32 else 2e-2)
+
+
+def test_where_pytorch_cannot_fuse_the_network_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise NotImplementedError("another build")
+
+    network = fold_batch_norm(UNet(3, 3, (4, 8)).eval())
+    assert fuse_relu(network) is not network
+    monkeypatch.setattr(ConvReLU, "forward", refuse)
+    assert fuse_relu(network) is network

@@ -8,6 +8,7 @@ from torch import Tensor
 from .. import messages
 from ..errors import DeviceError, is_out_of_memory
 from ..model.devices import choose_device, fast_dtype, keep_freed_memory
+from ..model.fusion import fuse_relu
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
 from .logits import neighbours_as_background, organ_log_odds, to_log_odds
@@ -114,6 +115,7 @@ class Predictor:
 
     def _network_on(self, device: torch.device) -> UNet:
         """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        network = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        folded = fold_batch_norm(self.model.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Weights of half precision once and for all: autocast would make them anew for each batch.
-        return network.to(fast_dtype(device)).to(device)
+        network: UNet = folded.to(fast_dtype(device)).to(device)
+        return fuse_relu(network) if device.type == "cpu" else network
