@@ -189,7 +189,7 @@ def test_a_slice_of_another_orientation_in_the_series_is_refused(tmp_path):
 
 def test_a_folder_with_localizers_only_says_so(tmp_path):
     save(make(2, **NO_SLICES["localizer"]), tmp_path)
-    with pytest.raises(InputError, match=r"no slices of a CT \(2 × localizer"):
+    with pytest.raises(InputError, match=r"no slices of a CT or MR \(2 × localizer"):
         read_series(tmp_path)
 
 

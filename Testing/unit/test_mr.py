@@ -84,8 +84,8 @@ def test_what_is_neither_is_not_taken_for_mr(a_phantom: Phantom, mr: Phantom) ->
     hu = a_phantom.ct.hu
     spots = np.zeros_like(hu)
     spots[20:30, 60:80, 60:80] = 5000  # as in PET
-    noise = np.random.default_rng(0).integers(0, 40, hu.shape).astype(np.int16)
-    others = [hu, hu + np.int16(1024), spots + noise, a_phantom.labels.astype(np.int16) * 100]
+    noise = np.random.default_rng(0).integers(0, 4000, hu.shape).astype(np.int16)
+    others = [hu, hu + np.int16(1024), spots + noise // 100, noise, a_phantom.labels.astype(np.int16) * 100]
     for values in others:
         assert modality_of(CTVolume(values, a_phantom.ct.affine), SegmentOptions()) == CT
     assert modality_of(mr.ct, SegmentOptions(force=True)) == CT

@@ -36,9 +36,9 @@ _SMALLEST_BODY = 0.002
 _DARK, _BACKGROUND, _CLIPPED = 0.05, 0.3, 0.6
 # Of the pixels of a CT, even of one in 8 bits, a fifth have neighbours of exactly their own value.
 _FLAT, _FEWEST_VALUES = 0.5, 16
-# Of MR, nothing lies farther below zero than ringing brings it, as a share of the highest value; there is a background,
-# and a body that does not lie in a few bright spots, as in PET.
-_RINGING, _SMALLEST_BACKGROUND, _SMALLEST_MR_BODY = 0.1, 0.05, 0.15
+# Of MR, nothing lies farther below zero than ringing brings it, as a share of the highest value; there is a body that
+# does not lie in a few bright spots, as in PET, and so much of the corners of axial slices is background.
+_RINGING, _SMALLEST_MR_BODY, _DARK_CORNERS = 0.1, 0.15, 0.6
 # Resected livers and the largest of the reference data (3.2 l, with tumours) lie inside.
 _LIVER_VOLUME_ML = (500.0, 4000.0)
 # Smaller pieces beside the largest one are nothing that a user need look at.
@@ -89,16 +89,20 @@ def check_mr(mr: CTVolume, force: bool = False) -> list[str]:
 
 
 def looks_like_mr(ct: CTVolume) -> bool:
-    """Whether the values cannot be HU, and are such as MR has: a body of many shades before a dark background."""
+    """Whether the values cannot be HU, and are such as MR has: a body before a dark background."""
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
     if lowest < -_RINGING * highest or highest - lowest < _SMALLEST_SPAN_HU:
         return False
     if _why_not_hu(ct, lowest, highest) != messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest):
         return False
-    sample = _sample(ct.hu)
+    sample = _sample(ct.canonical_view().hu)
     nothing, full = signal_range(sample)
-    body = np.mean(sample > nothing + BACKGROUND * (full - nothing))
-    return bool(_SMALLEST_MR_BODY < body < 1 - _SMALLEST_BACKGROUND)
+    is_body = sample > nothing + BACKGROUND * (full - nothing)
+    rows, columns = (max(1, n // 8) for n in is_body.shape[1:])
+    corners = [
+        is_body[:, j, i] for j in (slice(rows), slice(-rows, None)) for i in (slice(columns), slice(-columns, None))
+    ]
+    return bool(is_body.mean() > _SMALLEST_MR_BODY and np.mean(corners) < 1 - _DARK_CORNERS)
 
 
 def check_no_picture(ct: CTVolume) -> None:
