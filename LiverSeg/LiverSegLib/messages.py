@@ -90,7 +90,7 @@ SERIES_OF_ONE_FILE = _("{description}, {modality}, 1 file")
 NO_DESCRIPTION = _("no description")
 WRONG_MODALITY = _("{folder} holds a series of modality {modality}; give a CT or MR series.")
 UNASKED_MODALITY = _(
-    "{folder} holds a series of modality {modality}, and {asked} was asked for; leave the modality automatic."
+    "{folder} holds a series of modality {modality}, and {asked} was asked for; choose another folder or modality."
 )
 SEVERAL_PATIENTS = _(
     "{folder} holds {count} series of {patients} patients ({found}); put the CT series into a folder of its own."
@@ -220,7 +220,7 @@ FILLED = _(
 )
 EIGHT_BIT = _(
     "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
-    "export the CT again from DICOM if you can."
+    "export the CT again from DICOM if you can, or choose MR as the modality if it is one (--modality mr)."
 )
 SINGLE_SLICE = _(
     "{name} has a single axial slice: the result is less certain, and its volume is that of the slice; "
@@ -248,10 +248,10 @@ SEGMENTED_AS_MR = _(
     "{name} was segmented as MR, which is experimental: look at all slices; "
     "choose CT as the modality if it is one (--modality ct)."
 )
-MR_LIVER_ALONE = _("Tumours, segments and spleen are found in CT alone: of this MR there is the liver.")
-NETWORK_FOR_MR = _("The network {name} is for MR, and {volume} is none; leave --model out.")
+MR_LIVER_ALONE = _("Tumours, segments and spleen were left out, as they are found in CT alone; use a CT for them.")
+NETWORK_FOR_MR = _("The network {name} is for MR, and {volume} is none; use the bundled network.")
 NO_SUCH_MODALITY = _("There is no modality called {modality}; use auto, ct or mr.")
-NO_ATTENUATION_IN_MR = _("{name} is MR, which has no attenuation to measure; leave --ct out.")
+NO_ATTENUATION_IN_MR = _("{name} is MR, which has no attenuation to measure; give a CT.")
 MR_EXPERIMENTAL = _("MR (experimental)")
 NO_LIVER_IN_MR = _("No liver was found in this MR; check that it covers the upper abdomen.")
 NO_LIVER = _("No liver was found; check that the scan covers the upper abdomen and that its values are HU.")
@@ -642,9 +642,9 @@ SEGMENT_LIVER = _("Segment Liver")
 CANCEL = _("Cancel")
 CREATE_NEW_SEGMENTATION = _("Create new segmentation")
 WHOLE_LIVER_REFERENCE = _("(automatic)")
-MODALITY_AUTOMATIC = _("Automatic")
 MEASURE_MODALITY = _("Modality")
 DEVICE_AUTOMATIC = _("Automatic")
+MODALITY_AUTOMATIC = DEVICE_AUTOMATIC
 
 NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try File > Download Sample Data > CTLiver.")
 READY_HINT = _("Find the liver in the chosen CT and show it on the slices and in 3D.")

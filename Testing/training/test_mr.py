@@ -82,7 +82,8 @@ def test_samples_for_mr_are_mr_as_it_is_and_ct_of_any_contrast(prepared: Path, t
 
 
 def test_a_run_for_mr_ends_in_a_card_that_says_so(prepared: Path, tmp_path: Path) -> None:
-    settings = replace(short_run(prepared, tmp_path / "run"), modality="MR", held_out=NAMES[1:], mr_share=0.5)
+    shares = {"mr_share": 0.5, "fluid_share": 0.0, "phantom_share": 0.0}
+    settings = replace(short_run(prepared, tmp_path / "run"), modality="MR", held_out=NAMES[1:], **shares)
     export(fit(settings), tmp_path / "model.pt")
     card = LiverModel.load(tmp_path / "model.pt").card
     assert card.modality == "MR" and "MR" in card.intended_use and card.calibration is None

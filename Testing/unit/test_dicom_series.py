@@ -174,7 +174,7 @@ def test_a_slice_stands_for_its_series(tmp_path):
 @pytest.mark.parametrize("kind", NO_SLICES)
 def test_a_file_that_is_no_slice_of_a_ct_is_refused_with_its_reason(tmp_path, kind):
     (path,) = save(make(1, **NO_SLICES[kind]), tmp_path)
-    with pytest.raises(InputError, match=r"no slice of a CT \(.*give .* the folder"):
+    with pytest.raises(InputError, match=r"no slice of a CT or MR \(.*give .* the folder"):
         read_ct(path)
 
 

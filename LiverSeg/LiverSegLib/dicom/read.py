@@ -78,6 +78,8 @@ def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CT
     modality = str(headers[files[0]].get("Modality", ""))
     is_mr = modality == MR
     stack = stack_of(headers, name)
+    # They may be as large as all pixels.
+    del headers
     _check_promise(stack, files, name)
     values = _in_order(_decoded(list(enumerate(stack.frames)), name, is_mr), len(stack.frames))
     for k, copy in _decoded(list(stack.copies), name, is_mr):

@@ -89,20 +89,36 @@ def check_mr(mr: CTVolume, force: bool = False) -> list[str]:
 
 
 def looks_like_mr(ct: CTVolume) -> bool:
-    """Whether the values cannot be HU, and are such as MR has: a body before a dark background."""
+    """Whether the values cannot be HU, and are such as MR has: a body before a dark background.
+
+    So are those of a picture from 0 to 255 whose corners, dark as they are, were not clipped.
+    """
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
     if lowest < -_RINGING * highest or highest - lowest < _SMALLEST_SPAN_HU:
         return False
-    if _why_not_hu(ct, lowest, highest) != messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest):
-        return False
     sample = _sample(ct.canonical_view().hu)
+    corners = _corners(sample)
+    refusal = _why_not_hu(ct, lowest, highest)
+    if not refusal and not (_is_8_bit(lowest, highest) and _is_noise(corners, lowest, highest)):
+        return False
+    if refusal and refusal != messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest):
+        return False
     nothing, full = signal_range(sample)
-    is_body = sample > nothing + BACKGROUND * (full - nothing)
-    rows, columns = (max(1, n // 8) for n in is_body.shape[1:])
-    corners = [
-        is_body[:, j, i] for j in (slice(rows), slice(-rows, None)) for i in (slice(columns), slice(-columns, None))
-    ]
-    return bool(is_body.mean() > _SMALLEST_MR_BODY and np.mean(corners) < 1 - _DARK_CORNERS)
+    body = nothing + BACKGROUND * (full - nothing)
+    return bool(np.mean(sample > body) > _SMALLEST_MR_BODY and np.mean(corners <= body) > _DARK_CORNERS)
+
+
+def _corners(stack: np.ndarray) -> np.ndarray:
+    """What lies in the corners of axial slices, an eighth of each side, in one row."""
+    rows, columns = (max(1, n // 8) for n in stack.shape[1:])
+    sides = [(j, i) for j in (slice(rows), slice(-rows, None)) for i in (slice(columns), slice(-columns, None))]
+    return np.concatenate([stack[:, j, i].ravel() for j, i in sides])
+
+
+def _is_noise(values: np.ndarray, lowest: int, highest: int) -> bool:
+    """Whether values are dark and were not clipped, in an image of that range."""
+    dark = values[values <= lowest + _DARK * (highest - lowest)]
+    return bool(dark.size > _DARK_CORNERS * values.size and np.mean(dark == lowest) < _CLIPPED)
 
 
 def check_no_picture(ct: CTVolume) -> None:
