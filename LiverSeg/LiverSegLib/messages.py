@@ -644,7 +644,6 @@ CREATE_NEW_SEGMENTATION = _("Create new segmentation")
 WHOLE_LIVER_REFERENCE = _("(automatic)")
 MEASURE_MODALITY = _("Modality")
 DEVICE_AUTOMATIC = _("Automatic")
-MODALITY_AUTOMATIC = DEVICE_AUTOMATIC
 
 NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try File > Download Sample Data > CTLiver.")
 READY_HINT = _("Find the liver in the chosen CT and show it on the slices and in 3D.")

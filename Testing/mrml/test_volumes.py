@@ -62,7 +62,8 @@ def test_mr_of_fractions_keeps_its_shades_and_is_known_as_mr(a_node_of, hu):
 def test_a_node_of_a_dicom_series_is_of_its_modality(a_scene, a_volume_node, modality, known):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_scene)
     name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    hierarchy.SetItemAttribute(hierarchy.GetItemByDataNode(a_volume_node), name, modality)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, name, modality)
     assert copied(a_volume_node)[0].modality == known
 
 

@@ -109,7 +109,7 @@ def test_frames_are_offered_for_a_sequence_only(application, quick_panel, ct_nod
 
 
 @pytest.mark.parametrize(
-    "choice, modality", [(messages.MODALITY_AUTOMATIC, "auto"), ("CT", "ct"), (messages.MR_EXPERIMENTAL, "mr")]
+    "choice, modality", [(messages.DEVICE_AUTOMATIC, "auto"), ("CT", "ct"), (messages.MR_EXPERIMENTAL, "mr")]
 )
 def test_the_chosen_modality_is_what_the_volume_is_taken_for(
     application, quick_panel, stand_in, ct_node, choice, modality
@@ -126,7 +126,7 @@ def test_what_was_said_of_one_volume_is_not_said_of_the_next(application, quick_
     another = mrml.volume_from_ct(small_ct("another")[0])
     quick_panel._parameterNode.inputVolume = another
     assert quick_panel._parameterNode.modality == "auto"
-    assert quick_panel.ui.modalitySelector.currentText == messages.MODALITY_AUTOMATIC
+    assert quick_panel.ui.modalitySelector.currentText == messages.DEVICE_AUTOMATIC
 
 
 def test_a_result_of_mr_is_called_experimental_and_keeps_its_window(application, quick_panel, stand_in, ct_node):

@@ -20,7 +20,7 @@ class AdvancedSection:
         self.parameters: Any = None
         self._ui, self._find_devices = ui, find_devices
         self._devices_known = False
-        for choice, text in zip(CHOICES, (messages.MODALITY_AUTOMATIC, "CT", messages.MR_EXPERIMENTAL), strict=True):
+        for choice, text in zip(CHOICES, (messages.DEVICE_AUTOMATIC, "CT", messages.MR_EXPERIMENTAL), strict=True):
             ui.modalitySelector.addItem(text, choice)
         ui.modalitySelector.connect("currentIndexChanged(int)", self._choose_modality)
         ui.deviceSelector.connect("currentIndexChanged(int)", self._choose_device)
