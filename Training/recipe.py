@@ -66,7 +66,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
 }
 NETWORKS = ("bundled", *MEASURED)
 
-# For MR, the bundled network goes on with CT of any contrast, then with T2-weighted MR as well.
+# For MR, the bundled network goes on with CT of any contrast, then, twice, with T2-weighted MR as well.
 ANY_CONTRAST = {
     **SMALLER,
     **NEIGHBOURS,
@@ -80,9 +80,10 @@ ANY_CONTRAST = {
 }
 MR_STAGES: dict[str, dict] = {
     "any_contrast": {**ANY_CONTRAST, "steps": 900, "validate_every": 225},
-    "last": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 240, "validate_every": 240},
+    "t2": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 240, "validate_every": 240},
+    "last": {**ANY_CONTRAST, "mr_share": 0.6, "steps": 200, "validate_every": 200},
 }
-# Networks to measure the second stage by; their first is that of the released one, which saw no MR.
+# Networks to measure the later stages by; their first is that of the released one, which saw no MR.
 MR_MEASURED: dict[str, tuple[str, ...]] = {
     f"mr_fold{fold}of4": tuple(f"chaos_t2_{number}" for number in numbers)
     for fold, numbers in enumerate(((10, 20, 32, 38), (13, 21, 33, 39), (15, 22, 36), (19, 31, 37)))
@@ -109,12 +110,16 @@ def stages_of(network: str, options: list[str]) -> list[Settings]:
 
 def mr_stages_of(network: str, options: list[str]) -> list[Settings]:
     """The settings of each stage of a network for MR."""
-    first = replace(Settings(), **MR_STAGES["any_contrast"], run="runs/mr/any_contrast", held_out=("chaos_*",))
-    first.start_from = bundled_model_path().relative_to(REPOSITORY).as_posix()
-    second = replace(Settings(), **MR_STAGES["last"], run=f"runs/{network}/last", held_out=MR_MEASURED.get(network, ()))
-    second.start_from = f"{first.run}/last.ckpt"
-    stages = (replace(stage, prepared=f"prepared/mr_{stage.spacing_mm:g}mm") for stage in (first, second))
-    return [parse_settings(options, stage) for stage in stages]
+    stages: list[Settings] = []
+    for name, changes in MR_STAGES.items():
+        shared = not stages
+        settings = replace(Settings(), **changes, run=f"runs/{'mr' if shared else network}/{name}")
+        settings.held_out = ("chaos_*",) if shared else MR_MEASURED.get(network, ())
+        released = bundled_model_path().relative_to(REPOSITORY).as_posix()
+        settings.start_from = released if shared else f"{stages[-1].run}/last.ckpt"
+        settings.prepared = f"prepared/mr_{settings.spacing_mm:g}mm"
+        stages.append(parse_settings(options, settings))
+    return stages
 
 
 def make_mr(network: str, data: Path, options: list[str]) -> Path:

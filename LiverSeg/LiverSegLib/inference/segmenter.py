@@ -58,7 +58,7 @@ SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
 LEAST_DICE, LEAST_SURE = 0.5, 0.3
 # In MR, where it expects less of itself, or is sure of a smaller share (Training/EXPERIMENTS.md).
-LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.8, 0.3
+LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.85, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT. Livers in CT turned into pictures by four
 # windows have 0.904 at least; two of three MR that pass for pictures have less, the third 0.932.
 PICTURE_DICE, PICTURE_ML = 0.906, 300.0
@@ -329,11 +329,14 @@ class _Run:
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
-        promised = self._quality(look) or 0.0
-        if promised < (self._quality(writer) or 0.0) - SYMMETRIC_LOSS or writer.volume_ml < MIRRORED_ML:
+        if self._promise(look) < self._promise(writer) - SYMMETRIC_LOSS or writer.volume_ml < MIRRORED_ML:
             return False
         found = writer.labels[:: writer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
         return max(dice(found, look.own_labels > 0), dice(found, look.labels > 0)) >= SYMMETRIC_OVERLAP
+
+    def _promise(self, writer: LabelWriter) -> float:
+        """The Dice to be expected of what was found, 0 where that is not known."""
+        return self._quality(writer) or 0.0
 
     def _is_doubtful_everywhere(self, writer: LabelWriter) -> bool:
         quality = self._quality(writer)
@@ -434,8 +437,13 @@ class _MRRun(_Run):
         return on_network_scale(ct, self.card.window_hu)
 
     def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
-        """The network's labels; none where it is unsure of most of them."""
+        """The network's labels; none where it is unsure of most of them, or as sure of them in the mirror image."""
         writer = self._labelled(ct)
-        if writer.confidence.self_agreement < LEAST_MR_AGREEMENT or writer.confidence.sure_share < LEAST_MR_SURE:
+        confidence = writer.confidence
+        is_unsure = confidence.self_agreement < LEAST_MR_AGREEMENT or confidence.sure_share < LEAST_MR_SURE
+        if is_unsure or self._is_symmetric(writer, self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())):
             writer.clear()
         return writer
+
+    def _promise(self, writer: LabelWriter) -> float:
+        return writer.confidence.self_agreement
