@@ -91,11 +91,12 @@ def registerSampleData() -> None:
 class LiverSegParameterNode:
     """All choices of the panel, kept in the scene.
 
-    inputVolume - The CT to segment, in HU.
+    inputVolume - The CT to segment, in HU, or MR.
     outputSegmentation - Where the liver goes; none for a new segmentation, named after the CT.
     reference - Segmentation or labelmap to compare with.
     referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
     device - "auto", "cpu", "cuda:0" ...
+    modality - "auto", "ct" or "mr": what the volume is.
     tumour, segments, vessels, spleen - Whether tumours, Couinaud segments, the liver's vessels and the spleen become
     segments of their own.
     allFrames - Whether all frames of the CT's sequence are segmented.
@@ -113,6 +114,7 @@ class LiverSegParameterNode:
     reference: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
     referenceSegment: str = ""
     device: str = "auto"
+    modality: str = "auto"
     tumour: bool = False
     segments: bool = False
     vessels: bool = False
@@ -352,6 +354,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self._shownInput = self._parameterNode.inputVolume
         self._resection.forget()
+        # What was said of one volume is not true of the next.
+        self._parameterNode.modality = "auto"
         self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
         if self._shownInput:
             mrml.show_results_of(self._shownInput, self._parameterNode.reference)
@@ -397,7 +401,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._segmenting = True
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        names = ("device", "tumour", "segments", "vessels", "spleen")
+        names = ("device", "modality", "tumour", "segments", "vessels", "spleen")
         choices = {name: getattr(parameters, name) for name in names}
         options = SegmentOptions(**choices)
         if self._advanced.all_frames:
@@ -629,6 +633,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         segments: bool = False,
         vessels: bool = False,
         spleen: bool = False,
+        modality: str = "auto",
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> SegmentationReport:
@@ -637,7 +642,7 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         Parameters
         ----------
         volumeNode
-            CT in HU; it may be oblique and under any parent transform.
+            CT in HU, or MR; it may be oblique and under any parent transform.
         segmentationNode
             Where the result goes, under the volume's parent transform; other segments are kept. None makes a new one.
         reference
@@ -646,6 +651,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
         segments, vessels, spleen
             Whether Couinaud segments, the liver's vessels and the spleen become segments, and are measured.
+        modality
+            "ct" or "mr"; "auto": what its DICOM series says, or its values.
         progress, cancel
             Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
@@ -662,7 +669,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        options = SegmentOptions(device=device, tumour=tumour, segments=segments, vessels=vessels, spleen=spleen)
+        wanted = {"tumour": tumour, "segments": segments, "vessels": vessels, "spleen": spleen}
+        options = SegmentOptions(device=device, modality=modality, **wanted)
         steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
         return run_to_end(steps, progress, cancel).report
 
@@ -963,7 +971,7 @@ class _ExactSegmenter:
 
         from LiverSegLib.data.anatomy import Anatomy
 
-        card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
+        card = SimpleNamespace(name="exact", version="1", sha256="0" * 64, modality="CT")
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         return SimpleNamespace(
             labels=self._labels(),

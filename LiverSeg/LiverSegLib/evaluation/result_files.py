@@ -97,7 +97,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         if files.picture:
             from . import picture
 
-            picture.write_png(place(files.picture), picture.overlay(result.ct, found.labels, result.reference))
+            image = replace(result.ct, modality=found.model.modality)
+            picture.write_png(place(files.picture), picture.overlay(image, found.labels, result.reference))
         report = _measured(result, perf_counter() - started)
         if files.report:
             report.write_json(place(files.report))

@@ -50,12 +50,14 @@ def _read(text: str) -> Corrections:
 def volume_to_correct(
     segmentation_node: slicer.vtkMRMLSegmentationNode | None,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The CT on which a result can be corrected; None where there is no liver of ours, no CT, or a whole sequence."""
+    """The CT on which a result can be corrected; None where there is no liver of ours, no CT (but MR), or a sequence."""
     if segmentation_node is None or not holds_liver(segmentation_node):
         return None
     report = stored_report(segmentation_node)
     volume_node = segmentation_node.GetNodeReference(VOLUME_ROLE)
-    if report is None or "frames" in report or volume_node is None or 0 in shape_of(volume_node):
+    if report is None or "frames" in report or "modality" in report:
+        return None
+    if volume_node is None or 0 in shape_of(volume_node):
         return None
     return volume_node if volume_node.IsA("vtkMRMLScalarVolumeNode") else None
 

@@ -21,6 +21,7 @@ from .. import install, messages, mrml
 from ..data.bounding_box import Box, box_round
 from ..data.corrections import Corrections
 from ..data.metrics import compare
+from ..data.modality import AUTO, CT, MR
 from ..errors import Cancelled, InputError
 from ..evaluation.report import SegmentationReport
 from ..inference.options import SegmentOptions
@@ -118,7 +119,7 @@ class SceneSegmenter:
         A reference that does not fit is refused before the network runs, or left out if it need not fit.
         """
         started, options = perf_counter(), options or SegmentOptions()
-        ct = yield from self.copied(volume_node, COPY_SPAN)
+        ct = yield from self.copied(volume_node, COPY_SPAN, options.modality)
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
@@ -138,7 +139,8 @@ class SceneSegmenter:
         labels = found.segmentation.labels
         yield WRITE_SHARE, messages.WRITING_RESULT
         write_started = perf_counter()
-        node = self._write(volume_node, segmentation_node, found.segmentation, options.tumour)
+        tumour = options.on(found.segmentation.model.modality).tumour
+        node = self._write(volume_node, segmentation_node, found.segmentation, tumour)
         finished = perf_counter()
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
@@ -177,8 +179,9 @@ class SceneSegmenter:
             reports.append(report)
         yield WRITE_SHARE, messages.WRITING_RESULT
         self.check_still_there(volume_node, segmentation_node)
-        with self._output(volume_node, segmentation_node) as node:
-            mrml.write_frames(browser, volume_node, node, frames, options.tumour)
+        modality = MR if messages.MR_EXPERIMENTAL in (report.modality for report in reports) else CT
+        with self._output(volume_node, segmentation_node, modality) as node:
+            mrml.write_frames(browser, volume_node, node, frames, options.on(modality).tumour)
         self._forget(node)
         outcomes = [Outcome(replace(report, output=node.GetName()), node, np.empty(0)) for report in reports]
         values = [value for value, _ in frames]
@@ -247,8 +250,8 @@ class SceneSegmenter:
 
     # ---- the parts ---------------------------------------------------------------------------------------------------
 
-    def copied(self, volume_node: slicer.vtkMRMLScalarVolumeNode, span: Span) -> Steps[CTVolume]:
-        pieces = mrml.copy_volume_in_pieces(volume_node)
+    def copied(self, volume_node: slicer.vtkMRMLScalarVolumeNode, span: Span, modality: str = AUTO) -> Steps[CTVolume]:
+        pieces = mrml.copy_volume_in_pieces(volume_node, modality=modality)
         try:
             while True:
                 yield within(span, next(pieces)), messages.COPYING_VOLUME
@@ -263,7 +266,7 @@ class SceneSegmenter:
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         options: SegmentOptions,
     ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
-        ct = yield from self.copied(frame_node, COPY_SPAN)
+        ct = yield from self.copied(frame_node, COPY_SPAN, options.modality)
 
         def work(progress: Progress, cancel: threading.Event) -> _Found:
             return _Found.of(self._find(ct, progress, cancel, options))
@@ -331,7 +334,8 @@ class SceneSegmenter:
         tumour: bool,
     ) -> slicer.vtkMRMLSegmentationNode:
         self.check_still_there(volume_node, segmentation_node)
-        with self._output(volume_node, segmentation_node) as node:
+        modality = found.model.modality
+        with self._output(volume_node, segmentation_node, modality) as node:
             if segmentation_node is None:
                 mrml.write_segmentation(node, found.labels, volume_node, tumour, found.anatomy)
             else:
@@ -368,14 +372,16 @@ class SceneSegmenter:
     @staticmethod
     @contextmanager
     def _output(
-        volume_node: slicer.vtkMRMLScalarVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode | None
+        volume_node: slicer.vtkMRMLScalarVolumeNode,
+        segmentation_node: slicer.vtkMRMLSegmentationNode | None,
+        modality: str,
     ) -> Iterator[slicer.vtkMRMLSegmentationNode]:
         """The node to write into: the chosen one, or a new one that leaves the scene again if the writing fails."""
         if segmentation_node is not None:
             yield segmentation_node
             return
         scene = volume_node.GetScene()
-        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mrml.new_segmentation_name(volume_node))
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mrml.new_segmentation_name(volume_node, modality))
         try:
             yield node
         except BaseException:

@@ -11,6 +11,7 @@ import vtk
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.bounding_box import box_of, box_round
+from ..data.modality import CT, MR
 from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, VESSELS, Structure, anatomy_masks
 from ..errors import InputError
 from .images import affine_of, cropped_image, image_affine, shape_of, voxels_of
@@ -34,9 +35,12 @@ GLASS_OPACITY, SEGMENTS_OPACITY = 0.2, 0.4
 ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
 
 
-def new_segmentation_name(volume_node: slicer.vtkMRMLVolumeNode) -> str:
-    """A name for the volume's result that no node in its scene has."""
-    return unique_name(volume_node.GetScene(), messages.NEW_SEGMENTATION.format(name=volume_node.GetName()))
+def new_segmentation_name(volume_node: slicer.vtkMRMLVolumeNode, modality: str = CT) -> str:
+    """A name for the volume's result that no node in its scene has; of MR it says that it is experimental."""
+    name = messages.NEW_SEGMENTATION.format(name=volume_node.GetName())
+    if modality == MR:
+        name = f"{name}, {messages.MR_EXPERIMENTAL}"
+    return unique_name(volume_node.GetScene(), name)
 
 
 def segmentation_of(volume_node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSegmentationNode | None:

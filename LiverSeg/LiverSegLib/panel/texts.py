@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import messages
+from ..data.modality import CT
 from ..data.places import Place
 from ..data.strokes import Stroke
 from ..evaluation import anatomy_measures
@@ -79,7 +80,7 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
     time = NOTHING if None in (seconds, device) else messages.DONE_IN.format(seconds=seconds, device=device)
     quality, hint = _quality(report)
     return ResultTexts(
-        _volume(report, "liver_volume_ml", messages.LIVER_VOLUME),
+        _with_modality(_volume(report, "liver_volume_ml", messages.LIVER_VOLUME), report),
         _volume(report, "tumour_volume_ml", messages.TUMOUR_VOLUME),
         quality,
         hint,
@@ -87,6 +88,15 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
         _warnings(report.get("warnings", ())),
         _anatomy(report),
     )
+
+
+def is_ct(report: Mapping[str, Any]) -> bool:
+    """Whether a report is of CT, as those of older versions are, which do not say it."""
+    return report.get("modality", CT) == CT
+
+
+def _with_modality(volume: str, report: Mapping[str, Any]) -> str:
+    return volume if is_ct(report) else f"{volume}, {report['modality']}"
 
 
 def _anatomy(report: Mapping[str, Any]) -> str:
@@ -185,6 +195,8 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     )
     found = [(name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)]
     found += [(name, value, "") for name, value in (*anatomy_measures.rows(report), *reader.rows(report))]
+    if not is_ct(report):
+        found.append((messages.MEASURE_MODALITY, str(report["modality"]), ""))
     if report.get("device"):
         found.append((messages.MEASURE_DEVICE, str(report["device"]), ""))
     return found
