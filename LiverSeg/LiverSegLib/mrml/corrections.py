@@ -50,7 +50,7 @@ def _read(text: str) -> Corrections:
 def volume_to_correct(
     segmentation_node: slicer.vtkMRMLSegmentationNode | None,
 ) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The CT on which a result can be corrected; None where there is no liver of ours, and for MR and whole sequences."""
+    """The CT on which a result can be corrected; None where there is no liver of ours, for MR, and for sequences."""
     if segmentation_node is None or not holds_liver(segmentation_node):
         return None
     report = stored_report(segmentation_node)
