@@ -28,11 +28,18 @@ from Testing.mr_phantom import CONTRASTS, mr_phantom
 SURE = 12.0
 
 
-def brighter_than(share: float, log_odds: float = SURE) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Logits of background, liver and tumour: liver where the middle slice fills this share of the window."""
+def brighter_than(
+    share: float, log_odds: float = SURE, right_only: bool = True
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Logits of background, liver and tumour: liver where the middle slice fills this share of the window.
+
+    As livers lie on the patient's right, it may find nothing elsewhere.
+    """
 
     def network(images: torch.Tensor) -> torch.Tensor:
         found = (images[:, images.shape[1] // 2] > 2 * share - 1).to(images.dtype)
+        if right_only:
+            found[:, :, found.shape[2] * 5 // 8 :] = 0
         logit = log_odds * (2 * found - 1)
         return torch.stack((-logit, logit, logit - 20), dim=1)
 
@@ -131,6 +138,14 @@ def test_a_result_that_the_network_is_unsure_of_is_none(a_segmenter: Segmenter, 
     predictor = a_segmenter.predictor_for(MR)
     assert predictor is not None
     predictor.network = brighter_than(0.7, log_odds=0.2)
+    found = a_segmenter.segment(mr.ct)
+    assert not found.labels.any() and messages.NO_LIVER_IN_MR in found.warnings
+
+
+def test_what_the_mirror_image_shows_as_surely_is_no_liver(a_segmenter: Segmenter, mr: Phantom) -> None:
+    predictor = a_segmenter.predictor_for(MR)
+    assert predictor is not None
+    predictor.network = brighter_than(0.7, right_only=False)
     found = a_segmenter.segment(mr.ct)
     assert not found.labels.any() and messages.NO_LIVER_IN_MR in found.warnings
 
