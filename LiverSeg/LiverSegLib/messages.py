@@ -323,7 +323,7 @@ POINT_UNTOLD = _(
     "call it, or its list, “liver” or “not liver”, or write 1 or 0 into the column liver."
 )
 NO_POINTS = _("{path} holds no point; mark at least one as liver or as not liver.")
-NO_CORRECTION_OF_MR = _("Strokes correct results on CT only; for one on MR, paint in the Segment Editor.")
+NO_CORRECTION_OF_MR = _("Strokes correct results on CT alone; give none, or paint in the Segment Editor.")
 STROKE_OUTSIDE = _("Stroke {number} lies outside of {name}; take it back, or check that it was drawn on this scan.")
 
 # ---- a planned resection --------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "quality": None,
         "anatomy": Anatomy(),
         "places": (),
+        "corrections": 0,
     }
     return SimpleNamespace(**{**content, **changes})
 
