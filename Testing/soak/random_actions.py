@@ -33,7 +33,7 @@ from Testing.bench.widgets import ctkCollapsibleButton, ctkSliderWidget, qMRMLNo
 from Testing.mrml.snapshot import segments
 from Testing.mrml.transforms import add_transform
 from Testing.soak.process import leave
-from Testing.widget.actions import add_reference, liver_in, nodes, segment, wait_for_correction, world
+from Testing.widget.actions import add_reference, liver_in, nodes, segment, take, wait_for_correction, world
 from Testing.widget.refiner_stand_in import RefinerStandIn
 from Testing.widget.stand_in import StandIn, small_ct
 
@@ -163,19 +163,21 @@ class Person:
 
     def take_a_tool(self) -> None:
         ui = self.panel.ui
-        if ui.addButton.visible and ui.addButton.enabled:
-            self.application.click(self.random.choice((ui.addButton, ui.removeButton)))
+        if ui.correctSection.visible and ui.addButton.enabled:
+            take(self.application, self.panel, self.random.choice(("addButton", "removeButton")))
 
     def draw_in_a_view(self) -> None:
-        """With a tool in the hand a stroke, else what Slicer makes of it; now and then the button stays down."""
+        """A stroke where there is a result, mostly with a tool in the hand; now and then the button stays down."""
+        if self.random.random() < 0.8:
+            self.take_a_tool()
         view, volumes = self.random.choice(("Red", "Green", "Yellow")), nodes("ScalarVolume")
         if not volumes:
             return
-        volume = self.random.choice(volumes)
-        voxels = [
-            [self.random.uniform(-1, n) for n in mrml.shape_of(volume)] for _ in range(self.random.choice((1, 3)))
-        ]
-        points = [world(volume, *voxel) for voxel in voxels]
+        parameters = self.panel._parameterNode
+        own = mrml.volume_to_correct(parameters.outputSegmentation) if parameters else None
+        volume = own or self.random.choice(volumes)
+        shape, count = mrml.shape_of(volume), self.random.choice((1, 3))
+        points = [world(volume, *(self.random.uniform(-1, n) for n in shape)) for _ in range(count)]
         self.give_away_the_output()
         self.application.app.layoutManager().sliceWidget(view).mrmlSliceNode().JumpSliceByCentering(*points[0])
         self.application.begin_line(view, *points, shift=self.random.random() < 0.1)
