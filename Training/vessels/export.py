@@ -22,7 +22,8 @@ from .settings import OFFSETS_MM, SPACING_MM, WINDOW_HU, Settings
 
 LIMITS = Path(__file__).with_name("limits.txt")
 NAME = "vessel_unet"
-VESSEL_ABOVE = 0.5
+# In cross-validation as good as 0.5 by Dice, and better by clDice: it misses fewer thin branches.
+VESSEL_ABOVE = 0.38
 # Who drew the vessels.
 LABELS = {
     "name": "Vessels within the liver, drawn on the two",

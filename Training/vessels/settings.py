@@ -46,7 +46,7 @@ class Settings:
     base_width: int = 32
     depth: int = 4
     patch: int = 2
-    steps: int = 1200
+    steps: int = 900
     warm_up: int = 100
     batch: int = 8
     size: int = 160
