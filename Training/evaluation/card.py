@@ -22,7 +22,7 @@ OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
 TEMPLATE = Path(__file__).with_name("card.md")
 NOT_MEASURED = "Not measured yet."
-TITLES = {"btcv": "BTCV"}
+TITLES = {"btcv": "BTCV, six patients", "without_btcv": "BTCV, all 20 patients"}
 
 MEASURES = {
     "dice": "Dice",
@@ -49,8 +49,10 @@ PROTOCOLS = {
 
 def model_card(card: ModelCard, record: Path = RECORD) -> str:
     """The whole card in Markdown, by the template ``card.md``."""
-    files = ("evaluation", "crossvalidation", "before_final", "training", "compute", "btcv", "failures")
-    held_out, joined, before, training, compute, btcv, failures = (_read(record / f"{name}.json") for name in files)
+    files = ("evaluation", "crossvalidation", "before_final", "training", "compute", "btcv", "without_btcv", "failures")
+    held_out, joined, before, training, compute, btcv, without_btcv, failures = (
+        _read(record / f"{name}.json") for name in files
+    )
     training = training or {"runs": []}
     # Of our own words, and no HTML.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701
@@ -62,6 +64,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         stages=_stages(training),
         compute=compute,
         btcv=btcv,
+        without_btcv=without_btcv,
         held_out=held_out,
         before=before,
         joined=joined and {"averaged_with_start": False, **joined},

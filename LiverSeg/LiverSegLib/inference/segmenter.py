@@ -56,7 +56,7 @@ MIRRORED_LOOK_MM = 5.0
 # is a brain, a leg or a bottle of water; less than that volume may be the dome of a liver (Training/EXPERIMENTS.md).
 SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
-LEAST_DICE, LEAST_SURE = 0.5, 0.3
+LEAST_DICE, LEAST_SURE = 0.8, 0.3
 # In MR, where it expects less of itself, or is sure of a smaller share (Training/EXPERIMENTS.md).
 LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.85, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT. Livers in CT turned into pictures by four
