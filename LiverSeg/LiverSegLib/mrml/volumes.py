@@ -90,7 +90,7 @@ def _modality_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
     hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene is not None else None
     item = hierarchy.GetItemByDataNode(volume_node) if hierarchy is not None else 0
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    modality = hierarchy.GetItemAttribute(item, attribute) if item else ""
+    modality = hierarchy.GetItemAttribute(item, attribute) if hierarchy is not None and item else ""
     return modality if is_wanted(modality, AUTO) else UNKNOWN
 
 
