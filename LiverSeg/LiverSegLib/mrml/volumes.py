@@ -85,10 +85,12 @@ def copy_volume_in_pieces(
 
 def _modality_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
     """The modality of the DICOM series, as Slicer's DICOM module notes it; empty where there is none of ours."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
+    scene = volume_node.GetScene()
+    # To ask for a hierarchy in any other way makes one.
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene is not None else None
     item = hierarchy.GetItemByDataNode(volume_node) if hierarchy is not None else 0
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    modality = hierarchy.GetItemAttribute(item, attribute) if item else ""
+    modality = hierarchy.GetItemAttribute(item, attribute) if hierarchy is not None and item else ""
     return modality if is_wanted(modality, AUTO) else UNKNOWN
 
 
