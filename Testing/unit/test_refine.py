@@ -210,7 +210,7 @@ def test_an_oblique_volume_is_corrected_where_the_click_lies():
 
     changed = refined != labels
     assert changed[30, 45, 64]
-    assert distance_mm(stroke, ct.geometry)[changed].max() < 15
+    assert distance_mm(stroke, ct.geometry)[changed].max() < 30
 
 
 def test_at_the_edge_of_the_scan_a_click_works():

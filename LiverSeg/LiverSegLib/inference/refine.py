@@ -18,7 +18,7 @@ from ..errors import Cancelled, DeviceError, InputError, is_out_of_memory
 from ..model.refine_model import RefineModel
 from .predictor import DeviceNetwork
 from .stroke_block import StrokeBlock
-from .stroke_maps import REACH_MM, Marks, distance_mm, network_input
+from .stroke_maps import REACH_MM, Marks, distance_mm, network_input, unlike_last
 from .stroke_pieces import IsFar, connected_change, without_stray_pieces
 
 # Slices at a time, and what a cancel waits for.
@@ -28,6 +28,8 @@ BATCH_SIZE = 12
 FULL_MM, NOTHING_MM = 40.0, REACH_MM - 4.0
 # Log-odds of what the present result holds throughout, beside which the network's fade.
 SURE = 6.0
+# Log-odds that the last stroke itself has, fading over so many mm, and wherever the CT is another than there.
+TRUST, TRUST_MM = 6.0, 20.0
 # Pieces that a correction cuts off are dropped up to this volume.
 STRAY_ML = 3.0
 
@@ -145,7 +147,7 @@ class Refiner:
             spacing = (block.slice_mm, self._card.spacing_mm)
             images = network_input(ct, share, marks, positions, *spacing, self._card.offsets_mm)
             parts.append(self._network.logits(images.to(self._network.device))[:, 0].float().cpu())
-        return torch.cat(parts)
+        return torch.cat(parts) + _trust(ct, block, marks)
 
     @staticmethod
     def _faded(present: Tensor, found: Tensor, block: StrokeBlock, marks: Marks) -> Tensor:
@@ -183,6 +185,14 @@ class Refiner:
         added = liver & (inside == 0)
         inside[added] = np.maximum(first[added], 1)
         return written
+
+
+def _trust(ct: Tensor, block: StrokeBlock, marks: Marks) -> Tensor:
+    """Log-odds that speak for the reader, whatever the network says: where it is near and like the last stroke."""
+    distance = distance_mm(marks.last, torch.arange(len(ct)), ct.shape, block.spacing)
+    alike = 1 - unlike_last(ct, marks.last, block.spacing).abs()
+    trust = TRUST * alike * torch.exp(-(distance / TRUST_MM).square())
+    return trust if marks.is_liver else -trust
 
 
 def _odds_of(share: Tensor) -> Tensor:
