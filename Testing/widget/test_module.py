@@ -84,7 +84,9 @@ def test_every_choice_of_the_panel_has_its_widget(application, panel):
     widgets = [widget for widget in vars(panel.ui).values() if widget.property("SlicerParameterName")]
     bound = {widget.property("SlicerParameterName") for widget in widgets}
     # Three lists and the segments to remove are filled by the panel itself.
-    assert bound | {"device", "modality", "referenceSegment", "removedSegments"} == set(panel._parameterNode.allParameters)
+    assert bound | {"device", "modality", "referenceSegment", "removedSegments"} == set(
+        panel._parameterNode.allParameters
+    )
 
 
 def test_without_an_output_the_selector_says_that_a_new_one_is_made(application, panel, ct_node):
