@@ -14,7 +14,7 @@ NETWORK ?= bundled
 INSTALLED := $(abspath out/package/LiverSegExtension/lib/Slicer-$(SLICER)/qt-scripted-modules)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-batch bench-cluster bench-rivals figures package train evaluate system readers clean
+.PHONY: help demo test test-package coverage lint lock audit format fuzz soak bench bench-panel bench-clicks bench-batch bench-cluster bench-rivals figures package train evaluate system readers clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: .venv/installed-test  ## time and memory of each stage, beside the machin
 bench-panel: .venv/installed-test  ## what the panel adds, and how long the window stands still
 	$(BIN)/python -m Testing.benchmark.panel $(PANEL_ARGS)
 
+bench-clicks: .venv/installed-test  ## how long a reader waits after a click that corrects
+	$(BIN)/python -m Testing.benchmark.corrections $(CLICKS_ARGS)
+
 bench-batch: .venv/installed-test  ## 200 cases, some broken: survival, memory, resume, pace, two processes
 	$(BIN)/python -m Testing.benchmark.batch $(BATCH_ARGS)
 
@@ -78,7 +81,7 @@ figures: .venv/installed-test system  ## plot the training curves and the worst 
 package: .venv/installed-package  ## lay the extension out in out/package as Slicer would install it, and pack it
 	$(BIN)/python Testing/package/make_package.py out/package --slicer $(SLICER)
 
-train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=neighbours]
+train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=mr]
 	$(BIN)/python -m Training.recipe $(NETWORK) $(FIT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA

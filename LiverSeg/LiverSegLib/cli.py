@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import __version__, messages
+from .data.modality import AUTO, CHOICES, MR
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable
 from .io.json_file import as_json
@@ -31,6 +32,8 @@ from .io.terminal import tell, tell_error
 
 if TYPE_CHECKING:
     from .data.geometry import Geometry
+    from .data.strokes import Stroke
+    from .data.volume import CTVolume
     from .evaluation.result_files import ResultFiles
 
 CT_FORMATS = ".nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series or a slice of it"
@@ -69,19 +72,21 @@ def _run(arguments: Sequence[str]) -> int:
 def segment(options: argparse.Namespace) -> None:
     """`liverseg segment`: nothing is written unless all of it can be."""
     started = perf_counter()
-    _check_inputs(options.ct, options.reference)
+    _check_inputs(options.ct, options.reference, options.points)
     _check_outputs(options)
+    strokes = _strokes(options.points)
     from .evaluation.result_files import Result, write_result
     from .inference.options import SegmentOptions
     from .io.files import read_ct
 
     files = _result_files(options, _slices_to_refer_to(options))
-    choices = ("device", "model", "tumour", "segments", "vessels", "spleen", "force")
+    choices = ("device", "model", "tumour", "segments", "vessels", "spleen", "modality", "force")
     wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
     # PyTorch takes longest to import, so that happens meanwhile; what is wrong with the scan is told without waiting.
     threading.Thread(target=import_module, args=("torch",)).start()
-    ct = read_ct(options.ct, wanted.force)
+    ct = read_ct(options.ct, wanted.force, wanted.modality)
     reference, warnings = _reference(options.reference, ct.geometry)
+    _check_strokes(strokes, ct)
     from .inference.segmenter import Segmenter
     from .model.liver_model import LiverModel
 
@@ -89,9 +94,11 @@ def segment(options: argparse.Namespace) -> None:
     loaded = perf_counter() - started
     with _cancel_on_interrupt() as cancel, _progress_line() as progress:
         found = segmenter.segment(ct, wanted, progress, cancel)
+        found = segmenter.refine(ct, found, strokes, progress, cancel)
     found = replace(found, seconds={**found.seconds, "load": loaded})
     names = {"input": str(options.ct), "output": str(options.output)}
-    result = Result(found, ct, **names, tumour=wanted.tumour, reference=reference, warnings=warnings, started=started)
+    tumour = wanted.on(found.model.modality).tumour
+    result = Result(found, ct, **names, tumour=tumour, reference=reference, warnings=warnings, started=started)
     report = write_result(files, result)
     tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, files))))
 
@@ -108,6 +115,7 @@ def volumetry(options: argparse.Namespace) -> None:
     """`liverseg volumetry`: what a result on disk measures, and what a planned resection leaves of it."""
     from .data.resection import Body, segments_of
     from .evaluation.anatomy_measures import measure_result, resection_of, resection_rows, rows
+    from .inference.plausibility import looks_like_mr
     from .io.files import read_ct, read_result
     from .io.json_file import write_json
 
@@ -117,6 +125,8 @@ def volumetry(options: argparse.Namespace) -> None:
         raise InputError(messages.BODY_WITHOUT_RESECTION)
     result = read_result(options.result)
     ct = read_ct(options.ct, force=True) if options.ct else None
+    if ct is not None and (ct.modality == MR or looks_like_mr(ct)):
+        raise InputError(messages.NO_ATTENUATION_IN_MR.format(name=ct.name))
     if ct is not None and not ct.geometry.is_same_as(result.geometry):
         raise InputError(messages.CT_OF_ANOTHER_GRID.format(ct=options.ct, result=options.result))
     report = measure_result(result, None if ct is None else ct.hu)
@@ -215,7 +225,7 @@ def _parser() -> _Parser:
 
 
 def _add_segment(commands: Any) -> argparse.ArgumentParser:
-    command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT.")
+    command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT or MR.")
     command.set_defaults(run=segment)
     command.add_argument("ct", type=Path, metavar="CT", help=CT_FORMATS)
     output = ".nii.gz, .nii, .nrrd, .seg.nrrd, which Slicer opens as a segmentation, or, of DICOM, .dcm: a DICOM SEG"
@@ -223,6 +233,8 @@ def _add_segment(commands: Any) -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, metavar="REF", help=f"labelmap to compare with: {LABEL_FORMATS}")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     _add_structures(command)
+    points = "correct the result by a reader's points: .mrk.json of Slicer, or .csv with the columns r, a, s, liver"
+    command.add_argument("--points", type=Path, metavar="FILE", help=points)
     command.add_argument("--report", type=Path, metavar="R.json", help="write volumes, agreement and timings here")
     command.add_argument("--measurements", type=Path, metavar="SR.dcm", help="write the volumes as a DICOM report here")
     command.add_argument("--picture", type=Path, metavar="P.png", help="write slices with the outlines here")
@@ -259,6 +271,8 @@ def _add_structures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--segments", action="store_true", help="tell the Couinaud segments 1 to 8 apart")
     command.add_argument("--vessels", action="store_true", help="find the veins within the liver")
     command.add_argument("--spleen", action="store_true", help="find the spleen")
+    modality = "what the volume is; MR is experimental (default: auto, by its header or its values)"
+    command.add_argument("--modality", choices=CHOICES, default=AUTO, help=modality)
 
 
 def _add_volumetry(commands: Any) -> argparse.ArgumentParser:
@@ -329,7 +343,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(messages.NOT_A_DICOM_NAME.format(path=options.measurements))
     if options.measurements and not _is_dicom(options.output):
         raise OutputError(messages.MEASUREMENTS_NEED_SEG.format(path=options.measurements))
-    inputs = {os.path.realpath(path) for path in (options.ct, options.reference) if path}
+    inputs = {os.path.realpath(path) for path in (options.ct, options.reference, options.points) if path}
     taken: set[str] = set()
     for path in _result_files(options):
         check_writable(path, through_links=True)
@@ -348,7 +362,7 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
 
     if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    slices = one_series(options.ct, options.force).files
+    slices = one_series(options.ct, options.force, options.modality).files
     (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {*map(os.path.realpath, _result_files(options))} & {*map(os.path.realpath, slices)}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))
@@ -368,6 +382,22 @@ def _reference(path: Path | None, grid: Geometry) -> tuple[Any, tuple[str, ...]]
 
     reference = reference_on_grid(read_labels(path), grid)
     return reference.labels, reference.warnings
+
+
+def _strokes(path: Path | None) -> list[Stroke]:
+    """A reader's strokes from a file; none without one."""
+    if path is None:
+        return []
+    from .io.points import read_strokes
+
+    return read_strokes(path)
+
+
+def _check_strokes(strokes: Sequence[Stroke], ct: CTVolume) -> None:
+    """Find out before the long work whether all strokes lie in the scan."""
+    for number, stroke in enumerate(strokes, start=1):
+        if not stroke.mask(ct.geometry)[1].any():
+            raise InputError(messages.STROKE_OUTSIDE.format(number=number, name=ct.name))
 
 
 @contextmanager

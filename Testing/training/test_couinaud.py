@@ -23,6 +23,7 @@ from Training.couinaud.prepare import prepare, read_prepared
 from Training.couinaud.recipe import make
 from Training.couinaud.sample import LiverSampler
 from Training.couinaud.settings import SHAPE, Settings
+from Training.recipe import OTHERS
 from Training.recipe import main as recipe
 
 # The second is held back in fold0of2; the last never trains.
@@ -84,7 +85,7 @@ def test_a_run_learns_and_ends_as_a_model_that_the_library_accepts(data: Path, s
 
 
 def test_make_train_knows_the_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr("Training.recipe.make_couinaud", lambda data, options: f"made with {options}")
+    monkeypatch.setitem(OTHERS, "couinaud", lambda data, options: f"made with {options}")
     recipe(["couinaud", "--steps=3"])
     assert capsys.readouterr().out == "made with ['--steps=3']\n"
 

@@ -17,6 +17,7 @@ from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.model.unet import UNet
 from LiverSegLib.model.vessel_model import VesselModel
 from Training.checkpoint import read_checkpoint
+from Training.recipe import OTHERS
 from Training.recipe import main as recipe
 from Training.vessels.evaluate import centreline_measures, evaluate
 from Training.vessels.fit import fit, loss_of, rate_at, take_over
@@ -89,7 +90,7 @@ def test_a_run_learns_and_ends_as_a_model_that_the_library_accepts(data: Path, s
 
 
 def test_make_train_knows_the_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr("Training.recipe.make_vessels", lambda data, options: f"made with {options}")
+    monkeypatch.setitem(OTHERS, "vessels", lambda data, options: f"made with {options}")
     recipe(["vessels", "--steps=3"])
     assert capsys.readouterr().out == "made with ['--steps=3']\n"
 

@@ -334,3 +334,10 @@ def test_dciodvfy_finds_no_error(written, series, card, a_phantom_slab, an_anato
     for path in (segmentation, tmp_path / "volumes.dcm"):
         checked = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=60, check=False)
         assert "Error" not in checked.stderr + checked.stdout
+
+
+def test_a_readers_corrections_are_told(series, a_phantom_slab, card, tmp_path):
+    write_segmentation(tmp_path / "liver.dcm", a_phantom_slab.labels, series, card, corrections=3)
+    segmentation = pydicom.dcmread(tmp_path / "liver.dcm")
+    assert segmentation.ContentDescription == "Liver, corrected by a reader; strokes: 3"
+    assert segmentation.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"

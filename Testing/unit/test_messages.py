@@ -29,8 +29,8 @@ STATEMENTS = {"CANCELLED", "RESEARCH_USE"}
 
 # How a next step begins, in the imperative.
 STEP = (
-    "check|choose|click|close|convert|copy|correct|create|crop|export|find|free|give|harden|install|load|look|move|name|open|"
-    "put|replace|restart|run|see|segment|smooth|stop|turn|update|use|wait"
+    "call|check|choose|click|close|convert|copy|correct|create|crop|draw|export|find|free|give|harden|install|load|look|mark|"
+    "move|name|open|put|replace|restart|run|save|see|segment|smooth|stop|take|turn|update|use|wait"
 )
 NEXT_STEP = re.compile(rf"(?:^|[;:.?] )(?:please |(?:if|to|for) [^,;.]+, )?(?:{STEP})\b", re.IGNORECASE)
 

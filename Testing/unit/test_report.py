@@ -28,10 +28,11 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "warnings": ("The slices are thick.",),
         "seconds": {"load": 0.5, "preprocess": 1.25, "network": 5.0, "postprocess": 0.25},
         "device": "cpu",
-        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
+        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32, modality="CT"),
         "quality": None,
         "anatomy": Anatomy(),
         "places": (),
+        "corrections": 0,
     }
     return SimpleNamespace(**{**content, **changes})
 
@@ -56,6 +57,16 @@ def test_it_has_exactly_the_keys_of_the_contract(labels: np.ndarray) -> None:
     assert list(content["seconds"]) == ["load", "preprocess", "network", "postprocess", "write", "total"]
     compared = report_of(segmentation(labels), reference=labels).to_dict()
     assert list(compared) == KEYS + COMPARISON_KEYS
+
+
+def test_of_mr_it_says_so_and_tells_of_the_liver_alone(labels: np.ndarray) -> None:
+    card = SimpleNamespace(name="liver-mr", version="1.0", sha256="ab" * 32, modality="MR")
+    found = segmentation((labels > 0).astype(np.uint8), model=card)
+    report = report_of(found, tumour=True, hu=np.full(labels.shape, 60, np.int16))
+    assert report.to_dict()["modality"] == "MR (experimental)" and report.to_row()["modality"] == "MR (experimental)"
+    assert "MR (experimental)" in report.summary()
+    assert report.tumour_volume_ml is None and not any("attenuation" in key for key in report.to_dict())
+    assert report_of(segmentation(labels)).to_row()["modality"] == "CT"
 
 
 def test_the_expected_dice_is_told_where_it_is_known(labels: np.ndarray) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__, messages
 from ..data.anatomy import Anatomy
+from ..data.modality import MR
 from ..data.structures import TUMOUR, Structure, masks_of
 from ..errors import OutputError
 from ..io.atomic import replacing
@@ -32,6 +33,7 @@ PRODUCT = "LiverSeg"
 # The one caret says that the name has no given name; nobody has one here.
 CREATOR = "LiverSeg^"
 DESCRIPTION = "Liver segmentation (LiverSeg)"
+CORRECTED = "Liver, corrected by a reader; strokes: {count}"
 # Added to the number of the CT's series, as scanners and archives number derived series.
 SERIES_NUMBER_OFFSET = 1000
 LARGEST_SERIES_NUMBER = 2**31 - 1
@@ -89,6 +91,7 @@ def write_segmentation(
     card: ModelCard,
     name: str = "",
     anatomy: Anatomy | None = None,
+    corrections: int = 0,
 ) -> None:
     """Write labels as a DICOM SEG (binary) with the segment Liver, which includes tumours, and Tumour if there is any.
 
@@ -108,6 +111,8 @@ def write_segmentation(
         What to call the series in messages; without one, they call it by its folder.
     anatomy
         On the same grid.
+    corrections
+        How many strokes of a reader went into the labels: the description says so, and the liver is semi-automatic.
 
     Raises
     ------
@@ -119,23 +124,29 @@ def write_segmentation(
     check_highdicom()
     sources = read_sources(files, name)
     with replacing(path) as temporary, refusing_strange_headers(files, name):
-        _segmentation(sources, labels, anatomy or Anatomy(), card).save_as(temporary)
+        _segmentation(sources, labels, anatomy or Anatomy(), card, corrections).save_as(temporary)
 
 
-def _segmentation(sources: Sources, labels: np.ndarray, anatomy: Anatomy, card: ModelCard) -> Segmentation:
+def _segmentation(
+    sources: Sources, labels: np.ndarray, anatomy: Anatomy, card: ModelCard, corrections: int = 0
+) -> Segmentation:
     import highdicom
     from highdicom.seg import Segmentation
 
+    description = CORRECTED.format(count=corrections) if corrections else DESCRIPTION
+    algorithm = "SEMIAUTOMATIC" if corrections else "AUTOMATIC"
     # Without a liver there is still the segment Liver, whose frames are empty: an object without segments is not valid.
     found = [(structure, sources.in_their_order(mask)) for structure, mask in masks_of(labels, anatomy)]
     segmentation = Segmentation(
         source_images=sources.images,
         pixel_array=np.stack([mask for _, mask in found], axis=-1),
         segmentation_type="BINARY",
-        segment_descriptions=[_described(n, structure, card) for n, (structure, _) in enumerate(found, start=1)],
+        segment_descriptions=[
+            _described(n, structure, card, algorithm) for n, (structure, _) in enumerate(found, start=1)
+        ],
         series_instance_uid=highdicom.UID(),
         series_number=series_number(sources.images[0]),
-        series_description=DESCRIPTION,
+        series_description=description_of(DESCRIPTION, card),
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -143,7 +154,7 @@ def _segmentation(sources: Sources, labels: np.ndarray, anatomy: Anatomy, card: 
         software_versions=__version__,
         device_serial_number=card.sha256[:16],
         content_label="LIVER",
-        content_description=DESCRIPTION,
+        content_description=description_of(description, card),
         content_creator_name=CREATOR,
     )
     _name_segment_in_each_frame(segmentation)
@@ -157,6 +168,11 @@ def _name_segment_in_each_frame(segmentation: Dataset) -> None:
         for groups in segmentation.PerFrameFunctionalGroupsSequence:
             groups.add(shared["SegmentIdentificationSequence"])
         del shared.SegmentIdentificationSequence
+
+
+def description_of(text: str, card: ModelCard) -> str:
+    """What readers see in the list of series; of MR, that it is experimental."""
+    return f"{text}, {messages.MR_EXPERIMENTAL}" if card.modality == MR else text
 
 
 def series_number(source: Any, offset: int = SERIES_NUMBER_OFFSET) -> int:
@@ -190,7 +206,7 @@ def algorithm_of(card: ModelCard) -> AlgorithmIdentificationSequence:
     )
 
 
-def _described(number: int, structure: Structure, card: ModelCard) -> SegmentDescription:
+def _described(number: int, structure: Structure, card: ModelCard, algorithm: str) -> SegmentDescription:
     import highdicom
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
@@ -201,7 +217,7 @@ def _described(number: int, structure: Structure, card: ModelCard) -> SegmentDes
         segment_label=structure.name,
         segmented_property_category=category,
         segmented_property_type=kind,
-        algorithm_type="AUTOMATIC",
+        algorithm_type=algorithm,
         algorithm_identification=algorithm_of(card),
         tracking_id=structure.name,
         tracking_uid=highdicom.UID(),

@@ -97,7 +97,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         if files.picture:
             from . import picture
 
-            picture.write_png(place(files.picture), picture.overlay(result.ct, found.labels, result.reference))
+            image = replace(result.ct, modality=found.model.modality)
+            picture.write_png(place(files.picture), picture.overlay(image, found.labels, result.reference))
         report = _measured(result, perf_counter() - started)
         if files.report:
             report.write_json(place(files.report))
@@ -114,7 +115,8 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
     if files.slices:
         from ..dicom.segmentation import write_segmentation
 
-        write_segmentation(path, found.labels, files.slices, found.model, result.name, found.anatomy)
+        about = result.name, found.anatomy, found.corrections
+        write_segmentation(path, found.labels, files.slices, found.model, *about)
     else:
         write_labels(path, found.labels, found.affine, result.ct.header, found.anatomy)
 

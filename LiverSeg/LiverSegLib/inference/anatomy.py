@@ -7,6 +7,7 @@ import numpy as np
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.bounding_box import box_of
+from ..data.volume import CTVolume
 from ..model.couinaud_model import SEGMENTS, CouinaudModel
 from ..model.vessel_model import VesselModel
 from .couinaud import SMALLEST_LIVER_ML, find_segments
@@ -42,6 +43,28 @@ def find_anatomy(
     segments = _segments(writer, couinaud, progress, warnings) if couinaud else None
     found = _vessels(writer, vessels, progress, warnings) if vessels else None
     return Anatomy(segments, _spleen(writer, warnings), found)
+
+
+def corrected_anatomy(
+    ct: CTVolume, labels: np.ndarray, found: Anatomy, couinaud: CouinaudModel | None, progress: ProgressReporter
+) -> Anatomy:
+    """What was found, on the input's own grid, after a reader corrected the liver: new segments, and no spleen in it.
+
+    Parameters
+    ----------
+    ct, labels
+        The input, and uint8 (k, j, i) on its own grid.
+    found
+        Before.
+    couinaud, progress
+        As of :func:`find_anatomy`.
+    """
+    spleen = None if found.spleen is None else found.spleen & (labels == 0)
+    if couinaud is None:
+        return Anatomy(None, spleen)
+    writer = LabelWriter(ct, None)
+    writer.take(labels)
+    return Anatomy(_segments(writer, couinaud, progress, []), spleen)
 
 
 def _spleen(writer: LabelWriter, warnings: list[str]) -> np.ndarray | None:

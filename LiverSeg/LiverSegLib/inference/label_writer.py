@@ -93,6 +93,11 @@ class LabelWriter:
             for classes, probability in zip(self._classes, probabilities, strict=True):
                 classes[where] = probability
 
+    def take(self, labels: np.ndarray) -> None:
+        """Write labels that are there already, uint8 (k, j, i) on the input's own grid."""
+        self.own_labels, self.labels = labels, self.own.to_canonical(labels)
+        self._first, self._last = 0, len(self.labels)
+
     def clean_up(self) -> None:
         """Leave the large pieces of the liver, without holes, and of the spleen the largest."""
         self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing, self._is_sure)

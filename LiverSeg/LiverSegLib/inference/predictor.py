@@ -19,15 +19,17 @@ from .threads import Threads
 WARM_UP_PIXELS = 96
 
 
-class Predictor:
+class DeviceNetwork:
     """Keeps one network resident on one device.
 
     Parameters
     ----------
-    model
-        The network and its card.
+    network
+        In evaluation mode on the CPU, in float32.
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
+    multiple
+        Images are padded until both sizes divide by it, as the network's levels need.
 
     Attributes
     ----------
@@ -42,8 +44,8 @@ class Predictor:
         If the device does not exist, or the CPU has too little memory.
     """
 
-    def __init__(self, model: LiverModel, device: str = "auto") -> None:
-        self.model = model
+    def __init__(self, network: UNet, device: str = "auto", multiple: int = SIZE_MULTIPLE) -> None:
+        self._original, self._multiple = network, multiple
         self._threads = Threads()
         self.device, self.warnings = choose_device(device)
         try:
@@ -56,6 +58,59 @@ class Predictor:
                 raise DeviceError(messages.OUT_OF_MEMORY) from error
             else:
                 raise
+
+    def logits(self, images: Tensor) -> Tensor:
+        """What the network says of each pixel, (n, class, rows, columns)."""
+        if self.device.type != "cpu":
+            return self._run(images)
+        with self._threads.batch(images[:, 0].numel()):
+            return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        rows, columns = images.shape[2:]
+        images = pad_to_multiple(images, -1.0, self._multiple).to(
+            fast_dtype(self.device), memory_format=torch.channels_last
+        )
+        logits: Tensor = self.network(images)
+        return logits[..., :rows, :columns]
+
+    def move_to_cpu(self, error: Exception) -> None:
+        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
+        if is_out_of_memory(error):
+            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
+        else:
+            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
+        self.warnings.append(warning)
+        self.device = torch.device("cpu")
+        self.network = self._network_on(self.device)
+
+    def _network_on(self, device: torch.device) -> UNet:
+        """A copy made for speed; of the original, which stays on the CPU: from a dead GPU nothing can be read."""
+        folded = fold_batch_norm(self._original).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Weights of half precision once and for all: autocast would make them anew for each batch.
+        network: UNet = folded.to(fast_dtype(device)).to(device)
+        return fuse_relu(network) if device.type == "cpu" else network
+
+
+class Predictor(DeviceNetwork):
+    """The liver network on a device.
+
+    Parameters
+    ----------
+    model
+        The network and its card.
+    device
+        As of :class:`DeviceNetwork`.
+
+    Raises
+    ------
+    DeviceError
+        If the device does not exist, or the CPU has too little memory.
+    """
+
+    def __init__(self, model: LiverModel, device: str = "auto") -> None:
+        self.model = model
+        super().__init__(model.network, device)
 
     @property
     def card(self) -> ModelCard:
@@ -77,16 +132,6 @@ class Predictor:
         """The number of each pixel's most probable class, neighbours of the liver included; (n, rows, columns)."""
         return self.logits(images).argmax(dim=1)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """What the network says of each pixel, (n, class, rows, columns)."""
-        if self.device.type != "cpu":
-            return self._run(images)
-        with self._threads.batch(images[:, 0].numel()):
-            return self._run(images)
-
-    def _run(self, images: Tensor) -> Tensor:
-        return run(self.network, images, self.device)
-
     def warm_up(self) -> None:
         """Run the network once on a small picture of nothing: what PyTorch prepares then, the first volume need not.
 
@@ -99,36 +144,3 @@ class Predictor:
         except RuntimeError as error:
             if self.device.type != "cpu":
                 self.move_to_cpu(error)
-
-    def move_to_cpu(self, error: Exception) -> None:
-        """Continue on the CPU, after the GPU failed with this error; every further result says so."""
-        if is_out_of_memory(error):
-            warning = messages.GPU_OUT_OF_MEMORY.format(device=self.device)
-        else:
-            warning = messages.GPU_FAILED.format(device=self.device, reason=str(error).partition("\n")[0])
-        self.warnings.append(warning)
-        self.device = torch.device("cpu")
-        self.network = self._network_on(self.device)
-
-    def _network_on(self, device: torch.device) -> UNet:
-        """A copy made for speed; from the model's own, which stays on the CPU: from a dead GPU nothing can be read."""
-        return made_for_speed(self.model.network, device)
-
-
-def made_for_speed(network: UNet, device: torch.device) -> UNet:
-    """A copy for :func:`run` on a device."""
-    folded = fold_batch_norm(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Weights of half precision once and for all: autocast would make them anew for each batch.
-    copy: UNet = folded.to(fast_dtype(device)).to(device)
-    return fuse_relu(copy) if device.type == "cpu" else copy
-
-
-def run(network: UNet, images: Tensor, device: torch.device, multiple: int = SIZE_MULTIPLE) -> Tensor:
-    """What a network of :func:`made_for_speed` says of windowed images of any size, (n, class, rows, columns).
-
-    They are padded until both sizes divide by ``multiple``, as the network's levels need.
-    """
-    rows, columns = images.shape[2:]
-    images = pad_to_multiple(images, -1.0, multiple).to(fast_dtype(device), memory_format=torch.channels_last)
-    logits: Tensor = network(images)
-    return logits[..., :rows, :columns]

@@ -11,10 +11,9 @@ from ..data.bounding_box import Box, box_of
 from ..data.structures import LIVER
 from ..data.volume import CTVolume
 from ..model.vessel_model import VesselModel
-from .predictor import made_for_speed, run
+from .predictor import DeviceNetwork
 from .preprocess import Rectangle, model_size, neighbour_stacks, part_to_other_size, to_model_spacing, window
 from .progress import ProgressReporter
-from .threads import Threads
 
 # What the network sees of the scan beyond the liver.
 AROUND_MM = 10.0
@@ -26,7 +25,6 @@ SMALLEST_VESSEL_ML = 0.2
 FAINT_HU, ENHANCED_HU, CLEAR_HU = 15.0, 90.0, 40.0
 # Slices at a time, between two looks at whether somebody cancelled.
 BATCH_SIZE = 12
-CPU = torch.device("cpu")
 _TOUCHING = ndimage.generate_binary_structure(3, 3)
 
 
@@ -123,14 +121,13 @@ def _likely_vessels(
     inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, wide, strict=True)]
     wanted: Rectangle = (inner[1], inner[2])
     whole: Rectangle = (slice(0, size[0]), slice(0, size[1]))
-    network, threads, limit = made_for_speed(model.network, CPU), Threads(), _limit(model)
-    multiple = card.patch * 2 ** (len(card.widths) - 1)
+    limit = _limit(model)
+    network = DeviceNetwork(model.network, "cpu", card.patch * 2 ** (len(card.widths) - 1))
     likely = []
     for positions in torch.arange(inner[0].start, inner[0].stop).split(BATCH_SIZE):
         progress.stop_if_cancelled()
         images = neighbour_stacks(stack, positions, spacing[0], card.offsets_mm)
-        with threads.batch(images[:, 0].numel()):
-            seen = run(network, images, CPU, multiple).float()
+        seen = network.logits(images).float()
         on_input = part_to_other_size(seen, whole, size, wanted, (shape[1], shape[2]))
         likely.append((on_input[:, 0] > limit).numpy())
     return np.concatenate(likely)

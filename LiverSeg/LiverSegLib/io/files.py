@@ -15,6 +15,7 @@ from ..data import structures
 from ..data.anatomy import Anatomy
 from ..data.geometry import Geometry
 from ..data.labels import LabelVolume
+from ..data.modality import AUTO, UNKNOWN
 from ..data.reference import label_values
 from ..data.volume import CTVolume, check_position
 from ..errors import InputError, OutputError
@@ -55,10 +56,10 @@ ARCHIVES = {
 }
 
 
-def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
+def read_ct(path: str | os.PathLike[str], force: bool = False, modality: str = AUTO) -> CTVolume:
+    """Read a CT or MR from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of one in a folder.
 
-    ``force`` reads a DICOM series of another modality as well.
+    ``force`` reads a DICOM series of another modality as well; ``modality``, "ct" or "mr", believes no other.
 
     Raises
     ------
@@ -70,9 +71,10 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         from .. import dicom
 
         if dicom.is_dicom(path):
-            return dicom.read_series(path, force)
+            return dicom.read_series(path, force, modality)
     image = _read(path)
-    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    known = UNKNOWN if modality == AUTO else modality.upper()
+    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings, known)
     return replace(ct, header=image.place)
 
 

@@ -1,0 +1,1 @@
+"""How the network that corrects where a reader clicked is made: ``make train NETWORK=refine``."""
