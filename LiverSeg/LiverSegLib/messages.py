@@ -814,7 +814,7 @@ NO_VESSELS = _(
     "use a scan of the portal venous phase."
 )
 FAINT_VESSELS = _(
-    "The vessels are hardly brighter than the liver, or darker, as without contrast medium: many may be missing; "
+    "The vessels hardly stand out from the liver, as without contrast medium: many may be missing; "
     "use a scan of the portal venous phase if there is one."
 )
 VESSELS_OF_A_PART = _(

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from LiverSegLib import messages
+from LiverSegLib.data.bounding_box import box_of
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
 from LiverSegLib.inference.segmenter import Segmentation, Segmenter
-from LiverSegLib.inference.vessels import contrast_hu, find_vessels
+from LiverSegLib.inference.vessels import are_faint, find_vessels
 from LiverSegLib.io.files import read_ct
 from LiverSegLib.model.vessel_model import VesselModel
 from Training.data.catalogue import read_values
@@ -30,11 +31,10 @@ def found(the_segmenter: Segmenter, patient_19: CTVolume) -> Segmentation:
     return the_segmenter.segment(patient_19, SegmentOptions(vessels=True))
 
 
-def test_vessels_are_a_bright_part_of_the_liver(found: Segmentation, patient_19: CTVolume) -> None:
+def test_vessels_are_a_part_of_the_liver(found: Segmentation) -> None:
     vessels = found.anatomy.vessels
     assert not (vessels & (found.labels == 0)).any()
     assert 0.01 < vessels.sum() / (found.labels > 0).sum() < 0.1
-    assert contrast_hu(patient_19.hu, found.labels, vessels) > 25
     assert messages.FAINT_VESSELS not in found.warnings
 
 
@@ -47,10 +47,13 @@ def test_vessels_within_the_reference_agree_with_its_reader(shared_data: Path, n
     assert dice(vessels, (reference[box] > 0) & (liver[box] > 0)) > 0.7
 
 
-def test_without_contrast_medium_there_is_a_warning(
-    the_segmenter: Segmenter, found: Segmentation, patient_19: CTVolume
-) -> None:
-    canonical, labels = patient_19.canonical(), patient_19.geometry.to_canonical(found.labels)
-    plain, _ = no_contrast(canonical, labels, np.random.default_rng(0))
-    result = the_segmenter.segment(plain, SegmentOptions(vessels=True))
-    assert {messages.FAINT_VESSELS, messages.NO_VESSELS} & set(result.warnings)
+@pytest.mark.parametrize("name", ["ircad_e19", "ircad_e20"])
+def test_vessels_are_faint_without_contrast_medium_alone(shared_data: Path, name: str) -> None:
+    ct = read_ct(shared_data / "train" / f"{name}_ct.nii.gz").canonical()
+    labels = read_values(shared_data / "train" / f"{name}_liver.nii.gz")
+    around = box_of(labels)
+    liver, inside = labels[around], CTVolume(ct.hu[around], ct.affine)
+    plain, _ = no_contrast(inside, liver, np.random.default_rng(0))
+    for scan, faint in ((inside, False), (plain, True)):
+        box, vessels = find_vessels(VesselModel.load(), scan, liver, ProgressReporter())
+        assert are_faint(scan.hu[box], liver[box], vessels) == faint

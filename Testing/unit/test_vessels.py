@@ -17,14 +17,13 @@ import pytest
 import torch
 
 from LiverSegLib import messages
-from LiverSegLib.data.bounding_box import box_of
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, ModelError
 from LiverSegLib.inference import segmenter as segmenter_module
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
 from LiverSegLib.inference.segmenter import Segmenter
-from LiverSegLib.inference.vessels import find_vessels
+from LiverSegLib.inference.vessels import are_faint, find_vessels
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.model.unet import UNet
 from LiverSegLib.model.vessel_model import VesselModel
@@ -233,14 +232,23 @@ def test_where_no_vessels_are_to_be_seen_the_reason_is_told(
     assert found.anatomy.vessels is None and messages.NO_VESSELS in found.warnings
 
 
-def test_vessels_that_hardly_differ_from_the_liver_are_told(
+@pytest.mark.parametrize(
+    ("liver_hu", "vessel_hu", "faint"),
+    [(100, 150, False), (100, 110, True), (60, 40, True), (50, 75, True), (26, 76, False)],
+)
+def test_vessels_that_hardly_stand_out_are_faint(liver, liver_hu: int, vessel_hu: int, faint: bool) -> None:
+    _, mask, tube = liver
+    hu = np.where(tube, vessel_hu, liver_hu)
+    assert are_faint(hu, mask.astype(np.uint8), tube) == faint
+
+
+def test_faint_vessels_come_with_a_warning(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert messages.FAINT_VESSELS not in a_segmenter.segment(a_ct, VESSELS_WANTED).warnings
-    everywhere = lambda model, ct, labels, progress: (box_of(labels), labels[box_of(labels)] > 0)  # noqa: E731
-    monkeypatch.setattr("LiverSegLib.inference.anatomy.find_vessels", everywhere)
-    found = a_segmenter.segment(a_ct, VESSELS_WANTED)
-    assert messages.FAINT_VESSELS in found.warnings and found.anatomy.vessels is not None
+    for faint in (False, True):
+        monkeypatch.setattr("LiverSegLib.inference.anatomy.are_faint", lambda *_, faint=faint: faint)
+        found = a_segmenter.segment(a_ct, VESSELS_WANTED)
+        assert (messages.FAINT_VESSELS in found.warnings) == faint and found.anatomy.vessels is not None
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------

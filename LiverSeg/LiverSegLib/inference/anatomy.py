@@ -13,12 +13,10 @@ from ..model.vessel_model import VesselModel
 from .couinaud import SMALLEST_LIVER_ML, find_segments
 from .label_writer import LabelWriter
 from .progress import ProgressReporter
-from .vessels import contrast_hu, find_vessels
+from .vessels import are_faint, find_vessels
 
 # Less is a part of something else that the network takes for it.
 SMALLEST_SPLEEN_ML = 10.0
-# Vessels that are no brighter than the liver by this are hardly to be seen; without contrast medium they are darker.
-FAINT_HU = 15.0
 CUT = (messages.LIVER_CUT_AT_ENDS, messages.LIVER_CUT_AT_SIDE, messages.LIVER_CUT_AT_ENDS_AND_SIDE)
 
 
@@ -119,7 +117,7 @@ def _vessels(
     if not vessels.any():
         warnings.append(messages.NO_VESSELS)
         return None
-    if contrast_hu(writer.canonical.hu[box], writer.labels[box], vessels) < FAINT_HU:
+    if are_faint(writer.canonical.hu[box], writer.labels[box], vessels):
         warnings.append(messages.FAINT_VESSELS)
     if any(sentence in CUT for sentence in warnings):
         warnings.append(messages.VESSELS_OF_A_PART)
