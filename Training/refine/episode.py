@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -39,9 +38,7 @@ INNER = 0.3
 SMALLEST_ML = 2.0
 LIVER, TUMOUR = 1, 2
 # Share of the blocks whose outline the reader draws farther out or in than the scan's own labels.
-OTHER_OUTLINE = 0.3
-# How much more a pixel counts where the click is, and how far around.
-AT_CLICK, AT_CLICK_MM = 4.0, 12.0
+OTHER_OUTLINE = 0.5
 # Share of the blocks with less contrast than any scan: what the CT does not show, result and clicks have to tell.
 FAINT = 0.25
 # Pixels, so that what is hardly wrong counts little.
@@ -108,8 +105,7 @@ class Episode:
         covered = self._covered(place).numpy()
         mended = torch.from_numpy(connected_change(self.result.numpy(), self.target.numpy(), covered, is_liver))
         counts = (self.result != is_liver) & ((self.target != is_liver) | (mended == is_liver))
-        near = 1 + AT_CLICK * torch.exp(-(distance / AT_CLICK_MM).square())
-        return ((REACH_MM + 10 - distance) / 20).clamp(0, 1) * near * counts[positions] + 0.001
+        return ((REACH_MM + 10 - distance) / 20).clamp(0, 1) * counts[positions] + 0.001
 
     def take(self, logits: Tensor, positions: Tensor) -> None:
         """Go on with what the network found on some slices, and what lies between them."""
@@ -136,7 +132,7 @@ class Episode:
 
 
 class EpisodeMaker:
-    """Draws episodes; each person as often as any other of those that are unseen, or seen, whoever has more scans.
+    """Draws episodes; each person as often as any other, whoever has more scans.
 
     Parameters
     ----------
@@ -154,15 +150,15 @@ class EpisodeMaker:
         self, scans: Sequence[PreparedScan], classes: Classes, maker: MistakeMaker, settings: Settings
     ) -> None:
         self._classes, self._maker, self._settings = classes, maker, settings
-        self._unseen = _by_person([scan for scan in scans if fnmatchcase(scan.name, settings.unseen)])
-        self._others = _by_person([scan for scan in scans if not fnmatchcase(scan.name, settings.unseen)])
+        persons: dict[str, list[PreparedScan]] = {}
+        for scan in scans:
+            persons.setdefault(person_of(scan.name), []).append(scan)
+        self._persons = list(persons.values())
 
     def draw(self, rng: np.random.Generator) -> Episode:
         """An episode whose first click is made."""
         while True:
-            persons = self._unseen if rng.random() < self._settings.unseen_share else self._others
-            persons = persons or self._unseen or self._others
-            scans = persons[rng.integers(len(persons))]
+            scans = self._persons[rng.integers(len(self._persons))]
             block = cut_block(scans[rng.integers(len(scans))], (LIVER, TUMOUR), rng)
             episode = self._of(block, rng)
             if episode.click(rng):
@@ -192,13 +188,6 @@ class EpisodeMaker:
             return liver
         value = int(rng.choice(large))
         return liver & (block.labels != value) if value == TUMOUR else liver | (block.labels == value)
-
-
-def _by_person(scans: Sequence[PreparedScan]) -> list[list[PreparedScan]]:
-    persons: dict[str, list[PreparedScan]] = {}
-    for scan in scans:
-        persons.setdefault(person_of(scan.name), []).append(scan)
-    return list(persons.values())
 
 
 def loss_of(logits: Tensor, target: Tensor, weight: Tensor, adds: bool) -> Tensor:

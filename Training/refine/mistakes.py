@@ -23,10 +23,8 @@ from ..data.sample import Batch
 from ..optimizer import fast_dtype
 from .blocks import Block
 
-# Share of the network's results for which it sees a block as no scanner makes it.
-DEGRADED = 0.5
 # Shares of results from the network, and of those with a part too few or too many besides.
-FROM_NETWORK, MISSING, ADDED = 0.6, 0.4, 0.4
+FROM_NETWORK, MISSING, ADDED = 0.5, 0.4, 0.4
 # How far out a reader draws the outline, as a standard deviation.
 OUTLINE_MM = 1.5
 # Share of the mistakes that look like what they are taken for, and by how many HU what is missed is unlike the liver.
@@ -71,11 +69,9 @@ class MistakeMaker:
 
     @torch.no_grad()
     def _of_network(self, block: Block, rng: np.random.Generator) -> Tensor:
-        """What the network makes of a block, often one whose contrast, noise and neighbouring slices are spoiled."""
-        hu = block.hu
-        if rng.random() < DEGRADED:
-            hu = (hu - 60) * rng.uniform(0.3, 1.3) + 60 + rng.uniform(-50, 50)
-            hu = Noise(0.7, 60.0)(Batch(hu[None], block.labels[:1], torch.empty(0), self.classes)).hu[0]
+        """What the network makes of a block whose contrast, noise and neighbouring slices are not what they were."""
+        hu = (block.hu - 60) * rng.uniform(0.3, 1.3) + 60 + rng.uniform(-50, 50)
+        hu = Noise(0.7, 60.0)(Batch(hu[None], block.labels[:1], torch.empty(0), self.classes)).hu[0]
         card = self.model.card
         seen = window(hu, card.window_hu)
         wanted = torch.arange(0, len(hu), 2)

@@ -24,10 +24,7 @@ class Settings:
     prepared, run
         Folders of the prepared scans and of this run's checkpoint and log.
     start_from
-        The liver network that it begins as, and whose mistakes it learns to mend; the bundled one if empty.
-    unseen, unseen_share
-        Scans, by a pattern of their names, that this network has not seen, and so has true mistakes on; and the share
-        of the blocks that they give.
+        The liver network that it begins as; the bundled one if empty.
     held_out
         Names of scans, or patterns, with commas between them.
     levels
@@ -44,11 +41,9 @@ class Settings:
     prepared: str = "prepared/all_1.5mm"
     run: str = "runs/refine/all"
     start_from: str = ""
-    unseen: str = "btcv_*"
-    unseen_share: float = 0.6
     held_out: str = UNSEEN
     levels: int = 4
-    steps: int = 2000
+    steps: int = 900
     warm_up: int = 50
     blocks: int = 2
     rounds: int = 4

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy import ndimage
 from scipy.spatial import KDTree
 from torch import Tensor
 from torch.nn import functional
@@ -18,7 +19,7 @@ from ..errors import Cancelled, DeviceError, InputError, is_out_of_memory
 from ..model.refine_model import RefineModel
 from .predictor import DeviceNetwork
 from .stroke_block import StrokeBlock
-from .stroke_maps import REACH_MM, Marks, distance_mm, network_input, unlike_last
+from .stroke_maps import REACH_MM, Marks, distance_mm, network_input
 from .stroke_pieces import IsFar, connected_change, without_stray_pieces
 
 # Slices at a time, and what a cancel waits for.
@@ -28,8 +29,8 @@ BATCH_SIZE = 12
 FULL_MM, NOTHING_MM = 40.0, REACH_MM - 4.0
 # Log-odds of what the present result holds throughout, beside which the network's fade.
 SURE = 6.0
-# Log-odds that the last stroke itself has, fading over so many mm, and wherever the CT is another than there.
-TRUST, TRUST_MM = 6.0, 20.0
+# How far from the outline a stroke may change something: so many times as far as it lies from it itself, and a pixel.
+DEPTHS, PIXEL_MM = 2.0, 1.5
 # Pieces that a correction cuts off are dropped up to this volume.
 STRAY_ML = 3.0
 
@@ -113,7 +114,9 @@ class Refiner:
         share = block.share(self._own.to_canonical(labels) > 0)
         marks = block.marks(strokes)
         present = _odds_of(share)
-        found = self._faded(present, self._log_odds(block, share, marks, cancel), block, marks)
+        found = self._log_odds(block, share, marks, cancel)
+        found = torch.where(_within_depth(share, block, marks), found, present)
+        found = self._faded(present, found, block, marks)
         _stop_if(cancel)
         liver = _with_new_sign(before, block.on_stack(present), block.on_stack(found))
         _stop_if(cancel)
@@ -147,7 +150,7 @@ class Refiner:
             spacing = (block.slice_mm, self._card.spacing_mm)
             images = network_input(ct, share, marks, positions, *spacing, self._card.offsets_mm)
             parts.append(self._network.logits(images.to(self._network.device))[:, 0].float().cpu())
-        return torch.cat(parts) + _trust(ct, block, marks)
+        return torch.cat(parts)
 
     @staticmethod
     def _faded(present: Tensor, found: Tensor, block: StrokeBlock, marks: Marks) -> Tensor:
@@ -187,12 +190,16 @@ class Refiner:
         return written
 
 
-def _trust(ct: Tensor, block: StrokeBlock, marks: Marks) -> Tensor:
-    """Log-odds that speak for the reader, whatever the network says: where it is near and like the last stroke."""
-    distance = distance_mm(marks.last, torch.arange(len(ct)), ct.shape, block.spacing)
-    alike = 1 - unlike_last(ct, marks.last, block.spacing).abs()
-    trust = TRUST * alike * torch.exp(-(distance / TRUST_MM).square())
-    return trust if marks.is_liver else -trust
+def _within_depth(share: Tensor, block: StrokeBlock, marks: Marks) -> Tensor:
+    """What lies about as near to the outline as the stroke, or nearer; bool (k, rows, columns).
+
+    Who marks the middle of what is wrong tells how thick that is: a thin rim is no reason to fill the organ beside it.
+    """
+    wrong = (share > 0.5).numpy() != marks.is_liver
+    depth = torch.from_numpy(ndimage.distance_transform_edt(wrong, block.spacing)).float()
+    last = torch.tensor(depth.shape) - 1
+    k, j, i = (marks.last / torch.tensor(block.spacing)).round().long().clamp(min=0).minimum(last).unbind(1)
+    return depth <= DEPTHS * depth[k, j, i].max() + PIXEL_MM
 
 
 def _odds_of(share: Tensor) -> Tensor:
