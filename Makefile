@@ -81,7 +81,7 @@ figures: .venv/installed-test system  ## plot the training curves and the worst 
 package: .venv/installed-package  ## lay the extension out in out/package as Slicer would install it, and pack it
 	$(BIN)/python Testing/package/make_package.py out/package --slicer $(SLICER)
 
-train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=neighbours]
+train: .venv/installed-train  ## make a network from nothing on LIVERSEG_DATA: make train [NETWORK=mr]
 	$(BIN)/python -m Training.recipe $(NETWORK) $(FIT_ARGS)
 
 evaluate: .venv/installed-train  ## accuracy of the bundled network on LIVERSEG_DATA

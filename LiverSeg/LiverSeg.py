@@ -9,8 +9,8 @@ import logging
 import os
 import threading
 import unittest
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import slicer
@@ -42,8 +42,14 @@ except ImportError:
 
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from LiverSegLib.data.strokes import Stroke
+    from LiverSegLib.data.volume import CTVolume
     from LiverSegLib.evaluation.report import SegmentationReport
     from LiverSegLib.inference.segmenter import Segmenter
+    from LiverSegLib.model.refine_model import RefineModel
+    from LiverSegLib.mrml.correction_run import MakeRefiner, SceneCorrector, SceneRefiner
     from LiverSegLib.mrml.scene_run import Comparison, Outcome, SceneSegmenter, Steps
 
 
@@ -85,12 +91,14 @@ def registerSampleData() -> None:
 class LiverSegParameterNode:
     """All choices of the panel, kept in the scene.
 
-    inputVolume - The CT to segment, in HU.
+    inputVolume - The CT to segment, in HU, or MR.
     outputSegmentation - Where the liver goes; none for a new segmentation, named after the CT.
     reference - Segmentation or labelmap to compare with.
     referenceSegment - Id of the reference's segment that is the liver; empty to find it by itself.
     device - "auto", "cpu", "cuda:0" ...
-    tumour, segments, spleen - Whether tumours, Couinaud segments and the spleen become segments of their own.
+    modality - "auto", "ct" or "mr": what the volume is.
+    tumour, segments, vessels, spleen - Whether tumours, Couinaud segments, the liver's vessels and the spleen become
+    segments of their own.
     allFrames - Whether all frames of the CT's sequence are segmented.
     show3D, surfaceSmoothing - Whether the surface is shown, and its smoothing factor.
     showOutline, showFill - How the segments are drawn on the slices.
@@ -106,8 +114,10 @@ class LiverSegParameterNode:
     reference: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
     referenceSegment: str = ""
     device: str = "auto"
+    modality: str = "auto"
     tumour: bool = False
     segments: bool = False
+    vessels: bool = False
     spleen: bool = False
     allFrames: bool = False
     show3D: bool = True
@@ -126,6 +136,7 @@ LASTING_CHOICES = (
     "device",
     "tumour",
     "segments",
+    "vessels",
     "spleen",
     "show3D",
     "surfaceSmoothing",
@@ -147,6 +158,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Called when the user opens the module for the first time."""
         from LiverSegLib.panel.advanced import AdvancedSection
+        from LiverSegLib.panel.correct import CorrectSection
+        from LiverSegLib.panel.places import PlacesSection
         from LiverSegLib.panel.reference import ReferenceSection
         from LiverSegLib.panel.resection import ResectionSection
         from LiverSegLib.panel.results import ResultsSection
@@ -159,16 +172,21 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = self._guiTag = self._shownInput = self._shownReference = None
         self._lastingChoices: dict[str, Any] = {}
         self._message, self._messageSubject = "", None
-        self._updating = False
+        self._updating = self._segmenting = False
         self._progress = Progress()
 
         self._loadInterface()
         self._runner = Runner(self._showProgress)
         self._results = ResultsSection(self.ui, self.logic)
+        self._places = PlacesSection(self.ui, self._onChecked)
+        window = slicer.util.mainWindow() or self.parent
+        needs = (self._installPackages, self._makeWay, self._onCorrectionEnded, self._showError)
+        self._correct = CorrectSection(self.ui, self.logic, window, *needs)
         self._resection = ResectionSection(self.ui)
         self._reference = ReferenceSection(self.ui)
         self._advanced = AdvancedSection(self.ui, self._findDevices)
-        self._warmUp = WarmUp(self.logic, lambda: self._runner.running)
+        self._sections = (self._results, self._places, self._resection, self._reference, self._advanced)
+        self._warmUp = WarmUp(self.logic, lambda: self._runner.running or self._correct.busy)
         self._observeScene()
         self.initializeParameterNode()
 
@@ -200,6 +218,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called before the module is unloaded or reloaded."""
         self._runner.close()
         self._warmUp.close()
+        self._correct.close()
         self._results.close()
         self.logic.close()
         self.setParameterNode(None)
@@ -215,6 +234,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LiverSegLib import messages
 
         self._warmUp.stop()
+        self._correct.leave()
         comparing = self._reference.pending
         stopped = self._stopRun(self._message if comparing else messages.CANCELLED)
         if stopped and comparing:
@@ -229,6 +249,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LiverSegLib import messages
 
         self._message = ""
+        self._correct.leave()
         self._stopRun(messages.SCENE_CLOSED)
         self._reference.forget()
         parameterNode = self.logic.getParameterNode()
@@ -272,6 +293,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if text is not None:
             self._runner.stop()
         self._reference.forget_result(node)
+        self._correct.leave_if_needed(node)
         # The selectors would go on to the node above: a result would come into somebody's own segmentation.
         for name in NODE_CHOICES:
             if self._parameterNode and getattr(self._parameterNode, name) is node:
@@ -307,7 +329,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._parameterNode = parameterNode
-        for section in (self._results, self._resection, self._reference, self._advanced):
+        for section in (self._correct, *self._sections):
             section.parameters = parameterNode
         if self._parameterNode:
             self._reference.take_over()
@@ -332,6 +354,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self._shownInput = self._parameterNode.inputVolume
         self._resection.forget()
+        # What was said of one volume is not true of the next.
+        self._parameterNode.modality = "auto"
         self._parameterNode.outputSegmentation = mrml.segmentation_of(self._shownInput) if self._shownInput else None
         if self._shownInput:
             mrml.show_results_of(self._shownInput, self._parameterNode.reference)
@@ -356,26 +380,29 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start a run, or cancel the one that is going on."""
         from LiverSegLib import messages
 
-        if not self._stopRun(messages.CANCELLED) and self._installPackages():
+        if not self._stopRun(messages.CANCELLED) and self._installPackages() and self._parameterNode.inputVolume:
             self._message = ""
             self._startSegmentation()
 
     def _installPackages(self) -> bool:
-        """Ask for what is missing, and install it; whether a run can start now."""
+        """Ask for what is missing, and install it; whether all is there, and the user still is, too."""
         try:
             self.logic.installPackages()
         except Exception as error:  # the panel shows it
             self._showError(error)
             return False
         # While pip ran, the user may have left the panel.
-        return self._parameterNode is not None and self._parameterNode.inputVolume is not None
+        return self._parameterNode is not None
 
     def _startSegmentation(self) -> None:
         from LiverSegLib.inference.options import SegmentOptions
 
+        self._correct.leave()
+        self._segmenting = True
         parameters, reference = self._parameterNode, self._reference.reference
         volumeNode, segmentationNode = parameters.inputVolume, parameters.outputSegmentation
-        choices = {name: getattr(parameters, name) for name in ("device", "tumour", "segments", "spleen")}
+        names = ("device", "modality", "tumour", "segments", "vessels", "spleen")
+        choices = {name: getattr(parameters, name) for name in names}
         options = SegmentOptions(**choices)
         if self._advanced.all_frames:
             steps = self.logic.segmentFramesSteps(volumeNode, segmentationNode, options)
@@ -390,6 +417,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         # Nobody clicked: what is missing is installed when somebody does.
         if self.logic.missingPackages():
             return
+        self._segmenting = False
         nodes = (segmentationNode, volumeNode, self._parameterNode.reference)
         steps = self.logic.compareSteps(segmentationNode, volumeNode, reference)
         # A box is for who has just chosen the reference; one that is left from before is no reason to interrupt.
@@ -399,6 +427,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _startRun(self, steps: Steps[Any], onDone: Callable[[Any], None], needed, onError=None) -> None:
         from LiverSegLib import messages
 
+        self._correct.stop_preparing()
         self._runner.start(steps, onDone, onError or self._showError, needed)
         self._showProgress(0.0, messages.STARTING, 0.0)
         self._update()
@@ -463,6 +492,25 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._bindMessage()
         self._update()
 
+    # ---- corrections and checks --------------------------------------------------------------------------------------
+
+    def _makeWay(self) -> None:
+        """A comparison, or a search for devices, gives way to a correction: it comes again afterwards."""
+        if self._runner.stop():
+            self._reference.forget()
+            self._update()
+
+    def _onCorrectionEnded(self, changed: bool) -> None:
+        """Whoever shows the result looks at it again, and what gave way to the correction begins once more."""
+        if changed:
+            self._results.draw()
+            self._results.write_table({})
+        self._parameterNode.Modified()
+
+    def _onChecked(self) -> None:
+        self._results.write_table({})
+        self._parameterNode.Modified()
+
     def _findDevices(self, onDone: Callable[[list[str]], None]) -> None:
         """Ask PyTorch, if it is there and nothing runs, which devices run a kernel."""
 
@@ -470,7 +518,8 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             onDone(names)
             self._update()
 
-        if not self._runner.running and not self.logic.missingPackages():
+        if not self._runner.running and not self._correct.running and not self.logic.missingPackages():
+            self._segmenting = False
             self._startRun(self.logic.deviceSteps(), done, [])
 
     def _showProgress(self, share: float, stage: str, elapsed: float) -> None:
@@ -498,14 +547,16 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         self._updating = True
         try:
-            for section in (self._results, self._resection, self._reference, self._advanced):
-                section.update(self._runner.running)
+            running = self._runner.running
+            self._correct.update(running and self._segmenting)
+            for section in self._sections:
+                section.update(running or self._correct.running)
             if self._messageSubject is not None and self._messageSubject != self._subject():
                 self._message = ""
             self._updateButton()
         finally:
             self._updating = False
-        if not self._runner.running:
+        if not self._runner.running and not self._correct.busy:
             self._reference.compare_if_needed(self._startComparison)
 
     def _bindMessage(self) -> None:
@@ -553,12 +604,20 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
     ----------
     segmenterFactory
         Makes what segments on a device, given its name; by default LiverSegLib's Segmenter with the bundled network.
+    refinerFactory
+        Makes what corrects a scan, given its CT, its labels and the name of a device; by default LiverSegLib's Refiner.
     """
 
-    def __init__(self, segmenterFactory: Callable[[str], Segmenter] | None = None) -> None:
+    def __init__(
+        self,
+        segmenterFactory: Callable[[str], Segmenter] | None = None,
+        refinerFactory: MakeRefiner | None = None,
+    ) -> None:
         super().__init__()
         self._makeSegmenter = segmenterFactory or _bundledSegmenter
+        self._makeRefiner = refinerFactory or _bundledRefiner
         self._scene: SceneSegmenter | None = None
+        self._corrector: SceneCorrector | None = None
 
     def getParameterNode(self) -> LiverSegParameterNode:
         """The choices of the panel, kept in the scene."""
@@ -572,7 +631,9 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         device: str = "auto",
         tumour: bool = False,
         segments: bool = False,
+        vessels: bool = False,
         spleen: bool = False,
+        modality: str = "auto",
         progress: Callable[[float, str], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> SegmentationReport:
@@ -581,15 +642,17 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         Parameters
         ----------
         volumeNode
-            CT in HU; it may be oblique and under any parent transform.
+            CT in HU, or MR; it may be oblique and under any parent transform.
         segmentationNode
             Where the result goes, under the volume's parent transform; other segments are kept. None makes a new one.
         reference
             Labelmap volume or segmentation to compare with, or (segmentation, segment id or name).
         device, tumour
             "auto", "cpu", "cuda", "cuda:0" or "mps"; whether tumours, a part of "Liver", become a segment as well.
-        segments, spleen
-            Whether Couinaud segments and spleen become segments, and are measured.
+        segments, vessels, spleen
+            Whether Couinaud segments, the liver's vessels and the spleen become segments, and are measured.
+        modality
+            "ct" or "mr"; "auto": what its DICOM series says, or its values.
         progress, cancel
             Called in this thread with the part done, 0 to 1, and the name of the stage; set from anywhere to stop.
 
@@ -606,7 +669,8 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
         from LiverSegLib.inference.options import SegmentOptions
         from LiverSegLib.mrml.scene_run import run_to_end
 
-        options = SegmentOptions(device=device, tumour=tumour, segments=segments, spleen=spleen)
+        wanted = {"tumour": tumour, "segments": segments, "vessels": vessels, "spleen": spleen}
+        options = SegmentOptions(device=device, modality=modality, **wanted)
         steps = self.segmentSteps(volumeNode, segmentationNode, reference, options)
         return run_to_end(steps, progress, cancel).report
 
@@ -626,6 +690,42 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
     def compareSteps(self, segmentationNode, volumeNode, reference) -> Steps[Comparison]:
         """Compare a result that is in the scene with a reference, as a generator of (share done, stage)."""
         return self._sceneSegmenter().compare(segmentationNode, volumeNode, reference)
+
+    def correct(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        strokes: Sequence[Stroke],
+        device: str = "auto",
+        progress: Callable[[float, str], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> None:
+        """Correct a result where strokes, in the frame of its CT, say what is liver; it can be undone.
+
+        Raises
+        ------
+        LiverSegLib.errors.LiverSegError
+            As :meth:`segment`; the scene stays as it was.
+        """
+        from LiverSegLib.mrml.scene_run import run_to_end
+
+        run_to_end(self.correctSteps(segmentationNode, strokes, device), progress, cancel)
+
+    def correctSteps(self, segmentationNode, strokes, device="auto") -> Steps[None]:
+        """:meth:`correct` as a generator of (share done, stage)."""
+        return self._sceneCorrector().add(segmentationNode, strokes, device)
+
+    def deleteStrokeSteps(self, segmentationNode, number, device="auto") -> Steps[None]:
+        """Take a stroke, counted from 0, out of a result, as a generator of (share done, stage)."""
+        return self._sceneCorrector().delete(segmentationNode, number, device)
+
+    def prepareCorrectionSteps(self, segmentationNode, device="auto") -> Steps[None]:
+        """Make ready what the first stroke on a result needs, as a generator of (share done, stage)."""
+        return self._sceneCorrector().prepare(segmentationNode, device)
+
+    def forgetScan(self) -> None:
+        """Let go of what was made ready for strokes."""
+        if self._corrector is not None:
+            self._corrector.forget()
 
     def deviceSteps(self) -> Steps[list[str]]:
         """Find the devices that run a kernel, as a generator of (share done, stage)."""
@@ -686,6 +786,13 @@ class LiverSegLogic(ScriptedLoadableModuleLogic):
             self._scene = SceneSegmenter(self._makeSegmenter)
         return self._scene
 
+    def _sceneCorrector(self) -> SceneCorrector:
+        if self._corrector is None:
+            from LiverSegLib.mrml.correction_run import SceneCorrector
+
+            self._corrector = SceneCorrector(self._sceneSegmenter(), self._makeRefiner)
+        return self._corrector
+
 
 def _bundledSegmenter(device: str) -> Segmenter:
     from LiverSegLib import install
@@ -694,6 +801,22 @@ def _bundledSegmenter(device: str) -> Segmenter:
     from LiverSegLib.inference.segmenter import Segmenter
 
     return Segmenter(device=device)
+
+
+@cache
+def _bundledRefineModel() -> RefineModel:
+    from LiverSegLib.model.refine_model import RefineModel
+
+    return RefineModel.load()
+
+
+def _bundledRefiner(ct: CTVolume, labels: np.ndarray, device: str) -> SceneRefiner:
+    from LiverSegLib import install
+
+    install.check_pytorch()
+    from LiverSegLib.inference.refine import Refiner
+
+    return Refiner(_bundledRefineModel(), ct, labels, device)
 
 
 class LiverSegTest(ScriptedLoadableModuleTest):
@@ -796,6 +919,22 @@ class LiverSegTest(ScriptedLoadableModuleTest):
         found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
         self.assertTrue(((found > 0) == (labels > 0)).all())
 
+    def test_a_stroke_corrects_the_result_and_is_undone(self) -> None:
+        import numpy as np
+
+        from LiverSegLib import mrml
+        from LiverSegLib.data.strokes import Stroke
+
+        volumeNode, labels = self._sample()
+        logic = LiverSegLogic(lambda device: _ExactSegmenter(labels), lambda ct, labels, device: _ExactRefiner())
+        segmentationNode = _last(logic.segmentSteps(volumeNode)).segmentation_node
+        logic.correct(segmentationNode, [Stroke(mrml.affine_of(volumeNode)[None, :3, 3], is_liver=True)])
+        found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
+        self.assertEqual(int(np.count_nonzero(found)), int(np.count_nonzero(labels)) + 1)
+        logic.undo(segmentationNode)
+        found = mrml.segmentation_to_labels(segmentationNode, volumeNode)
+        self.assertTrue(((found > 0) == (labels > 0)).all())
+
     def test_a_labelmap_is_refused_as_input_in_one_sentence(self) -> None:
         from LiverSegLib import mrml
         from LiverSegLib.errors import InputError
@@ -832,7 +971,7 @@ class _ExactSegmenter:
 
         from LiverSegLib.data.anatomy import Anatomy
 
-        card = SimpleNamespace(name="exact", version="1", sha256="0" * 64)
+        card = SimpleNamespace(name="exact", version="1", sha256="0" * 64, modality="CT")
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
         return SimpleNamespace(
             labels=self._labels(),
@@ -844,7 +983,19 @@ class _ExactSegmenter:
             quality=None,
             anatomy=Anatomy(),
             places=(),
+            corrections=0,
         )
+
+
+class _ExactRefiner:
+    """In the self-tests in the place of the network that corrects: the first voxel becomes liver."""
+
+    warnings: tuple[str, ...] = ()
+
+    def refine(self, labels, strokes, cancel=None):
+        new = labels.copy()
+        new[0, 0, 0] = strokes[-1].is_liver
+        return new
 
 
 def _last(steps: Steps[Any]) -> Any:

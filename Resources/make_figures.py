@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import slicer
 from PIL import Image, ImageDraw, ImageFont
 
 from LiverSegLib import mrml, phantom
+from LiverSegLib.data.structures import VESSELS
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.io.files import read_ct
 from Testing.bench import Application, slicer_application
@@ -54,6 +54,7 @@ def main() -> None:
             application.load_module()
             figures = Figures(application, application.open_panel(), views)
             save(OUTPUT / "LiverSegExtension.png", figures.window(ct, credit))
+            save(OUTPUT / "anatomy.png", figures.anatomy(ct, credit))
             panel, slices = figures.comparison(sample)
             save(OUTPUT / "panel.png", panel)
             save(OUTPUT / "disagreement.png", slices)
@@ -83,6 +84,25 @@ class Figures:
         slices = {name: framed(self.views, name) for name in SLICE_VIEWS}
         picture = window(self.photographed(), slices, picture_3d(self.views))
         return np.vstack([picture, line(picture.shape[1], credit)])
+
+    def anatomy(self, ct: CTVolume, credit: str) -> np.ndarray:
+        """Couinaud segments and vessels of a CT on a slice and in 3D, and the vessels alone in the liver."""
+        boxes = (self.panel.ui.segmentsCheckBox, self.panel.ui.vesselsCheckBox)
+        for box in boxes:
+            self.application.click(box)
+        volume_node = mrml.volume_from_ct(ct)
+        self.segment(volume_node)
+        for box in boxes:
+            self.application.click(box)
+        result = mrml.segmentation_of(volume_node)
+        show(self.views, volume_node, result)
+        views = [framed(self.views, "Red"), picture_3d(self.views)]
+        for number in range(1, 9):
+            result.GetDisplayNode().SetSegmentVisibility(mrml.ANATOMY_IDS[number], False)
+        picture = beside([*views, picture_3d(self.views)])
+        named = [(str(number), number) for number in range(1, 9)] + [("vessels", VESSELS.label)]
+        segments = [(name, colour_of(result, mrml.ANATOMY_IDS[label])) for name, label in named]
+        return np.vstack([picture, line(picture.shape[1], credit, segments)])
 
     def comparison(self, sample: phantom.Phantom) -> tuple[np.ndarray, np.ndarray]:
         """Segment the phantom and compare it: the panel with all that it has, and the disagreement on the slices."""
@@ -155,8 +175,14 @@ def disagreement(views: Views, volume_node, segmentation_node, reference_labels:
     node = mrml.show_disagreement(segmentation_node, labels, reference_labels, volume_node)
     segmentation_node.GetDisplayNode().SetVisibility2DFill(False)
     slices = beside([framed(views, name) for name in SLICE_VIEWS])
-    segments = [node.GetSegmentation().GetNthSegment(n) for n in range(node.GetSegmentation().GetNumberOfSegments())]
+    ids = node.GetSegmentation().GetSegmentIDs()
+    segments = [(node.GetSegmentation().GetSegment(found).GetName(), colour_of(node, found)) for found in ids]
     return np.vstack([slices, line(slices.shape[1], f"CT: {SYNTHETIC}", segments)])
+
+
+def colour_of(segmentation_node, segment_id: str) -> tuple[int, ...]:
+    """Of a segment, 0 to 255."""
+    return rgb(segmentation_node.GetSegmentation().GetSegment(segment_id).GetColor())
 
 
 def framed(views: Views, name: str) -> np.ndarray:
@@ -186,15 +212,15 @@ def with_bar(picture: np.ndarray, label: str, text: str, colour: tuple[int, ...]
     return np.vstack([np.array(bar), picture])
 
 
-def line(width: int, text: str, segments: Sequence[slicer.vtkSegment] = ()) -> np.ndarray:
+def line(width: int, text: str, segments: Sequence[tuple[str, tuple[int, ...]]] = ()) -> np.ndarray:
     """A line that names segments beside their colours, with a text at its right end."""
     strip = Image.new("RGB", (width, 30), PAPER)
     draw = ImageDraw.Draw(strip)
     x = 12
-    for segment in segments:
-        draw.rectangle((x, 9, x + 14, 22), rgb(segment.GetColor()))
-        draw.text((x + 22, 15), segment.GetName(), INK, font(14), anchor="lm")
-        x += 50 + round(draw.textlength(segment.GetName(), font(14)))
+    for name, colour in segments:
+        draw.rectangle((x, 9, x + 14, 22), colour)
+        draw.text((x + 22, 15), name, INK, font(14), anchor="lm")
+        x += 50 + round(draw.textlength(name, font(14)))
     draw.text((width - 12, 15), text, INK, font(14), anchor="rm")
     return np.array(strip)
 

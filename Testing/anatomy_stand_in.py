@@ -1,4 +1,4 @@
-"""In the place of the networks for segments and spleen in tests: fills a result's anatomy by plain geometry."""
+"""In the place of the networks for segments, vessels and spleen in tests: a result's anatomy by plain geometry."""
 
 from __future__ import annotations
 
@@ -28,18 +28,27 @@ def beside(labels: np.ndarray) -> np.ndarray:
     return spleen & (labels == 0)
 
 
+def lines(labels: np.ndarray) -> np.ndarray:
+    """Vessels: every third row of the liver; bool (k, j, i)."""
+    return (labels > 0) & (np.arange(labels.shape[1]) % 3 == 0)[:, None]
+
+
 def anatomy_of(labels: np.ndarray, options: SegmentOptions | None) -> Anatomy:
     """What was asked for."""
     if options is None:
         return Anatomy()
-    return Anatomy(slabs(labels) if options.segments else None, beside(labels) if options.spleen else None)
+    return Anatomy(
+        slabs(labels) if options.segments else None,
+        beside(labels) if options.spleen else None,
+        lines(labels) if options.vessels else None,
+    )
 
 
 def with_anatomy(segment: Any) -> Any:
     """``Segmenter.segment`` whose results have an anatomy, where it was asked for."""
 
     def segment_with_anatomy(self, ct, options=None, *arguments: Any, **keywords: Any) -> Any:
-        plain = None if options is None else replace(options, segments=False, spleen=False)
+        plain = None if options is None else replace(options, segments=False, vessels=False, spleen=False)
         found = segment(self, ct, plain, *arguments, **keywords)
         return replace(found, anatomy=anatomy_of(found.labels, options))
 

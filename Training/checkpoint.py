@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.model.unet import UNet
 
 from .data.classes import Classes
@@ -26,6 +28,7 @@ FREE_IN_A_RUN = {
     "accelerator",
     "workers",
 }
+REPOSITORY = Path(__file__).parents[1]
 # A class that is new to a network begins as a kind of background, by so many log-odds rarer; a bias moves by the
 # learning rate a step at most, so rarer ones take too long to appear.
 NEW_CLASS = -2.0
@@ -70,16 +73,30 @@ def averaged_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path | str) -> dict[str, Any]:
-    """All that ``Training.fit`` saved, on the CPU.
+    """All that ``Training.fit`` saved, on the CPU; of a released network (.pt), what a run needs to start from it.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if path.suffix == ".pt":
+        path = REPOSITORY / path
+    if not path.is_file():
         raise ValueError(f"There is no checkpoint {path}: train that run first, or leave it out.")
+    if path.suffix == ".pt":
+        return _released(path)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _released(path: Path) -> dict[str, Any]:
+    """A released network as a checkpoint, with the history that the record tells which its card names."""
+    model = LiverModel.load(path)
+    record = json.loads((REPOSITORY / model.card.training["record"]).read_text(encoding="utf-8"))
+    *earlier, last = record["runs"]
+    average = {f"module.{name}": value for name, value in model.network.state_dict().items()}
+    return {"average": average, "trained_on": record["trained_on"], "earlier": earlier, **last}
 
 
 def check_resumable(saved: dict[str, Any], wanted: Settings) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from LiverSegLib import __version__
+from LiverSegLib.data.modality import CT, MR
 from LiverSegLib.io.atomic import replacing
 
 from .checkpoint import averaged_weights, read_checkpoint
@@ -26,7 +27,13 @@ from .data.catalogue import DATA_SETS, NEVER_TRAINED_ON, data_set_of, person_of
 from .data.classes import Classes
 from .settings import WINDOW_HU, Settings
 
-LIMITS = Path(__file__).with_name("limits.txt")
+# What the card says of networks for CT and for MR.
+LIMITS = {CT: "limits.txt", MR: "limits_mr.txt"}
+RECORDS = {CT: "Training/record/training.json", MR: "Training/record/mr/training.json"}
+INTENDED_USE = {
+    CT: "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
+    MR: "Liver segmentation in adult abdominal MR of any contrast, experimental, for research.",
+}
 # What belongs to the liver is labelled as tumour where the network gives that more than this probability. It is too
 # sure of itself, and rather misses a tumour than makes one up: EXPERIMENTS.md says what other limits find.
 TUMOUR_ABOVE = 0.05
@@ -49,6 +56,7 @@ def export(
     and what batch normalisation holds stay float32.
     """
     state = read_checkpoint(checkpoint)
+    modality = state["settings"].get("modality", CT)
     content = bytes_of(_mean([averaged_weights(one) for one in (state, *map(read_checkpoint, average_with))]))
     card = {
         "name": name,
@@ -57,7 +65,7 @@ def export(
         **_about(state),
         "accuracy": {group: result for path in evaluation for group, result in headline(path).items()},
         "calibration": json.loads(calibration.read_text()) if calibration else None,
-        "limits": LIMITS.read_text(encoding="utf-8").splitlines(),
+        "limits": Path(__file__).with_name(LIMITS[modality]).read_text(encoding="utf-8").splitlines(),
     }
     runs = [*state["earlier"], {"settings": state["settings"], "code": state["code"]}]
     training = {"runs": runs, "mean_of": 1 + len(average_with), "trained_on": state["trained_on"]}
@@ -94,10 +102,11 @@ def _about(state: dict[str, Any]) -> dict[str, Any]:
         "widths": settings.widths,
         "patch": settings.patch,
         "tumour_above": TUMOUR_ABOVE,
-        "intended_use": "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
+        "modality": settings.modality,
+        "intended_use": INTENDED_USE[settings.modality],
         "training_data": training_data(state["trained_on"]),
         "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
-        "training": {"record": "Training/record/training.json", "validation_scans": state["validated_on"]},
+        "training": {"record": RECORDS[settings.modality], "validation_scans": state["validated_on"]},
     }
 
 

@@ -15,6 +15,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from LiverSegLib.data.modality import CT, MR
+from LiverSegLib.model.liver_model import BUNDLED, bundled_model_path
+
+from .checkpoint import REPOSITORY
 from .couinaud.recipe import make as make_couinaud
 from .data.catalogue import shared_data
 from .data.prepare import prepare
@@ -22,9 +26,10 @@ from .export import export
 from .fit import fit
 from .refine.recipe import make as make_refine
 from .settings import Settings, command_of, parse_settings
+from .vessels.recipe import make as make_vessels
 
-# Networks with a program of their own: that of the segments, and the one that corrects.
-OTHERS = {"couinaud": make_couinaud, "refine": make_refine}
+# Networks with a program of their own: those of segments and of vessels, and the one that corrects.
+OTHERS = {"couinaud": make_couinaud, "vessels": make_vessels, "refine": make_refine}
 
 # A quarter of the pixels, for a third of the time.
 COARSE = {"spacing_mm": 3.0, "size": 128, "sampled_size": 160}
@@ -63,6 +68,30 @@ MEASURED: dict[str, tuple[str, ...]] = {
 }
 NETWORKS = ("bundled", *MEASURED)
 
+# For MR, the bundled network goes on with CT of any contrast, then, twice, with T2-weighted MR as well.
+ANY_CONTRAST = {
+    **SMALLER,
+    **NEIGHBOURS,
+    "modality": "MR",
+    "outline_weight": 5.0,
+    "mass_probability": 0.3,
+    "heavy_lesion_share": 0.25,
+    "phantom_share": 0.0,
+    "tilted_share": 0.15,
+    "fluid_share": 0.0,
+}
+MR_STAGES: dict[str, dict] = {
+    "any_contrast": {**ANY_CONTRAST, "steps": 900, "validate_every": 225},
+    "t2": {**ANY_CONTRAST, "mr_share": 0.5, "steps": 240, "validate_every": 240},
+    "last": {**ANY_CONTRAST, "mr_share": 0.6, "steps": 200, "validate_every": 200},
+}
+# Networks to measure the later stages by; their first is that of the released one, which saw no MR.
+MR_MEASURED: dict[str, tuple[str, ...]] = {
+    f"mr_fold{fold}of4": tuple(f"chaos_t2_{number}" for number in numbers)
+    for fold, numbers in enumerate(((10, 20, 32, 38), (13, 21, 33, 39), (15, 22, 36), (19, 31, 37)))
+}
+MR_NETWORKS = ("mr", *MR_MEASURED)
+
 
 def stages_of(network: str, options: list[str]) -> list[Settings]:
     """The settings of each stage of a network."""
@@ -81,24 +110,49 @@ def stages_of(network: str, options: list[str]) -> list[Settings]:
     return stages
 
 
+def mr_stages_of(network: str, options: list[str]) -> list[Settings]:
+    """The settings of each stage of a network for MR."""
+    stages: list[Settings] = []
+    for name, changes in MR_STAGES.items():
+        shared = not stages
+        settings = replace(Settings(), **changes, run=f"runs/{'mr' if shared else network}/{name}")
+        settings.held_out = ("chaos_*",) if shared else MR_MEASURED.get(network, ())
+        released = bundled_model_path().relative_to(REPOSITORY).as_posix()
+        settings.start_from = released if shared else f"{stages[-1].run}/last.ckpt"
+        settings.prepared = f"prepared/mr_{settings.spacing_mm:g}mm"
+        stages.append(parse_settings(options, settings))
+    return stages
+
+
+def make_mr(network: str, data: Path, options: list[str]) -> Path:
+    """Prepare, train and export a network for MR; returns its file."""
+    stages = mr_stages_of(network, options)
+    prepare(data, Path(stages[0].prepared), [*ALL_FOLDERS, "mr"], stages[0].spacing_mm, phantoms=0, fluid_copies=0)
+    return _trained(stages, Path("runs") / network / BUNDLED[MR])
+
+
 def make(network: str, data: Path, options: list[str]) -> Path:
     """Prepare, train and export a network, the averaged weights of its last stage; returns its file."""
     stages = stages_of(network, options)
     for stage in stages:
         folders = ALL_FOLDERS[:1] if stage.classes == Settings.classes else ALL_FOLDERS
         prepare(data, Path(stage.prepared), folders, stage.spacing_mm)
+    return _trained(stages, Path("runs") / network / BUNDLED[CT])
+
+
+def _trained(stages: list[Settings], weights: Path) -> Path:
+    """Run the stages and export what the last ends with into a file; returns that."""
     for settings in stages:
         print(command_of(settings), flush=True)
         fit(settings)
-    weights = Path("runs") / network / "liver_unet.pt"
-    export(Path(stages[-1].run) / "last.ckpt", weights)
+    export(Path(stages[-1].run) / "last.ckpt", weights, weights.stem)
     return weights
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.recipe", description=__doc__, allow_abbrev=False)
-    parser.add_argument("network", choices=[*NETWORKS, *OTHERS])
+    parser.add_argument("network", choices=[*NETWORKS, *OTHERS, *MR_NETWORKS])
     parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
     chosen, options = parser.parse_known_args(argv)
     if chosen.network in OTHERS:
@@ -107,7 +161,8 @@ def main(argv: list[str] | None = None) -> None:
     for option in ("--run", "--start-from", "--held-out", "--classes", "--prepared"):
         if any(word.partition("=")[0] == option for word in options):
             parser.error(f"{option} is the network's own; for another run, give it to Training.fit.")
-    print(make(chosen.network, chosen.data, options))
+    maker = make_mr if chosen.network in MR_NETWORKS else make
+    print(maker(chosen.network, chosen.data, options))
 
 
 if __name__ == "__main__":

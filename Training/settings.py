@@ -43,9 +43,12 @@ class Settings:
     liver_share, end_share, tumour_share
         Samples from slices with liver; samples from the ends of the liver and from slices with labelled tumour, where
         a scan has them (``liver_share`` is then of the others).
-    phantom_share, tilted_share, fluid_share, slices_share
-        Samples from phantoms, from tilted copies of scans, from copies with fluid in chest and abdomen, and from
-        single slices.
+    modality
+        Of the scans that the network is for: "CT", or "MR", for which CT are given contrast of any kind
+        (:mod:`Training.data.any_contrast`).
+    phantom_share, tilted_share, fluid_share, slices_share, mr_share
+        Samples from phantoms, from tilted copies of scans, from copies with fluid in chest and abdomen, from single
+        slices, and from MR.
     missing_neighbours
         Samples in which the scan ends near the slice.
     unenhanced_share, density_share
@@ -72,6 +75,7 @@ class Settings:
     run: str = "runs/try"
     start_from: str = ""
     classes: str = "liver.json"
+    modality: str = "CT"
     scans: tuple[str, ...] = ("*",)
     held_out: tuple[str, ...] = ("ircad_e10", "ircad_e16", "lits_023")
     spacing_mm: float = SPACING_MM
@@ -93,6 +97,7 @@ class Settings:
     tilted_share: float = 0.25
     fluid_share: float = 0.25
     slices_share: float = 0.0
+    mr_share: float = 0.0
     missing_neighbours: float = 0.05
     unenhanced_share: float = 0.35
     density_share: float = 0.4
@@ -122,6 +127,8 @@ class Settings:
             )
         if self.size % coarsest or self.size > self.sampled_size:
             raise ValueError(f"size is a multiple of {coarsest} and at most sampled_size.")
+        if self.modality not in ("CT", "MR"):
+            raise ValueError("modality is CT or MR.")
         if 0.0 not in self.offsets_mm:
             raise ValueError("offsets_mm holds 0, the slice itself.")
 
@@ -138,6 +145,7 @@ class Settings:
             "fluid": self.fluid_share,
             "slices": self.slices_share,
             "phantom": self.phantom_share,
+            "mr": self.mr_share,
         }
         return {"real": 1 - sum(others.values()), **others}
 

@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import __version__, messages
+from .data.modality import AUTO, CHOICES, MR
 from .errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from .io.atomic import check_writable
 from .io.json_file import as_json
@@ -79,11 +80,11 @@ def segment(options: argparse.Namespace) -> None:
     from .io.files import read_ct
 
     files = _result_files(options, _slices_to_refer_to(options))
-    choices = ("device", "model", "tumour", "segments", "spleen", "force")
+    choices = ("device", "model", "tumour", "segments", "vessels", "spleen", "modality", "force")
     wanted = SegmentOptions(**{name: getattr(options, name) for name in choices})
     # PyTorch takes longest to import, so that happens meanwhile; what is wrong with the scan is told without waiting.
     threading.Thread(target=import_module, args=("torch",)).start()
-    ct = read_ct(options.ct, wanted.force)
+    ct = read_ct(options.ct, wanted.force, wanted.modality)
     reference, warnings = _reference(options.reference, ct.geometry)
     _check_strokes(strokes, ct)
     from .inference.segmenter import Segmenter
@@ -96,7 +97,8 @@ def segment(options: argparse.Namespace) -> None:
         found = segmenter.refine(ct, found, strokes, progress, cancel)
     found = replace(found, seconds={**found.seconds, "load": loaded})
     names = {"input": str(options.ct), "output": str(options.output)}
-    result = Result(found, ct, **names, tumour=wanted.tumour, reference=reference, warnings=warnings, started=started)
+    tumour = wanted.on(found.model.modality).tumour
+    result = Result(found, ct, **names, tumour=tumour, reference=reference, warnings=warnings, started=started)
     report = write_result(files, result)
     tell(*report.summary().split("\n"), messages.WRITTEN.format(files=", ".join(map(str, files))))
 
@@ -113,6 +115,7 @@ def volumetry(options: argparse.Namespace) -> None:
     """`liverseg volumetry`: what a result on disk measures, and what a planned resection leaves of it."""
     from .data.resection import Body, segments_of
     from .evaluation.anatomy_measures import measure_result, resection_of, resection_rows, rows
+    from .inference.plausibility import looks_like_mr
     from .io.files import read_ct, read_result
     from .io.json_file import write_json
 
@@ -122,6 +125,8 @@ def volumetry(options: argparse.Namespace) -> None:
         raise InputError(messages.BODY_WITHOUT_RESECTION)
     result = read_result(options.result)
     ct = read_ct(options.ct, force=True) if options.ct else None
+    if ct is not None and (ct.modality == MR or looks_like_mr(ct)):
+        raise InputError(messages.NO_ATTENUATION_IN_MR.format(name=ct.name))
     if ct is not None and not ct.geometry.is_same_as(result.geometry):
         raise InputError(messages.CT_OF_ANOTHER_GRID.format(ct=options.ct, result=options.result))
     report = measure_result(result, None if ct is None else ct.hu)
@@ -220,7 +225,7 @@ def _parser() -> _Parser:
 
 
 def _add_segment(commands: Any) -> argparse.ArgumentParser:
-    command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT.")
+    command = commands.add_parser("segment", help="find the liver in a CT", description="Find the liver in a CT or MR.")
     command.set_defaults(run=segment)
     command.add_argument("ct", type=Path, metavar="CT", help=CT_FORMATS)
     output = ".nii.gz, .nii, .nrrd, .seg.nrrd, which Slicer opens as a segmentation, or, of DICOM, .dcm: a DICOM SEG"
@@ -264,11 +269,14 @@ def _add_batch(commands: Any) -> argparse.ArgumentParser:
 def _add_structures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tumour", action="store_true", help="label tumours as 2 (experimental)")
     command.add_argument("--segments", action="store_true", help="tell the Couinaud segments 1 to 8 apart")
+    command.add_argument("--vessels", action="store_true", help="find the veins within the liver")
     command.add_argument("--spleen", action="store_true", help="find the spleen")
+    modality = "what the volume is; MR is experimental (default: auto, by its header or its values)"
+    command.add_argument("--modality", choices=CHOICES, default=AUTO, help=modality)
 
 
 def _add_volumetry(commands: Any) -> argparse.ArgumentParser:
-    text = "measure a result: segments, spleen, tumours, and what a resection leaves"
+    text = "measure a result: segments, vessels, spleen, tumours, and what a resection leaves"
     command = commands.add_parser("volumetry", help=text, description=text.capitalize() + ".")
     command.set_defaults(run=volumetry)
     results = "what segment wrote, with --segments for a resection: .nii, .nii.gz, .nrrd or .seg.nrrd"
@@ -314,7 +322,7 @@ def _result_files(options: argparse.Namespace, slices: Sequence[Path] = ()) -> R
     from .evaluation.result_files import ResultFiles
     from .io.files import anatomy_file
 
-    beside = anatomy_file(options.output) if options.segments or options.spleen else None
+    beside = anatomy_file(options.output) if options.segments or options.vessels or options.spleen else None
     others = options.report, options.picture, options.measurements, beside
     return ResultFiles(options.output, *others, slices=slices, through_links=True)
 
@@ -354,7 +362,7 @@ def _slices_to_refer_to(options: argparse.Namespace) -> tuple[Path, ...]:
 
     if not is_dicom(options.ct):
         raise OutputError(messages.SEG_NEEDS_DICOM.format(path=options.output, ct=options.ct))
-    slices = one_series(options.ct, options.force).files
+    slices = one_series(options.ct, options.force, options.modality).files
     (measurements if options.measurements else segmentation).check_can_write(slices)
     for path in {*map(os.path.realpath, _result_files(options))} & {*map(os.path.realpath, slices)}:
         raise OutputError(messages.OUTPUT_IS_INPUT.format(path=path))

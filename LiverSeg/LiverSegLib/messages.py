@@ -88,12 +88,17 @@ SEVERAL_SERIES = _("{folder} holds {count} series ({found}); put the CT series i
 SERIES = _("{description}, {modality}, {count} files")
 SERIES_OF_ONE_FILE = _("{description}, {modality}, 1 file")
 NO_DESCRIPTION = _("no description")
-WRONG_MODALITY = _("{folder} holds a series of modality {modality}; give a CT series.")
+WRONG_MODALITY = _("{folder} holds a series of modality {modality}; give a CT or MR series.")
+UNASKED_MODALITY = _(
+    "{folder} holds a series of modality {modality}, and {asked} was asked for; choose another folder or modality."
+)
 SEVERAL_PATIENTS = _(
     "{folder} holds {count} series of {patients} patients ({found}); put the CT series into a folder of its own."
 )
 PATIENTS_IN_SERIES = _("The DICOM series {series} holds slices of {count} patients; export the series of each again.")
-NO_CT_SLICES = _("{folder} holds no slices of a CT ({reasons}); give the folder that holds the slices themselves.")
+NO_CT_SLICES = _(
+    "{folder} holds no slices of a CT or MR ({reasons}); give the folder that holds the slices themselves."
+)
 UNREADABLE_SLICE = _("{path} cannot be read, it may be damaged or truncated; export or download the series again.")
 AND_MORE = _("{first} (and {count} more)")
 UNKNOWN_COMPRESSION = _(
@@ -107,7 +112,9 @@ TOO_MUCH_PROMISED = _(
     "The DICOM series {series} promises {promised:.1f} GB of voxels in {held:.1f} MB of files, which no CT fits into; "
     "export it again uncompressed."
 )
-NO_SLICE = _("{path} is no slice of a CT ({reason}); give a slice, or the folder that holds the slices themselves.")
+NO_SLICE = _(
+    "{path} is no slice of a CT or MR ({reason}); give a slice, or the folder that holds the slices themselves."
+)
 SERIES_WITHOUT_POSITION = _(
     "{path} in {series} has no valid position in the patient (its {element} is missing or impossible); "
     "export the series again."
@@ -184,7 +191,7 @@ UNREADABLE_BESIDE_SERIES = _(
 LOCALIZER = _("localizer")
 SECONDARY_CAPTURE = _("secondary capture")
 OTHER_MODALITY = _("modality {modality}")
-NO_IMAGE = _("no image of a CT series")
+NO_IMAGE = _("no image of a CT or MR series")
 NO_SERIES_UID = _("no SeriesInstanceUID, as anonymising can leave it: convert such slices to NIfTI first")
 DAMAGED_OR_TRUNCATED = _("cannot be read, it may be damaged or truncated")
 
@@ -192,13 +199,17 @@ DAMAGED_OR_TRUNCATED = _("cannot be read, it may be damaged or truncated")
 
 SPAN_TOO_SMALL = _(
     "The values of {name} ({lowest} to {highest}) span too little for a CT; "
-    "give the image in HU, not a label map or a normalised image."
+    "give the image in HU, not a label map or a normalised image, "
+    "or choose MR as the modality if it is one (--modality mr)."
 )
 STORED_WITH_OFFSET = _(
     "The values of {name} ({lowest} to {highest}) look like HU + {offset}; "
     "if this is a CT, convert it again from DICOM with its rescale intercept."
 )
-NOT_HU = _("The values of {name} ({lowest} to {highest}) do not look like HU (is it MR or PET?); give a CT in HU.")
+NOT_HU = _(
+    "The values of {name} ({lowest} to {highest}) do not look like HU (is it MR or PET?); give a CT in HU, "
+    "or choose MR as the modality if it is one (--modality mr)."
+)
 LABEL_MAP = _(
     "{name} holds areas of one value each ({lowest} to {highest}), as a label map or mask does; "
     "give the CT that it was drawn on."
@@ -209,7 +220,7 @@ FILLED = _(
 )
 EIGHT_BIT = _(
     "{name} holds values from 0 to 255 as a picture does, not HU: the result is doubtful; "
-    "export the CT again from DICOM if you can."
+    "export the CT again from DICOM if you can, or choose MR as the modality if it is one (--modality mr)."
 )
 SINGLE_SLICE = _(
     "{name} has a single axial slice: the result is less certain, and its volume is that of the slice; "
@@ -233,6 +244,16 @@ UNUSUAL_FIELD_OF_VIEW = _(
 
 # ---- what the result is doubtful for ---------------------------------------------------------------------------------
 
+SEGMENTED_AS_MR = _(
+    "{name} was segmented as MR, which is experimental: look at all slices; "
+    "choose CT as the modality if it is one (--modality ct)."
+)
+MR_LIVER_ALONE = _("Tumours, segments and spleen were left out, as they are found in CT alone; use a CT for them.")
+NETWORK_FOR_MR = _("The network {name} is for MR, and {volume} is none; use the bundled network.")
+NO_SUCH_MODALITY = _("There is no modality called {modality}; use auto, ct or mr.")
+NO_ATTENUATION_IN_MR = _("{name} is MR, which has no attenuation to measure; give a CT.")
+MR_EXPERIMENTAL = _("MR (experimental)")
+NO_LIVER_IN_MR = _("No liver was found in this MR; check that it covers the upper abdomen.")
 NO_LIVER = _("No liver was found; check that the scan covers the upper abdomen and that its values are HU.")
 LIVER_CUT_AT_ENDS = _(
     "The liver reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
@@ -302,6 +323,7 @@ POINT_UNTOLD = _(
     "call it, or its list, “liver” or “not liver”, or write 1 or 0 into the column liver."
 )
 NO_POINTS = _("{path} holds no point; mark at least one as liver or as not liver.")
+NO_CORRECTION_OF_MR = _("Strokes correct results on CT alone; give none, or paint in the Segment Editor.")
 STROKE_OUTSIDE = _("Stroke {number} lies outside of {name}; take it back, or check that it was drawn on this scan.")
 
 # ---- a planned resection --------------------------------------------------------------------------------------------
@@ -447,6 +469,7 @@ PLACE_OUTSIDE = _("mostly left out")
 RESEARCH_USE = _("For research use; not a certified medical device.")
 RESEARCH_USE_SHORT = _("For research use")
 SUMMARY_LIVER = _("Liver: {volume:.0f} ml")
+SUMMARY_MODALITY = _("Modality: {modality}")
 SUMMARY_TUMOURS = _("Tumours: {volume:.1f} ml")
 SUMMARY_QUALITY = _("Quality: {quality:.2f}, the Dice to be expected")
 SUMMARY_CORRECTIONS = _("Corrected by a reader, strokes: {count}")
@@ -460,6 +483,7 @@ SUMMARY_WARNING = _("Warning: {warning}")
 SUMMARY_ROW = _("{name}: {value}")
 COUINAUD_SEGMENT = _("Couinaud segment {number}")
 SEGMENT_VOLUME = _("{volume:.0f} ml, {percent:.0f} %")
+VESSELS = _("Liver vessels")
 SPLEEN = _("Spleen")
 TUMOUR_NUMBER = _("Tumour {number}")
 TUMOUR_MEASURES = _("{volume:.1f} ml, {diameter:.0f} mm")
@@ -641,6 +665,7 @@ SEGMENT_LIVER = _("Segment Liver")
 CANCEL = _("Cancel")
 CREATE_NEW_SEGMENTATION = _("Create new segmentation")
 WHOLE_LIVER_REFERENCE = _("(automatic)")
+MEASURE_MODALITY = _("Modality")
 DEVICE_AUTOMATIC = _("Automatic")
 
 NO_VOLUME_HINT = _("Load a CT of the abdomen and choose it as the input, or try File > Download Sample Data > CTLiver.")
@@ -678,6 +703,39 @@ MEASURE_ASSD = _("ASSD")
 MEASURE_VOLUME_DIFFERENCE = _("Volume difference")
 MEASURE_TIME = _("Time")
 MEASURE_DEVICE = _("Device")
+
+STROKE_POINT = _("{tool}, slice {number}")
+STROKE_LINE = _("{tool}, slice {number}, {mm:.0f} mm")
+STROKE_ADD = _("Add")
+STROKE_REMOVE = _("Remove")
+STROKES_LIVER = _("Liver by strokes")
+STROKES_NO_LIVER = _("No liver by strokes")
+CLICK_OUTSIDE = _("That is outside of {name}; click inside of it.")
+CORRECT_TITLE = _("Correct")
+CORRECT_TITLE_PLACES = _("Correct: {count} to check")
+TOOL_HINT = _("{tool}: click or draw in a slice view. Esc ends.")
+CORRECTED_ONCE = _("1 stroke: +{added:.1f} ml, −{removed:.1f} ml")
+CORRECTED = _("{count} strokes: +{added:.1f} ml, −{removed:.1f} ml")
+PREPARING_CORRECTION = _("Preparing the CT")
+NOTHING_TO_CORRECT = _("{name} holds no liver of a CT that is open; segment the CT first.")
+RESULT_CHANGED_MEANWHILE = _("The result was changed while it was corrected; draw the stroke again.")
+SHORT_UPPER_RIGHT = _("upper right")
+SHORT_UPPER_LEFT = _("upper left")
+SHORT_MIDDLE_RIGHT = _("middle right")
+SHORT_MIDDLE_LEFT = _("middle left")
+SHORT_LOWER_RIGHT = _("lower right")
+SHORT_LOWER_LEFT = _("lower left")
+PLACE_SHORT = _("Slice {number}, {where}, {ml:.0f} ml")
+PLACE_HINT = _("Click to see it in all slice views: {place}.")
+MEASURE_STROKES = _("Strokes of the reader")
+MEASURE_ADDED = _("Added by the reader")
+MEASURE_REMOVED = _("Removed by the reader")
+MEASURE_PLACES_CHECKED = _("Places checked")
+CHECKED_OF = _("{checked} of {count}")
+MEASURE_CHECKED_BY = _("Checked by")
+# In 64 characters of a DICOM SEG, together.
+CORRECTED_ALGORITHM = _("{name}, {count} corrections")
+CHECKED_ALGORITHM = _("{name}, checked by {reader}")
 
 MISSED = _("Missed")
 EXTRA = _("Extra")
@@ -735,7 +793,7 @@ VERSION_TOO_OLD = _(
 REASON_PIP_FAILED = _("pip ended with code {code}; its last lines are in View > Python Console")
 REASON_NOT_FOUND = _("it is not found after the installation; restart Slicer")
 
-# ---- segments and spleen ---------------------------------------------------------------------------------------------
+# ---- segments, vessels and spleen ------------------------------------------------------------------------------------
 
 FINDING_SEGMENTS = _("Telling the segments apart")
 NO_SEGMENTS_OF_SO_LITTLE = _(
@@ -746,6 +804,21 @@ SEGMENTS_NOT_FOUND = _(
 )
 SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
+)
+FINDING_VESSELS = _("Finding the vessels")
+NO_VESSELS_OF_SO_LITTLE = _(
+    "So little of a liver was found that its vessels were not looked for; use a scan that covers all of it."
+)
+NO_VESSELS = _(
+    "No vessels are to be seen in the liver, as without contrast medium or before it arrives; "
+    "use a scan of the portal venous phase."
+)
+FAINT_VESSELS = _(
+    "The vessels hardly stand out from the liver, as without contrast medium: many may be missing; "
+    "use a scan of the portal venous phase if there is one."
+)
+VESSELS_OF_A_PART = _(
+    "The vessels are those of a liver that may be cut off: check where it ends before you use their volume."
 )
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
 SPLEEN_CUT_AT_ENDS = _(

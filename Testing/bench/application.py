@@ -16,7 +16,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
 import slicer.util
-from PySide6 import QtCore, QtTest, QtWidgets
+import vtk
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 from Testing.demo.views import Views
 
@@ -88,10 +89,14 @@ class Application:
             self._parent = qSlicerScriptedLoadableModuleWidget()
             self._parent.setLayout(QtWidgets.QVBoxLayout())
             self._parent.setMRMLScene(slicer.mrmlScene)
+            # In Slicer the panel is a part of the main window, whose keys it shares.
+            self._parent.setParent(slicer.util.mainWindow())
             self._parent.resize(480, 900)
             self.panel = getattr(sys.modules[self._name], f"{self._name}Widget")(self._parent)
             setattr(slicer.modules, f"{self._name}Widget", self.panel)
             self.panel.setup()
+        if slicer.util.mainWindow() is not None:
+            slicer.util.mainWindow().show()
         self._parent.show()
         self._parent.isEntered = True
         self.panel.enter()
@@ -160,6 +165,43 @@ class Application:
             selector.setCurrentIndex(row)
             selector.activated.emit(row)
         self.process_events()
+
+    def press(self, key: str) -> None:
+        """A key, by its name, such as "A" or "Esc": it goes to what has the focus, as in the main window."""
+        window = slicer.util.mainWindow()
+        window.activateWindow()
+        combination = QtGui.QKeySequence(key)[0]
+        QtTest.QTest.keyClick(QtWidgets.QApplication.focusWidget() or window, combination.key())
+        self.process_events()
+
+    def draw(self, view: str, *points: tuple[float, float, float], shift: bool = False) -> None:
+        """A click in a slice view, or a line over several points, RAS mm in the world, with the left button."""
+        self.begin_line(view, *points, shift=shift)
+        self.end_line(view)
+
+    def begin_line(self, view: str, *points: tuple[float, float, float], shift: bool = False) -> None:
+        """The same, with the button held down at the end."""
+        mouse = self.app.layoutManager().sliceWidget(view).sliceView().interactor()
+        for number, point in enumerate(points):
+            x, y = self._pixel(view, point)
+            mouse.SetEventInformation(x, y, 0, int(shift))
+            mouse.InvokeEvent("MouseMoveEvent")
+            if number == 0:
+                mouse.InvokeEvent("LeftButtonPressEvent")
+        self.process_events()
+
+    def end_line(self, view: str) -> None:
+        """The left button is let go."""
+        self.app.layoutManager().sliceWidget(view).sliceView().interactor().InvokeEvent("LeftButtonReleaseEvent")
+        self.process_events()
+
+    def _pixel(self, view: str, point: tuple[float, float, float]) -> tuple[int, int]:
+        """Where a place of the patient is seen in a view; it need not lie on its slice."""
+        matrix = vtk.vtkMatrix4x4()
+        matrix.DeepCopy(self.app.layoutManager().sliceWidget(view).mrmlSliceNode().GetXYToRAS())
+        matrix.Invert()
+        x, y, _, _ = matrix.MultiplyPoint((*point, 1.0))
+        return round(x), round(y)
 
     def grab(self, widget: QtWidgets.QWidget, path: str | Path) -> Path:
         """Write a PNG of a widget."""

@@ -51,16 +51,39 @@ class ModuleManager(QtCore.QObject):
         return list(self._modules)
 
 
-class LayoutManager:
+class SliceView:
+    """qMRMLSliceView, as far as the mouse goes: its interactor tells what the mouse does, as in Slicer."""
+
+    def __init__(self, logic) -> None:
+        self._logic = logic
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+
+    def interactor(self):
+        return self._interactor
+
+    def convertDeviceToXYZ(self, xy) -> tuple[float, float, float]:
+        """From the window's lower left corner, of a view that shows one slice; no light box here."""
+        x, y = xy
+        return float(x), float(y), 0.0
+
+    def convertXYZToRAS(self, xyz) -> tuple[float, float, float]:
+        return tuple(self._logic.GetSliceNode().GetXYToRAS().MultiplyPoint((*xyz, 1.0))[:3])
+
+
+class LayoutManager(QtCore.QObject):
     """The slice views of the four-up layout as nodes and logics; nothing is drawn (Testing/demo/views.py draws)."""
 
+    layoutChanged = Signal("layoutChanged(int)")
+
     def __init__(self, scene, application_logic) -> None:
+        super().__init__()
         self.reset_3d_views = 0
         self._logics = {name: slicer.vtkMRMLSliceLogic() for name in SLICE_VIEWS}
         for name, logic in self._logics.items():
             logic.SetMRMLApplicationLogic(application_logic)
             logic.SetMRMLScene(scene)
             logic.AddSliceNode(name).SetOrientation(SLICE_VIEWS[name])
+        self._views = {name: SliceView(logic) for name, logic in self._logics.items()}
         scene.AddNewNodeByClass("vtkMRMLViewNode", "View1").SetSingletonTag("1")
 
     def sliceViewNames(self) -> tuple[str, ...]:
@@ -70,6 +93,7 @@ class LayoutManager:
         logic = self._logics[name]
         return SimpleNamespace(
             sliceLogic=lambda: logic,
+            sliceView=lambda: self._views[name],
             mrmlSliceNode=logic.GetSliceNode,
             sliceController=lambda: SimpleNamespace(fitSliceToBackground=logic.FitSliceToBackground),
             fitSliceToBackground=logic.FitSliceToBackground,
@@ -207,6 +231,9 @@ class SlicerApp(QtCore.QObject):
 
     def moduleManager(self) -> ModuleManager:
         return self._manager
+
+    def applicationLogic(self):
+        return self._logic
 
     def layoutManager(self) -> LayoutManager | None:
         return self._layout

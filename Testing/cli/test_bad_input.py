@@ -80,8 +80,8 @@ def constant(ct, folder):
     return saved(folder, np.full((64, 64, 6), 40, np.int16), affine(ct))
 
 
-def mr(ct, folder):
-    return saved(folder, np.clip(voxels(ct).T + 1000, 0, None) * 3, affine(ct))
+def pet(ct, folder):
+    return saved(folder, np.where(voxels(ct).T > 150, 9000, voxels(ct).T % 40), affine(ct))
 
 
 def written(path, content):
@@ -125,7 +125,7 @@ def with_one_voxel(values, value):
         (without_affine, "no valid position in the patient"),
         (nan, "NaN"),
         (constant, "constant"),
-        (mr, "do not look like HU"),
+        (pet, "do not look like HU"),
     ],
 )
 def test_a_ct_that_cannot_be_used_is_refused(run, a_scan, tmp_path, output_folder, bad_ct, sentence):

@@ -1,4 +1,4 @@
-"""`liverseg segment --segments --spleen` and `liverseg volumetry`: segments, spleen, a planned resection in figures."""
+"""`liverseg segment --segments --vessels --spleen`, `liverseg volumetry`: measures, a planned resection in figures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from Testing.anatomy_stand_in import with_anatomy
 
+ALL = ("--segments", "--vessels", "--spleen", "--tumour")
+
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch):
-    """The liver is found by the network, its segments and the spleen by plain geometry."""
+    """The liver is found by the network, all else by plain geometry."""
     monkeypatch.setattr(Segmenter, "segment", with_anatomy(Segmenter.segment))
 
 
@@ -26,7 +28,7 @@ def result(run, a_scan, output_folder):
 
     def result(name="liver.nii.gz", *options):
         path = output_folder / name
-        outcome = run("segment", a_scan.ct, "-o", path, "--segments", "--spleen", "--tumour", *options)
+        outcome = run("segment", a_scan.ct, "-o", path, *ALL, *options)
         assert (outcome.exit_code, outcome.errors) == (0, [])
         return path, outcome.output
 
@@ -46,7 +48,8 @@ def test_segments_add_up_to_the_liver_in_file_report_and_volumetry(run, a_scan, 
     outcome = run("volumetry", path, "--ct", a_scan.ct, "--json", output_folder / "volumetry.json")
     assert (outcome.exit_code, outcome.errors) == (0, [])
     told = json.loads((output_folder / "volumetry.json").read_text())
-    keys = ("liver_volume_ml", "segments_ml", "segments_percent", "spleen_volume_ml", "attenuation_hu")
+    keys = ("liver_volume_ml", "segments_ml", "segments_percent", "vessels_volume_ml", "spleen_volume_ml")
+    keys = (*keys, "attenuation_hu")
     assert {key: told[key] for key in keys} == {key: report[key] for key in keys}
 
 
@@ -54,7 +57,7 @@ def test_label_maps_hold_the_liver_as_ever_and_the_segments_in_a_file_beside(run
     path, printed = result()
     beside = output_folder / "liver_anatomy.nii.gz"
     assert str(beside) in printed and {found.name for found in output_folder.iterdir()} == {path.name, beside.name}
-    assert set(np.unique(np.asarray(nibabel.load(beside).dataobj))) == set(range(10))
+    assert set(np.unique(np.asarray(nibabel.load(beside).dataobj))) == set(range(19)) - {10}
     plain = output_folder / "plain.nii.gz"
     run("segment", a_scan.ct, "-o", plain, "--tumour")
     assert np.array_equal(files.read_labels(plain).labels, files.read_labels(path).labels)
@@ -66,8 +69,20 @@ def test_nothing_is_told_of_segments_that_were_not_asked_for(run, a_scan, output
     outcome = run("segment", a_scan.ct, "-o", output_folder / "liver.seg.nrrd", "--report", report)
     assert outcome.exit_code == 0 and "segment" not in outcome.output.replace("liver.seg", "")
     assert not any(
-        key.startswith(("segments", "spleen", "attenuation", "tumours")) for key in json.loads(report.read_text())
+        key.startswith(("segments", "vessels", "spleen", "attenuation", "tumours"))
+        for key in json.loads(report.read_text())
     )
+
+
+@pytest.mark.parametrize("name", ["liver.seg.nrrd", "liver.nii.gz"])
+def test_vessels_lie_in_the_liver_and_take_nothing_from_its_segments(run, a_scan, output_folder, name):
+    path, report = output_folder / name, output_folder / "report.json"
+    assert run("segment", a_scan.ct, "-o", path, "--vessels", "--report", report).exit_code == 0
+    back, told = files.read_result(path), json.loads(report.read_text())
+    assert back.anatomy.segments is None and back.anatomy.vessels.any()
+    assert not (back.anatomy.vessels & ~back.liver).any()
+    assert told["vessels_volume_ml"] == pytest.approx(back.volume_ml(back.anatomy.vessels), abs=0.01)
+    assert f"Liver vessels: {told['vessels_volume_ml']:.0f} ml" in run("volumetry", path).output
 
 
 @pytest.mark.parametrize("chosen", [("--resection", "right hepatectomy"), ("--remove", 5, 6, 7, 8)])
@@ -127,12 +142,13 @@ def test_a_liver_that_was_edited_no_longer_fits_its_segments(run, result):
 
 
 def test_a_batch_fills_the_columns_and_writes_the_files(run, a_scan, output_folder):
-    wanted = ("--segments", "--spleen", "--no-pictures")
+    wanted = ("--segments", "--vessels", "--spleen", "--no-pictures")
     assert run("batch", a_scan.ct.parent, "-o", output_folder, *wanted).exit_code == 0
     with (output_folder / "results.csv").open(encoding="utf-8-sig", newline="") as table:
         [row] = csv.DictReader(table)
     volumes = [float(row[f"segments_ml_{number}"]) for number in range(1, 9)]
     assert sum(volumes) == pytest.approx(float(row["liver_volume_ml"]), abs=1e-6)
+    assert 0 < float(row["vessels_volume_ml"]) < float(row["liver_volume_ml"])
     assert float(row["spleen_volume_ml"]) > 0 and row["attenuation_hu_difference"] and row["tumours"] == ""
     [folder] = (output_folder / "cases").iterdir()
     assert (folder / "liver_anatomy.nii.gz").is_file()

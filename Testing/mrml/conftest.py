@@ -75,7 +75,7 @@ class StandIn:
                 progress(share, "Finding the liver")
         labels = np.select([ct.hu == LIVER_HU, ct.hu == TUMOUR_HU], [1, 2 if tumour else 1]).astype(np.uint8)
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
-        card = SimpleNamespace(name="stand-in", version="1", sha256="0" * 64)
+        card = SimpleNamespace(name="stand-in", version="1", sha256="0" * 64, modality="CT")
         return SimpleNamespace(
             labels=labels,
             affine=ct.affine,
@@ -86,6 +86,7 @@ class StandIn:
             quality=None,
             anatomy=anatomy_of(labels, options),
             places=(),
+            corrections=0,
             probabilities=None,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slicer
 import slicer.util
 
 from LiverSegLib import mrml
@@ -49,6 +50,21 @@ def test_every_voxel_type_is_rounded_to_whole_hu_as_at_once(a_node_of, hu, dtype
     ct, _ = copied(node, piece_bytes=ONE_SLICE)
     np.testing.assert_array_equal(ct.hu, mrml.volume_to_ct(node).hu)
     np.testing.assert_array_equal(ct.hu, np.clip(np.rint(values.astype(float)), -32768, 32767))
+
+
+def test_mr_of_fractions_keeps_its_shades_and_is_known_as_mr(a_node_of, hu):
+    node = a_node_of(np.abs(hu) / 1e5)
+    mr, _ = copied(node, piece_bytes=ONE_SLICE, modality="mr")
+    assert mr.modality == "MR" and len(np.unique(mr.hu)) == len(np.unique(np.abs(hu)))
+
+
+@pytest.mark.parametrize("modality, known", [("MR", "MR"), ("CT", "CT"), ("PT", "")])
+def test_a_node_of_a_dicom_series_is_of_its_modality(a_scene, a_volume_node, modality, known):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_scene)
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), a_volume_node)
+    hierarchy.SetItemAttribute(item, name, modality)
+    assert copied(a_volume_node)[0].modality == known
 
 
 def test_a_pause_holds_on_to_nothing_of_the_image(a_volume_node):

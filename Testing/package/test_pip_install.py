@@ -79,7 +79,7 @@ def test_every_file_of_the_library_and_the_network_are_installed(environment: Pa
     models = installed.parent / "Models"
     assert files_below(installed.parent) - {f"Models/{name}" for name in files_below(models)} == files_below(LIBRARY)
     assert {path.name for path in models.iterdir()} == {
-        f"{network}_unet.{suffix}" for network in ("couinaud", "liver") for suffix in ("pt", "json")
+        f"{network}_unet.{suffix}" for network in ("couinaud", "liver", "vessel") for suffix in ("pt", "json")
     }
 
 

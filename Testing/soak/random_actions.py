@@ -27,12 +27,14 @@ import slicer.util
 from PySide6 import QtWidgets
 
 from LiverSegLib import messages, mrml
+from LiverSegLib.data.places import Place
 from Testing.bench import Application, slicer_application
 from Testing.bench.widgets import ctkCollapsibleButton, ctkSliderWidget, qMRMLNodeComboBox
 from Testing.mrml.snapshot import segments
 from Testing.mrml.transforms import add_transform
 from Testing.soak.process import leave
-from Testing.widget.actions import add_reference, liver_in, nodes, segment, wait_for_the_end
+from Testing.widget.actions import add_reference, liver_in, nodes, segment, take, wait_for_correction, world
+from Testing.widget.refiner_stand_in import RefinerStandIn
 from Testing.widget.stand_in import StandIn, small_ct
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,7 @@ UNEXPECTED = messages.UNEXPECTED_ERROR.partition("{")[0]
 # slicer-core now and then cannot merge the subject hierarchy of a file with its own, and makes it anew: not ours.
 ERROR = re.compile(r"ERR\|(?!.*(?:ResolveUnresolvedItems|ResolveSubjectHierarchy))|Traceback")
 SAVED_TRANSFORMS = ("none", "linear", "nested", "scaling", "grid")
+PLACES = (Place(5, (10.0, -20.0, 270.0), 3.0, "right", "upper", True),)
 KINDS = ("ScalarVolume", "Segmentation", "Table", "Transform", "Sequence", "SequenceBrowser")
 
 
@@ -67,8 +70,18 @@ class Log:
 class Person:
     """Does one thing after the other, without a plan; ``wrong`` tells what must not come of it."""
 
-    def __init__(self, application: Application, panel: Any, stand_in: StandIn, log: Log, seed: int, folder: Path):
-        self.application, self.panel, self.stand_in, self.log = application, panel, stand_in, log
+    def __init__(
+        self,
+        application: Application,
+        panel: Any,
+        stand_in: StandIn,
+        refiner: RefinerStandIn,
+        log: Log,
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self.application, self.panel, self.log = application, panel, log
+        self.stand_in, self.refiner = stand_in, refiner
         self.random, self.folder, self.count = random.Random(seed), folder, 0
         self.left: dict[str, Any] = {}  # what others put into the scene, as they left it
         self.actions: dict[Callable[[], None], float] = {
@@ -79,6 +92,11 @@ class Person:
             self.wait: 4,
             self.hold: 1,
             self.draw: 2,
+            self.take_a_tool: 2,
+            self.draw_in_a_view: 4,
+            self.press_a_key: 1,
+            self.choose_a_stroke: 1,
+            self.sign: 0.5,
             self.load_a_ct: 3,
             self.load_a_reference: 2,
             self.load_a_sequence: 0.5,
@@ -143,6 +161,46 @@ class Person:
         if slider := self.usable(ctkSliderWidget):
             slider.setValue(self.random.uniform(0, 1))
 
+    def take_a_tool(self) -> None:
+        ui = self.panel.ui
+        if ui.correctSection.visible and ui.addButton.enabled:
+            take(self.application, self.panel, self.random.choice(("addButton", "removeButton")))
+
+    def draw_in_a_view(self) -> None:
+        """A stroke where there is a result, mostly with a tool in the hand; now and then the button stays down."""
+        if self.random.random() < 0.8:
+            self.take_a_tool()
+        view, volumes = self.random.choice(("Red", "Green", "Yellow")), nodes("ScalarVolume")
+        if not volumes:
+            return
+        parameters = self.panel._parameterNode
+        own = mrml.volume_to_correct(parameters.outputSegmentation) if parameters else None
+        volume = own or self.random.choice(volumes)
+        shape, count = mrml.shape_of(volume), self.random.choice((1, 3))
+        points = [world(volume, *(self.random.uniform(-1, n) for n in shape)) for _ in range(count)]
+        self.give_away_the_output()
+        self.application.app.layoutManager().sliceWidget(view).mrmlSliceNode().JumpSliceByCentering(*points[0])
+        self.application.begin_line(view, *points, shift=self.random.random() < 0.1)
+        if self.random.random() < 0.9:
+            self.application.end_line(view)
+
+    def press_a_key(self) -> None:
+        if self.application._parent.isEntered:
+            self.give_away_the_output()
+            self.application.press(self.random.choice(("A", "R", "Esc")))
+
+    def choose_a_stroke(self) -> None:
+        strokes = self.panel.ui.strokesList
+        if strokes.visible and strokes.count:
+            strokes.setCurrentRow(self.random.randrange(strokes.count))
+
+    def sign(self) -> None:
+        edit = self.panel.ui.checkedByEdit
+        if edit.visible:
+            self.give_away_the_output()
+            edit.setText(self.random.choice(("", "Dr R")))
+            edit.editingFinished.emit()
+
     def create_in_a_selector(self) -> None:
         selector = self.usable(qMRMLNodeComboBox)
         if selector and selector.addEnabled:
@@ -156,10 +214,11 @@ class Person:
 
     def wait(self) -> None:
         self.stand_in.release()
-        wait_for_the_end(self.application, self.panel, 120)
+        self.refiner.release()
+        wait_for_correction(self.application, self.panel, 120)
 
     def hold(self) -> None:
-        self.stand_in.hold()
+        self.random.choice((self.stand_in, self.refiner)).hold()
 
     def usable(self, *kinds: type) -> Any:
         """One of the widgets that a person could use now; none while another module is open."""
@@ -295,15 +354,18 @@ def state(node: slicer.vtkMRMLNode) -> tuple[Any, ...]:
 
 def play(seed: int, count: int, log: Log) -> list[str]:
     """So many actions; everything that was wrong."""
-    stand_in, failures = StandIn(), []
+    stand_in, refiner, failures = StandIn(), RefinerStandIn(), []
+    stand_in.places = PLACES
     with tempfile.TemporaryDirectory() as folder, slicer_application(views=True) as application:
-        application.load_module()._bundledSegmenter = stand_in
-        person = Person(application, application.open_panel(), stand_in, log, seed, Path(folder))
+        module = application.load_module()
+        module._bundledSegmenter, module._bundledRefiner = stand_in, refiner
+        person = Person(application, application.open_panel(), stand_in, refiner, log, seed, Path(folder))
         for number in range(1, count + 1):
             name, wrong = person.act()
             failures += [f"action {number}, {name}: {text}" for text in wrong]
         failures += [f"in the end: {text}" for text in person.wrong_in_the_end()]
         stand_in.release()
+        refiner.release()
     return failures
 
 

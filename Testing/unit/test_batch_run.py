@@ -172,7 +172,7 @@ def make_constant(path: Path) -> None:
     nifti.write(path, np.zeros(SHAPE, np.int16), np.diag((-2.0, -2.0, 5.0, 1.0)))
 
 
-def make_mr(path: Path) -> None:
+def make_noise(path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 9000, SHAPE).astype(np.int16)
     nifti.write(path, values, np.diag((-2.0, -2.0, 5.0, 1.0)))
 
@@ -183,7 +183,7 @@ def make_mr(path: Path) -> None:
         (truncate, "truncated"),
         (make_empty, "0 bytes"),
         (make_constant, "constant"),
-        (make_mr, "MR"),
+        (make_noise, "MR"),
         (Path.unlink, "exist"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

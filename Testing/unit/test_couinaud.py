@@ -243,12 +243,12 @@ def test_segments_follow_the_axes_of_the_scan_voxel_for_voxel(a_segmenter: Segme
     expected = segments(a_ct)
     for axes in ("RAS", "SPL", "AIR", "PSR"):
         turned = Geometry(a_ct.hu.shape, a_ct.affine)
-        order, affine = _turned_to(turned, axes)
+        order, affine = turned_to(turned, axes)
         hu = order(a_ct.hu)
         assert np.array_equal(segments(CTVolume(np.ascontiguousarray(hu), affine)), order(expected)), axes
 
 
-def _turned_to(geometry: Geometry, axes: str):
+def turned_to(geometry: Geometry, axes: str):
     """What turns an array, and the affine that goes with it, to other axes."""
     import nibabel
     from nibabel import orientations

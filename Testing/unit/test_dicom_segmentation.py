@@ -15,7 +15,7 @@ from pydicom.sr.codedict import codes
 
 from LiverSegLib import __version__
 from LiverSegLib.data.anatomy import Anatomy
-from LiverSegLib.data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, masks_of
+from LiverSegLib.data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, VESSELS, masks_of
 from LiverSegLib.dicom import one_series, read_files
 from LiverSegLib.dicom.measurements import write_measurements
 from LiverSegLib.dicom.segmentation import check_can_write, write_segmentation
@@ -54,10 +54,11 @@ def series(a_phantom_slab, tmp_path):
 
 @pytest.fixture(scope="module")
 def an_anatomy(a_phantom_slab):
-    """Segments 1 to 8 without 6, as slabs of the liver, and a spleen beside it."""
+    """Segments 1 to 8 without 6, as slabs of the liver, vessels in it, and a spleen beside it."""
     liver = a_phantom_slab.labels > 0
     columns = np.array([1, 2, 3, 4, 5, 7, 8])[np.arange(liver.shape[2]) // 3 % 7]
-    return Anatomy(np.where(liver, columns, 0).astype(np.uint8), np.roll(liver, 5, axis=0) & ~liver)
+    vessels = liver & (np.arange(liver.shape[1]) % 5 == 0)[:, None]
+    return Anatomy(np.where(liver, columns, 0).astype(np.uint8), np.roll(liver, 5, axis=0) & ~liver, vessels)
 
 
 @pytest.fixture
@@ -282,10 +283,10 @@ def test_the_report_gives_the_volumes_in_millilitres_and_refers_to_the_segments(
     assert (report.Modality, report.PatientID) == ("SR", segments.PatientID)
 
 
-def test_couinaud_segments_and_spleen_come_back_with_their_codes(written, a_phantom_slab, an_anatomy):
+def test_couinaud_segments_vessels_and_spleen_come_back_with_their_codes(written, a_phantom_slab, an_anatomy):
     expected = dict(masks_of(a_phantom_slab.labels, an_anatomy))
     segmentation = highdicom.seg.segread(written(anatomy=an_anatomy))
-    assert segmentation.number_of_segments == len(expected) == 10
+    assert segmentation.number_of_segments == len(expected) == 11
     for number, (structure, mask) in enumerate(expected.items(), start=1):
         described = segmentation.get_segment_description(number)
         assert described.segment_label == structure.name
@@ -293,8 +294,14 @@ def test_couinaud_segments_and_spleen_come_back_with_their_codes(written, a_phan
         assert segmentation.get_volume(segment_numbers=[number]).array.sum() == mask.sum()
 
 
-def test_the_report_measures_each_segment_and_the_spleen(written, series, card, an_anatomy, tmp_path):
-    volumes = {LIVER: 1500.0, TUMOUR: None, SPLEEN: 210.0, **{found: 100.0 + found.label for found in COUINAUD}}
+def test_the_report_measures_each_segment_the_vessels_and_the_spleen(written, series, card, an_anatomy, tmp_path):
+    volumes = {
+        LIVER: 1500.0,
+        TUMOUR: None,
+        SPLEEN: 210.0,
+        VESSELS: 60.0,
+        **{found: 100.0 + found.label for found in COUINAUD},
+    }
     write_measurements(tmp_path / "volumes.dcm", written(anatomy=an_anatomy), series, card, volumes)
     content = MeasurementReport.from_sequence([pydicom.dcmread(tmp_path / "volumes.dcm")])
     told = {
@@ -303,7 +310,8 @@ def test_the_report_measures_each_segment_and_the_spleen(written, series, card, 
     }
     liver, spleen = codes.SCT.Liver.value, codes.SCT.Spleen.value
     segments = {(found.code, liver): 100.0 + found.label for found in COUINAUD if found.label != 6}
-    assert told == {(liver, liver): 1500.0, (spleen, spleen): 210.0, **segments}
+    vessels = {(VESSELS.code, liver): 60.0}
+    assert told == {(liver, liver): 1500.0, (spleen, spleen): 210.0, **vessels, **segments}
 
 
 def test_tumours_that_were_not_asked_for_or_not_found_are_not_in_the_report(
@@ -321,7 +329,7 @@ def test_tumours_that_were_not_asked_for_or_not_found_are_not_in_the_report(
 def test_dciodvfy_finds_no_error(written, series, card, a_phantom_slab, an_anatomy, tmp_path, full):
     labels = a_phantom_slab.labels
     segmentation = written(anatomy=an_anatomy) if full else written(np.zeros_like(labels))
-    volumes = dict.fromkeys((LIVER, TUMOUR, *COUINAUD, SPLEEN) if full else (LIVER,), 10.0)
+    volumes = dict.fromkeys((LIVER, TUMOUR, *COUINAUD, SPLEEN, VESSELS) if full else (LIVER,), 10.0)
     write_measurements(tmp_path / "volumes.dcm", segmentation, series, card, volumes)
     for path in (segmentation, tmp_path / "volumes.dcm"):
         checked = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=60, check=False)

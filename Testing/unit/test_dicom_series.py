@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.uid import (
     EncapsulatedPDFStorage,
-    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
     generate_uid,
@@ -35,9 +35,9 @@ NO_SLICES = {
     "localizer": {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
     "secondary capture": {"SOPClassUID": SecondaryCaptureImageStorage},
     "secondary capture of the scanner": {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]},
-    "modality MR": {"Modality": "MR", "SOPClassUID": MRImageStorage},
+    "modality PT": {"Modality": "PT", "SOPClassUID": PositronEmissionTomographyImageStorage},
     "modality SEG": {"Modality": "SEG", "SOPClassUID": SegmentationStorage},
-    "no image of a CT series": {"SOPClassUID": EncapsulatedPDFStorage},
+    "no image of a CT or MR series": {"SOPClassUID": EncapsulatedPDFStorage},
 }
 
 
@@ -174,7 +174,7 @@ def test_a_slice_stands_for_its_series(tmp_path):
 @pytest.mark.parametrize("kind", NO_SLICES)
 def test_a_file_that_is_no_slice_of_a_ct_is_refused_with_its_reason(tmp_path, kind):
     (path,) = save(make(1, **NO_SLICES[kind]), tmp_path)
-    with pytest.raises(InputError, match=r"no slice of a CT \(.*give .* the folder"):
+    with pytest.raises(InputError, match=r"no slice of a CT or MR \(.*give .* the folder"):
         read_ct(path)
 
 
@@ -189,7 +189,7 @@ def test_a_slice_of_another_orientation_in_the_series_is_refused(tmp_path):
 
 def test_a_folder_with_localizers_only_says_so(tmp_path):
     save(make(2, **NO_SLICES["localizer"]), tmp_path)
-    with pytest.raises(InputError, match=r"no slices of a CT \(2 × localizer"):
+    with pytest.raises(InputError, match=r"no slices of a CT or MR \(2 × localizer"):
         read_series(tmp_path)
 
 
@@ -236,7 +236,7 @@ def test_a_directory_of_a_medium_is_no_slice(tmp_path):
     FileSet().write(tmp_path)
     assert (tmp_path / "DICOMDIR").exists()
     save(make(), tmp_path)
-    assert [reason for _, reason in find_series(tmp_path).left_out] == ["no image of a CT series"]
+    assert [reason for _, reason in find_series(tmp_path).left_out] == ["no image of a CT or MR series"]
     with pytest.raises(InputError, match=r"give .* the folder that holds the slices"):
         read_ct(tmp_path / "DICOMDIR")
     assert read_series(tmp_path).hu.shape == (3, 4, 5)
@@ -250,9 +250,9 @@ def test_companion_files_of_macos_are_passed_over(tmp_path):
 
 
 def test_another_modality_is_read_when_forced_but_no_segmentation(tmp_path):
-    save(make(**NO_SLICES["modality MR"]), tmp_path)
+    save(make(**NO_SLICES["modality PT"]), tmp_path)
     save(make(1, **NO_SLICES["modality SEG"], SeriesInstanceUID=generate_uid()), tmp_path, "seg")
-    with pytest.raises(InputError, match="modality MR"):
+    with pytest.raises(InputError, match="modality PT"):
         read_series(tmp_path)
     assert read_series(tmp_path, force=True).hu.shape == (3, 4, 5)
 

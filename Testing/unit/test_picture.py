@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,6 +45,14 @@ def test_liver_tumour_and_reference_are_outlined_in_their_colours(ct, labels):
     assert image.dtype == np.uint8
     for colour in (LIVER.colour, TUMOUR.colour, REFERENCE_COLOUR):
         assert has(image, colour).any()
+
+
+def test_mr_of_any_unit_is_drawn_as_bright_and_says_that_it_is_mr(ct, labels):
+    signal = np.where(ct.hu > 0, 3000, 20).astype(np.int16) + np.arange(SHAPE[2], dtype=np.int16)
+    mr, weaker = (replace(ct, hu=signal // factor, modality="MR") for factor in (1, 10))
+    images = [picture.overlay(one, labels) for one in (mr, weaker)]
+    assert np.abs(images[0].astype(int) - images[1]).mean() < 3 and images[0][:-CAPTION].max() > 200
+    assert not np.array_equal(images[0][-CAPTION:], picture.overlay(replace(mr, modality="CT"), labels)[-CAPTION:])
 
 
 def test_the_patients_right_is_on_the_left(ct, labels):

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
-from LiverSegLib.inference.plausibility import check_input, check_result
+from LiverSegLib.inference.plausibility import check_input, check_result, looks_like_mr
 
 SHAPE = (20, 96, 96)
 SPACING = (5.0, 4.0, 4.0)  # slices, rows, columns in mm: 384 mm of field of view
@@ -81,7 +81,7 @@ def test_hu_with_a_scanner_s_padding_outside_its_circle_pass(a_ct: CTVolume) -> 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 1.0, 2.0, 10.0])
 def test_an_mr_is_refused(scale: float) -> None:
-    assert "MR" in refused(volume(mr_of_the_body() * scale))
+    assert "--modality mr" in refused(volume(mr_of_the_body() * scale))
 
 
 @pytest.mark.parametrize("padding", [0, -2000])
@@ -236,6 +236,15 @@ def test_most_real_mr_is_refused(shared_data: Path) -> None:
     said = [check_input(ct, force=True)[0] for ct in cts]
     assert sum("MR" in sentence for sentence in said) >= 11
     assert all("MR" in sentence or "picture" in sentence for sentence in said)
+    assert sum(looks_like_mr(ct) for ct in cts) >= 13
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+def test_a_picture_of_a_ct_is_no_mr_unless_its_background_was_not_clipped(noise: int) -> None:
+    window = np.clip(body() + np.random.default_rng(2).normal(0, 400 * noise / 255, SHAPE), -160, 240)
+    picture = np.rint((window + 160) / 400 * 255)
+    picture += noise * np.abs(np.random.default_rng(3).normal(0, 1, SHAPE))
+    assert looks_like_mr(volume(np.clip(np.rint(picture), 0, 255))) == bool(noise)
 
 
 def test_a_real_scan_at_full_resolution_and_its_liver_pass_without_a_word(shared_data: Path) -> None:

@@ -28,7 +28,7 @@ def segmentation(labels: np.ndarray, **changes) -> SimpleNamespace:
         "warnings": ("The slices are thick.",),
         "seconds": {"load": 0.5, "preprocess": 1.25, "network": 5.0, "postprocess": 0.25},
         "device": "cpu",
-        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32),
+        "model": SimpleNamespace(name="liver-unet", version="1.0", sha256="ab" * 32, modality="CT"),
         "quality": None,
         "anatomy": Anatomy(),
         "places": (),
@@ -57,6 +57,16 @@ def test_it_has_exactly_the_keys_of_the_contract(labels: np.ndarray) -> None:
     assert list(content["seconds"]) == ["load", "preprocess", "network", "postprocess", "write", "total"]
     compared = report_of(segmentation(labels), reference=labels).to_dict()
     assert list(compared) == KEYS + COMPARISON_KEYS
+
+
+def test_of_mr_it_says_so_and_tells_of_the_liver_alone(labels: np.ndarray) -> None:
+    card = SimpleNamespace(name="liver-mr", version="1.0", sha256="ab" * 32, modality="MR")
+    found = segmentation((labels > 0).astype(np.uint8), model=card)
+    report = report_of(found, tumour=True, hu=np.full(labels.shape, 60, np.int16))
+    assert report.to_dict()["modality"] == "MR (experimental)" and report.to_row()["modality"] == "MR (experimental)"
+    assert "MR (experimental)" in report.summary()
+    assert report.tumour_volume_ml is None and not any("attenuation" in key for key in report.to_dict())
+    assert report_of(segmentation(labels)).to_row()["modality"] == "CT"
 
 
 def test_the_expected_dice_is_told_where_it_is_known(labels: np.ndarray) -> None:
@@ -153,19 +163,19 @@ def test_csv_has_the_same_columns_with_and_without_a_reference(labels: np.ndarra
     assert row["warnings"] == "The slices are thick."
 
 
-# ---- Couinaud segments and spleen ------------------------------------------------------------------------------------
+# ---- segments, vessels and spleen ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def anatomy(labels: np.ndarray) -> Anatomy:
-    """Segments 4, 5 and 8 from right to left, and a spleen of 500 voxels that touches nothing."""
+    """Segments 4, 5 and 8 from right to left, a spleen of 500 voxels that touches nothing, and vessels."""
     segments = np.where(labels > 0, np.array([4] * 5 + [5] * 4 + [8] * 5), 0).astype(np.uint8)
     spleen = np.zeros(labels.shape, bool)
     spleen[13, 13] = True
-    return Anatomy(segments, spleen)
+    return Anatomy(segments, spleen, (labels > 0) & (np.arange(14)[:, None, None] == 5))
 
 
-def test_segments_spleen_and_tumours_are_told_where_they_were_asked_for(labels, anatomy) -> None:
+def test_segments_vessels_spleen_and_tumours_are_told_where_they_were_asked_for(labels, anatomy) -> None:
     content = report_of(segmentation(labels, anatomy=anatomy)).to_dict()
     assert list(content) == [
         *KEYS,
@@ -173,6 +183,7 @@ def test_segments_spleen_and_tumours_are_told_where_they_were_asked_for(labels, 
         "segments_percent",
         "segments_tumour_ml",
         "tumours",
+        "vessels_volume_ml",
         "spleen_volume_ml",
     ]
     assert sum(content["segments_ml"].values()) == pytest.approx(content["liver_volume_ml"], abs=1e-9)
@@ -181,10 +192,9 @@ def test_segments_spleen_and_tumours_are_told_where_they_were_asked_for(labels, 
     assert content["tumours"] == [
         {"volume_ml": 1.0, "diameter_mm": pytest.approx(21.9, abs=0.2), "segments": [5, 4, 8]}
     ]
-    assert list(report_of(segmentation(labels, anatomy=Anatomy(spleen=anatomy.spleen))).to_dict()) == [
-        *KEYS,
-        "spleen_volume_ml",
-    ]
+    for one in ("spleen", "vessels"):
+        alone = segmentation(labels, anatomy=Anatomy(**{one: getattr(anatomy, one)}))
+        assert list(report_of(alone).to_dict()) == [*KEYS, f"{one}_volume_ml"]
 
 
 def test_tumours_that_were_asked_for_and_not_found_are_an_empty_list(labels, anatomy) -> None:
@@ -206,9 +216,10 @@ def test_attenuation_comes_with_a_remark_that_tells_of_contrast_medium(labels) -
 
 
 def test_the_columns_are_the_same_with_and_without_segments(labels, anatomy) -> None:
-    timed = segmentation(labels, anatomy=anatomy, seconds={"network": 5.0, "segments": 2.5})
+    timed = segmentation(labels, anatomy=anatomy, seconds={"network": 5.0, "segments": 2.5, "vessels": 1.5})
     plain, full = (report_of(found).to_row() for found in (segmentation(labels), timed))
-    assert (plain["seconds_segments"], full["seconds_segments"], full["seconds_total"]) == (None, 2.5, 7.5)
+    assert (plain["seconds_segments"], full["seconds_segments"], full["seconds_total"]) == (None, 2.5, 9.0)
+    assert (plain["seconds_vessels"], full["seconds_vessels"]) == (None, 1.5)
     assert list(plain) == list(full)
     assert (full["segments_ml_5"], plain["segments_ml_5"]) == (4.0, None)
     assert full["tumours"].endswith("in segment 5, 4, 8") and plain["tumours"] is None
@@ -216,7 +227,12 @@ def test_the_columns_are_the_same_with_and_without_segments(labels, anatomy) -> 
 
 def test_the_summary_reads_like_a_report(labels, anatomy) -> None:
     summary = report_of(segmentation(labels, anatomy=anatomy)).summary()
-    for line in ("Couinaud segment 5: 4 ml, 40 %", "Tumour 1: 1.0 ml, 22 mm, in segment 5, 4, 8", "Spleen: 0 ml"):
+    for line in (
+        "Couinaud segment 5: 4 ml, 40 %",
+        "Tumour 1: 1.0 ml, 22 mm, in segment 5, 4, 8",
+        "Liver vessels: 1 ml",
+        "Spleen: 0 ml",
+    ):
         assert line in summary.split("\n")
 
 

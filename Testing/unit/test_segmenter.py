@@ -112,8 +112,9 @@ def test_a_model_without_calibration_promises_nothing(a_segmenter: Segmenter, a_
 def test_a_liver_that_the_network_is_unsure_of_carries_a_warning(
     an_untrained_model: LiverModel, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An untrained network finds the same on either side.
+    # An untrained network finds the same on either side, and is sure of nothing.
     monkeypatch.setattr("LiverSegLib.inference.segmenter.MIRRORED_ML", np.inf)
+    monkeypatch.setattr("LiverSegLib.inference.segmenter.LEAST_SURE", 0.0)
 
     def found_with(check_below: float) -> Segmentation:
         calibration = {"intercept": 0.0, "slope": 1.0, "check_below": check_below}

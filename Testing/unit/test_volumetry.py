@@ -103,6 +103,14 @@ def test_attenuation_is_that_of_the_inside_without_tumours(labels) -> None:
     assert not found.has_contrast
 
 
+def test_vessels_do_not_count_in_the_attenuation_of_the_liver(labels) -> None:
+    spleen, vessels = np.zeros((2, *labels.shape), bool)
+    vessels[:, ::4] = True
+    hu = np.where(vessels, 150, 60).astype(np.int16)
+    assert measure_attenuation(hu, labels, spleen, SPACING, vessels).liver == pytest.approx(60)
+    assert measure_attenuation(hu, labels, spleen, SPACING).liver > 70
+
+
 def test_a_bright_spleen_tells_of_contrast_medium(labels) -> None:
     spleen = np.zeros(labels.shape, bool)
     spleen[1:11, 28:40, 34:48] = True

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import slicer.util
+import vtk
 
 from LiverSegLib import mrml
 from LiverSegLib.data.structures import LIVER
@@ -66,6 +67,55 @@ def open_advanced(application: Application, panel: Any) -> None:
     wait_for_the_end(application, panel)
 
 
+def world(volume_node: slicer.vtkMRMLVolumeNode, k: float, j: float, i: float) -> tuple[float, float, float]:
+    """Where a voxel of a CT lies in the world, whatever transform the CT is under; RAS mm."""
+    place = (mrml.affine_of(volume_node) @ [i, j, k, 1.0])[:3]
+    moved = [0.0, 0.0, 0.0]
+    volume_node.TransformPointToWorld(place, moved)
+    return moved[0], moved[1], moved[2]
+
+
+def draw(
+    application: Application,
+    volume_node: slicer.vtkMRMLVolumeNode,
+    *voxels: tuple[float, float, float],
+    view: str = "Red",
+    hold: bool = False,
+) -> None:
+    """Scroll a slice view to voxels (k, j, i) of a CT, and click there, or draw a line over them."""
+    points = [world(volume_node, *voxel) for voxel in voxels]
+    application.app.layoutManager().sliceWidget(view).mrmlSliceNode().JumpSliceByCentering(*points[0])
+    application.begin_line(view, *points)
+    if not hold:
+        application.end_line(view)
+
+
+def correct(
+    application: Application,
+    panel: Any,
+    volume_node: slicer.vtkMRMLVolumeNode,
+    *voxels: tuple[float, float, float],
+    button: str = "addButton",
+    view: str = "Red",
+) -> None:
+    """Take a tool, draw with it, and wait until the result has changed."""
+    take(application, panel, button)
+    draw(application, volume_node, *voxels, view=view)
+    wait_for_correction(application, panel)
+
+
+def take(application: Application, panel: Any, button: str = "addButton") -> None:
+    """Take a tool into the hand, if it is not there already."""
+    open_section(application, panel.ui.correctSection)
+    if not getattr(panel.ui, button).checked:
+        application.click(getattr(panel.ui, button))
+
+
+def wait_for_correction(application: Application, panel: Any, seconds: float = 60.0) -> None:
+    """Wait until all strokes are in the result, and what follows them has ended."""
+    application.wait_until(lambda: not panel._correct.busy and not panel._runner.running, seconds)
+
+
 def liver_in(segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """The voxels of our liver segment, bool (k, j, i) on the volume's grid."""
     return slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node, LIVER_ID, volume_node) > 0
@@ -97,6 +147,16 @@ def add_reference(scene: slicer.vtkMRMLScene, **segments: np.ndarray) -> slicer.
         segment.AddRepresentation(mrml.BINARY_LABELMAP, mrml.cropped_image(labels > 0, small_ct()[0].affine))
         node.GetSegmentation().AddSegment(segment)
     return node
+
+
+def tags(output: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """What Slicer's DICOM export takes from the segment of the liver: how it was made, and by what."""
+    found = []
+    for name in ("DICOM.SegmentAlgorithmType", "DICOM.SegmentAlgorithmName"):
+        value = vtk.reference("")
+        output.GetSegmentation().GetSegment(LIVER_ID).GetTag(name, value)
+        found.append(str(value))
+    return found
 
 
 def table_rows() -> dict[str, str]:

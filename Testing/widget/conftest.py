@@ -6,6 +6,7 @@ import pytest
 
 from LiverSegLib import mrml
 from Testing.bench import slicer_application
+from Testing.widget.refiner_stand_in import RefinerStandIn
 from Testing.widget.stand_in import StandIn, small_ct
 
 
@@ -32,9 +33,16 @@ def stand_in():
 
 
 @pytest.fixture
-def quick_panel(application, stand_in):
-    """The module's panel, opened; its network is the stand-in, which understands small_ct()."""
-    application.load_module()._bundledSegmenter = stand_in
+def refiner():
+    """What stands for the network that corrects in quick_panel."""
+    return RefinerStandIn()
+
+
+@pytest.fixture
+def quick_panel(application, stand_in, refiner):
+    """The module's panel, opened; its networks are the stand-ins, which understand small_ct()."""
+    module = application.load_module()
+    module._bundledSegmenter, module._bundledRefiner = stand_in, refiner
     return application.open_panel()
 
 

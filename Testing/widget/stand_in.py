@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from LiverSegLib.data.places import Place
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled
 from Testing.anatomy_stand_in import anatomy_of
@@ -19,18 +20,22 @@ BODY_HU, LIVER_HU, TUMOUR_HU = -50, 110, 70
 class StandIn:
     """Segments as LiverSegLib.inference.segmenter.Segmenter does, and is the factory that gives itself for any device.
 
-    ``devices`` lists what it was made for, ``calls`` the options of every run that began, ``warm_ups`` counts them.
-    ``error``, when set, is raised by the next run in the middle of it, ``quality`` is that of every result. After
-    :meth:`hold`, runs wait in the middle for :meth:`release` or for their cancel; ``waiting`` is set while one does.
+    ``devices`` lists what it was made for, ``calls`` and ``modalities`` the options of every run that began,
+    ``warm_ups`` counts them; ``modality`` is what it takes every volume for. ``error``, when set, is raised by the next
+    run in the middle of it, ``quality`` and ``places`` are those of every result. After :meth:`hold`, runs wait in the
+    middle for :meth:`release` or for their cancel; ``waiting`` is set while one does.
     """
 
     def __init__(self, warnings: Sequence[str] = ()) -> None:
         self.devices: list[str] = []
         self.calls: list[dict[str, Any]] = []
+        self.modalities: list[str] = []
+        self.modality = "CT"
         self.warm_ups = 0
         self.warnings = tuple(warnings)
         self.error: Exception | None = None
         self.quality: float | None = None
+        self.places: tuple[Place, ...] = ()
         self.waiting = threading.Event()
         self._released = threading.Event()
         self._released.set()
@@ -51,6 +56,7 @@ class StandIn:
     def segment(self, ct: CTVolume, options=None, progress=None, cancel=None) -> Any:
         tumour = options is not None and options.tumour
         self.calls.append({"tumour": tumour})
+        self.modalities.append(options.modality if options is not None else "auto")
         for share in (0.0, 0.5):
             progress(share, "Finding the liver")
         self._wait(cancel)
@@ -58,7 +64,7 @@ class StandIn:
             raise self.error
         labels = np.select([ct.hu == LIVER_HU, ct.hu == TUMOUR_HU], [1, 2 if tumour else 1]).astype(np.uint8)
         seconds = dict.fromkeys(("load", "preprocess", "network", "postprocess"), 0.0)
-        card = SimpleNamespace(name="stand-in", version="1", sha256="0" * 64)
+        card = SimpleNamespace(name="stand-in", version="1", sha256="0" * 64, modality=self.modality)
         return SimpleNamespace(
             labels=labels,
             affine=ct.affine,
@@ -68,7 +74,8 @@ class StandIn:
             model=card,
             quality=self.quality,
             anatomy=anatomy_of(labels, options),
-            places=(),
+            places=self.places,
+            corrections=0,
         )
 
     def _wait(self, cancel: threading.Event) -> None:

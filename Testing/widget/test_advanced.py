@@ -106,3 +106,32 @@ def test_frames_are_offered_for_a_sequence_only(application, quick_panel, ct_nod
     quick_panel._parameterNode.allFrames = True
     segment(application, quick_panel)
     assert mrml.segmentation_of(ct_node) is not None and small_ct()[1].any()
+
+
+@pytest.mark.parametrize(
+    "choice, modality", [(messages.DEVICE_AUTOMATIC, "auto"), ("CT", "ct"), (messages.MR_EXPERIMENTAL, "mr")]
+)
+def test_the_chosen_modality_is_what_the_volume_is_taken_for(
+    application, quick_panel, stand_in, ct_node, choice, modality
+):
+    open_advanced(application, quick_panel)
+    application.choose(quick_panel.ui.modalitySelector, choice)
+    segment(application, quick_panel)
+    assert stand_in.modalities[-1] == modality
+
+
+def test_what_was_said_of_one_volume_is_not_said_of_the_next(application, quick_panel, ct_node):
+    open_advanced(application, quick_panel)
+    application.choose(quick_panel.ui.modalitySelector, messages.MR_EXPERIMENTAL)
+    another = mrml.volume_from_ct(small_ct("another")[0])
+    quick_panel._parameterNode.inputVolume = another
+    assert quick_panel._parameterNode.modality == "auto"
+    assert quick_panel.ui.modalitySelector.currentText == messages.DEVICE_AUTOMATIC
+
+
+def test_a_result_of_mr_is_called_experimental_and_keeps_its_window(application, quick_panel, stand_in, ct_node):
+    stand_in.modality = "MR"
+    node = segment(application, quick_panel)
+    assert node.GetName().endswith(messages.MR_EXPERIMENTAL)
+    assert messages.MR_EXPERIMENTAL in quick_panel.ui.liverVolumeLabel.text
+    assert ct_node.GetDisplayNode().GetAutoWindowLevel()

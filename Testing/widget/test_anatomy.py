@@ -1,4 +1,4 @@
-"""Couinaud segments and spleen in the panel, and a planned resection: figures at once, colours in the views."""
+"""Segments, vessels and spleen in the panel, and a planned resection: figures at once, colours in the views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEGMENT_IDS = [mrml.ANATOMY_IDS[number] for number in range(1, 9)]
 def divided(application, quick_panel, ct_node):
     """A result with all that there is, and its section of the resection open."""
     ui = quick_panel.ui
-    for box in (ui.tumourCheckBox, ui.segmentsCheckBox, ui.spleenCheckBox):
+    for box in (ui.tumourCheckBox, ui.segmentsCheckBox, ui.vesselsCheckBox, ui.spleenCheckBox):
         application.click(box)
     output = segment(application, quick_panel)
     open_section(application, ui.resectionSection)
@@ -49,10 +49,25 @@ def test_segments_add_up_to_the_liver_and_carry_names_and_colours(quick_panel, c
 def test_the_liver_is_glass_round_its_segments_and_whole_again_without(application, quick_panel, ct_node, divided):
     drawn = divided.GetDisplayNode()
     assert drawn.GetSegmentOpacity3D(LIVER_ID) < 0.5 and not drawn.GetSegmentVisibility2DFill(LIVER_ID)
-    application.click(quick_panel.ui.segmentsCheckBox)
+    for box in (quick_panel.ui.segmentsCheckBox, quick_panel.ui.vesselsCheckBox):
+        application.click(box)
     segment(application, quick_panel)
     assert drawn.GetSegmentOpacity3D(LIVER_ID) == 1 and drawn.GetSegmentVisibility2DFill(LIVER_ID)
     assert not any(divided.GetSegmentation().GetSegment(segment_id) for segment_id in SEGMENT_IDS)
+
+
+def test_vessels_are_seen_through_the_liver_and_its_segments(application, quick_panel, ct_node, divided):
+    drawn = divided.GetDisplayNode()
+    vessels, liver = (voxels(divided, ct_node, segment_id) for segment_id in (mrml.ANATOMY_IDS[10], LIVER_ID))
+    assert vessels.any() and not (vessels & ~liver).any()
+    assert drawn.GetSegmentOpacity3D(mrml.ANATOMY_IDS[10]) == 1 and drawn.GetSegmentOpacity3D(SEGMENT_IDS[4]) < 0.5
+    application.click(quick_panel.ui.segmentsCheckBox)
+    segment(application, quick_panel)
+    assert drawn.GetSegmentOpacity3D(LIVER_ID) < 0.5
+    application.click(quick_panel.ui.segmentsCheckBox)
+    application.click(quick_panel.ui.vesselsCheckBox)
+    segment(application, quick_panel)
+    assert drawn.GetSegmentOpacity3D(SEGMENT_IDS[4]) == 1 and drawn.GetSegmentOpacity3D(LIVER_ID) < 0.5
 
 
 def test_a_glass_that_the_user_made_clearer_stays(application, quick_panel, divided):
@@ -66,7 +81,7 @@ def test_the_result_reads_like_a_report(quick_panel, divided):
     assert quick_panel.ui.anatomyLabel.visible
     for number, volume in report["segments_ml"].items():
         assert f"Couinaud segment {number}" in text and f"{volume:.0f} ml, " in text
-    for words in (messages.SPLEEN, "Tumour 1", "in segment"):
+    for words in (messages.VESSELS, messages.SPLEEN, "Tumour 1", "in segment"):
         assert words in text
     assert table_rows()["Couinaud segment 4"].endswith("%")
 

@@ -55,8 +55,8 @@ def test_without_a_volume_the_button_is_off_and_a_line_says_what_to_load(applica
     assert application.dialogs == []
 
 
-def mr():
-    """Values as an MR has them: none below 0, tissues spread wide."""
+def noise():
+    """Values as neither CT nor MR has them: none below 0, and no background all round."""
     values = np.random.default_rng(0).gamma(3.0, 150.0, (12, 64, 64))
     values[:, :8] = 0.0
     return values.astype(np.int16)
@@ -69,7 +69,7 @@ def ramp():
 @pytest.mark.parametrize(
     "make, next_step",
     [
-        (lambda: slicer.util.addVolumeFromArray(mr(), np.diag([-2.0, -2, 3, 1]), "MR"), "give a CT in HU"),
+        (lambda: slicer.util.addVolumeFromArray(noise(), np.diag([-2.0, -2, 3, 1]), "MR"), "give a CT in HU"),
         (lambda: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT"), "load the CT again"),
         (lambda: slicer.util.addVolumeFromArray(ramp()[:0], np.eye(4), "CT"), "load the CT again"),
         (lambda: slicer.util.addVolumeFromArray(ramp(), OBLIQUE_NOWHERE, "CT"), "convert it again"),

@@ -17,7 +17,8 @@ LARGER = 1.5
 @pytest.fixture
 def full_panel(application, quick_panel, stand_in, ct_node):
     """Everything open, with all that a result and a comparison can tell."""
-    for box in (quick_panel.ui.tumourCheckBox, quick_panel.ui.segmentsCheckBox, quick_panel.ui.spleenCheckBox):
+    ui = quick_panel.ui
+    for box in (ui.tumourCheckBox, ui.segmentsCheckBox, ui.vesselsCheckBox, ui.spleenCheckBox):
         application.click(box)
     stand_in.quality = 0.8
     stand_in.warnings = ("A liver of 3 ml is unusual (500 to 4000 ml expected); look at the result.",) * 2

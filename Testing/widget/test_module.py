@@ -83,8 +83,10 @@ def test_loading_the_module_and_opening_its_panel_imports_nothing_that_is_to_be_
 def test_every_choice_of_the_panel_has_its_widget(application, panel):
     widgets = [widget for widget in vars(panel.ui).values() if widget.property("SlicerParameterName")]
     bound = {widget.property("SlicerParameterName") for widget in widgets}
-    # Two lists and the segments to remove are filled by the panel itself.
-    assert bound | {"device", "referenceSegment", "removedSegments"} == set(panel._parameterNode.allParameters)
+    # Three lists and the segments to remove are filled by the panel itself.
+    assert bound | {"device", "modality", "referenceSegment", "removedSegments"} == set(
+        panel._parameterNode.allParameters
+    )
 
 
 def test_without_an_output_the_selector_says_that_a_new_one_is_made(application, panel, ct_node):

@@ -9,15 +9,27 @@ import numpy as np
 
 from LiverSegLib import mrml
 from Testing.bench import Application, slicer_application
-from Testing.widget.actions import add_reference, compare, nodes, segment, start, wait_for_the_end
+from Testing.widget.actions import (
+    add_reference,
+    compare,
+    correct,
+    draw,
+    nodes,
+    segment,
+    start,
+    wait_for_correction,
+    wait_for_the_end,
+)
+from Testing.widget.refiner_stand_in import RefinerStandIn
 from Testing.widget.stand_in import StandIn, small_ct
 
 
 class Stage:
     """A CT with its result, a reference, and their disagreement in the views."""
 
-    def __init__(self, application: Application, panel, stand_in: StandIn) -> None:
-        self.application, self.ui, self.panel, self.stand_in = application, panel.ui, panel, stand_in
+    def __init__(self, application: Application, panel, stand_in: StandIn, refiner: RefinerStandIn) -> None:
+        self.application, self.ui, self.panel = application, panel.ui, panel
+        self.stand_in, self.refiner = stand_in, refiner
         self.ct = mrml.volume_from_ct(small_ct()[0])
         self.output = segment(application, panel)
         segment(application, panel)  # into the same node, so that there is something to undo
@@ -32,6 +44,27 @@ class Stage:
         self.application.process_events()
         self.application.views.three_d()
         self.application.views.slice("Red")
+
+
+def correct_and_undo(stage: Stage) -> None:
+    correct(stage.application, stage.panel, stage.ct, (5, 13, 17))
+    draw(stage.application, stage.ct, (4, 6, 8), (4, 8, 8), hold=True)
+    stage.draw()
+    stage.application.end_line("Red")
+    wait_for_correction(stage.application, stage.panel)
+    stage.draw()
+    stage.application.click(stage.ui.undoStrokeButton)
+    wait_for_correction(stage.application, stage.panel)
+
+
+def remove_the_result_in_the_middle_of_a_click(stage: Stage) -> None:
+    correct(stage.application, stage.panel, stage.ct, (5, 13, 17))
+    stage.draw()
+    stage.refiner.hold()
+    draw(stage.application, stage.ct, (4, 6, 8))
+    stage.draw()
+    stage.application.scene.RemoveNode(stage.output)
+    stage.refiner.release()
 
 
 def untick(stage: Stage) -> None:
@@ -74,6 +107,8 @@ def close_the_scene(stage: Stage) -> None:
 
 
 SCENES = (
+    correct_and_undo,
+    remove_the_result_in_the_middle_of_a_click,
     untick,
     no_reference,
     undo,
@@ -87,12 +122,13 @@ SCENES = (
 
 def main() -> None:
     """Play all scenes, each in an empty MRML scene."""
-    stand_in = StandIn()
+    stand_in, refiner = StandIn(), RefinerStandIn()
     with slicer_application(views=True) as application:
-        application.load_module()._bundledSegmenter = stand_in
+        module = application.load_module()
+        module._bundledSegmenter, module._bundledRefiner = stand_in, refiner
         panel = application.open_panel()
         for scene in SCENES:
-            stage = Stage(application, panel, stand_in)
+            stage = Stage(application, panel, stand_in, refiner)
             scene(stage)
             stage.draw()
             assert application.errors == [] and application.dialogs == []

@@ -1,7 +1,8 @@
 """The scans at hand, as the catalogues of their folders and ``datasets.json`` tell: adding a data set is a line there.
 
-A folder holds ``<id>_ct.nii.gz``, label files such as ``<id>_liver.nii.gz``, and ``catalogue.json``, a list of entries
-with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class is not labelled in that scan.
+A folder holds ``<id>_ct.nii.gz``, or ``<id>_mr.nii.gz`` of MR, label files such as ``<id>_liver.nii.gz``, and
+``catalogue.json``, a list of entries with at least ``id``. ``"tumour_labelled": false`` in an entry says that a class
+is not labelled in that scan.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from LiverSegLib.data.modality import CT, MR
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.inference.mr_signal import on_network_scale
 from LiverSegLib.io.files import read_ct
 
+from ..settings import WINDOW_HU
 from .classes import BACKGROUND
 
 DATA_SETS: dict = json.loads(Path(__file__).with_name("datasets.json").read_text(encoding="utf-8"))
@@ -28,12 +32,16 @@ FIRST_FOLDER = "train"
 
 @dataclass(frozen=True)
 class LabelledScan:
-    """A CT and its labels, (k, j, i) on one grid: what each label means, and which classes are labelled throughout."""
+    """A CT or MR and its labels, (k, j, i) on one grid: what each label means, which classes are labelled throughout.
+
+    MR is on the scale of the network's window (:mod:`LiverSegLib.inference.mr_signal`).
+    """
 
     ct: CTVolume
     labels: np.ndarray
     names: tuple[str, ...] = (BACKGROUND, "liver", "tumour")
     labelled: tuple[str, ...] = ("liver", "tumour")
+    modality: str = CT
 
     @property
     def liver(self) -> np.ndarray:
@@ -51,6 +59,7 @@ class Entry:
     labels: dict[str, dict[str, str]]
     unlabelled: tuple[str, ...] = ()
     single_slices: bool = False
+    modality: str = CT
 
     def read(self) -> LabelledScan:
         """The scan as a canonical axial stack; single slices as a stack whose slices are infinitely far apart."""
@@ -64,7 +73,9 @@ class Entry:
         return LabelledScan(stack, np.concatenate([part.labels for part in parts]), parts[0].names, parts[0].labelled)
 
     def _read_one(self, stem: str) -> LabelledScan:
-        ct = read_ct(self.folder / f"{stem}_ct.nii.gz").canonical()
+        ct = read_ct(self.folder / f"{stem}_{self.modality.lower()}.nii.gz").canonical()
+        if self.modality == MR:
+            ct = on_network_scale(ct, WINDOW_HU)
         names = [BACKGROUND]
         labels = np.zeros(ct.hu.shape, np.uint8)
         for kind, meaning in self.labels.items():
@@ -76,7 +87,7 @@ class Entry:
                 names.append(name)
                 labels[(stored == int(value)) & (labels == 0)] = len(names) - 1
         labelled = tuple(name for name in names[1:] if name not in self.unlabelled)
-        return LabelledScan(_without_floor(ct, stem), labels, tuple(names), labelled)
+        return LabelledScan(_without_floor(ct, stem), labels, tuple(names), labelled, self.modality)
 
 
 def shared_data() -> Path:
@@ -101,13 +112,18 @@ def read_catalogue(data: Path, folders: Sequence[str] = (FIRST_FOLDER,)) -> list
             continue
         for one in listed:
             unlabelled = tuple(key.removesuffix("_labelled") for key, value in one.items() if value is False)
-            entries.append(Entry(data / folder, (one["id"],), one["id"], about["labels"], unlabelled))
+            modality = about.get("modality", CT)
+            entries.append(
+                Entry(data / folder, (one["id"],), one["id"], about["labels"], unlabelled, modality=modality)
+            )
     return entries
 
 
 def patient_of(name: str) -> str:
     """The patient of a scan, a copy or a slice: what its name begins with, as ``lits_127`` of ``lits_127_z533``."""
-    return "_".join(name.split("_")[:2])
+    # The star in ``chaos_t2_*`` stands for the third word.
+    words = data_set_of(name).get("scans", "_").count("_") + 1
+    return "_".join(name.split("_")[:words])
 
 
 def person_of(name: str) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from LiverSegLib.data.geometry import Geometry
+from LiverSegLib.data.modality import MR
 from LiverSegLib.data.resample import resample
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.phantom import make_phantom
@@ -61,6 +62,9 @@ def _wanted(data: Path, folders: list[str], phantoms: int, fluid_copies: int) ->
             continue
         if entry.single_slices:
             yield entry.name, "slices", partial(_plain, entry.read)
+            continue
+        if entry.modality == MR:
+            yield entry.name, "mr", partial(_plain, entry.read)
             continue
         yield entry.name, "real", partial(_plain, entry.read)
         name = f"{entry.name}_tilted"

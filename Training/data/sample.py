@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from LiverSegLib.data.modality import CT, MR
 from LiverSegLib.inference.preprocess import neighbour_stacks
 
+from .any_contrast import contrast_of_any_kind, thick_slices
 from .catalogue import NEVER_TRAINED_ON, person_of
 from .classes import Classes
 from .density import SHIFT_HU, change_density
@@ -74,8 +76,9 @@ def load_scans(settings: Settings, classes: Classes) -> tuple[list[PreparedScan]
     stored = [path for path in sorted(folder.glob("*")) if is_stored(path) and settings.takes(path.name)]
     scans = [PreparedScan.open(path, classes, settings.spacing_mm) for path in stored]
     scans = [scan for scan in scans if person_of(scan.name) not in NEVER_TRAINED_ON]
-    real = [scan for scan in scans if scan.kind == "real"]
-    held_out = held_out_persons([scan.name for scan in scans if scan.kind in ("real", "slices")], settings.held_out)
+    real = [scan for scan in scans if scan.kind == ("mr" if settings.modality == "MR" else "real")]
+    at_hand = [scan.name for scan in scans if scan.kind in ("real", "slices", "mr")]
+    held_out = held_out_persons(at_hand, settings.held_out)
     training = [scan for scan in scans if person_of(scan.name) not in held_out]
     if not training:
         raise FileNotFoundError(f"There are no scans to train on in {folder}; run python -m Training.data.prepare.")
@@ -121,6 +124,8 @@ class SliceSampler(IterableDataset):
         scan, settings = self.scans[index], self.settings
         position = self._position(index, rng)
         offsets = random_offsets(settings.offsets_mm, settings.missing_neighbours, rng)
+        if settings.modality == MR and scan.modality == CT:
+            return self._of_any_contrast(scan, position, offsets, rng)
         reach = int(np.ceil(np.abs(offsets).max() / scan.slice_spacing)) + 1
         low, high = max(0, position - reach), min(scan.shape[0], position + reach + 1)
         around, labels = scan.hu(low, high), scan.labels(low, high)
@@ -132,7 +137,9 @@ class SliceSampler(IterableDataset):
             return neighbour_stacks(slices.float(), wanted, scan.slice_spacing, offsets.tolist())[0]
 
         stack = stack_of(around)
-        if rng.random() < settings.unenhanced_share:
+        if scan.modality == MR:
+            pass
+        elif rng.random() < settings.unenhanced_share:
             liver, parenchyma = self.classes.liver(labels), self.classes.mask(labels, "liver")
             stack = remove_contrast(stack, stack_of(liver), stack_of(parenchyma), rng)
         elif rng.random() < settings.density_share:
@@ -140,6 +147,18 @@ class SliceSampler(IterableDataset):
             stack = change_density(stack, parenchyma, rng.uniform(*SHIFT_HU))
         box = _square(scan.shape[1:], settings.sampled_size, rng)
         return _cut(stack, box, AIR_HU), _cut(labels[position - low], box, 0)
+
+    def _of_any_contrast(
+        self, scan: PreparedScan, position: int, offsets: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """A sample for MR out of a CT."""
+        weights = thick_slices(scan.shape[0], position, scan.slice_spacing, offsets, rng)
+        used = weights.any(dim=0).nonzero()[:, 0].tolist()
+        box = _square(scan.shape[1:], self.settings.sampled_size, rng)
+        hu = _cut(torch.cat([scan.hu(k, k + 1) for k in used]), box, AIR_HU)
+        labels = _cut(torch.cat([scan.labels(k, k + 1) for k in used]), box, 0)
+        signal = contrast_of_any_kind(hu, labels, weights[:, used], self.classes, rng)
+        return signal, _cut(scan.labels(position, position + 1)[0], box, 0)
 
     def _position(self, index: int, rng: np.random.Generator) -> int:
         """A slice: from the ends of the liver, with tumour, with liver, or any, by the settings' shares."""

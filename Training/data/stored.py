@@ -31,7 +31,7 @@ def is_stored(folder: Path) -> bool:
 def store(scan: LabelledScan, folder: Path, kind: str, spacing_mm: float, regions: np.ndarray | None = None) -> None:
     """Write HU (int16), labels and, if given, regions (uint8), all (k, rows, columns) with pixels of ``spacing_mm``.
 
-    ``kind`` is "real", "tilted", "fluid", "slices" or "phantom".
+    ``kind`` is "real", "tilted", "fluid", "slices", "phantom" or "mr".
     """
     spacing = scan.ct.spacing
     hu = torch.from_numpy(scan.ct.hu.astype(np.float32)).clamp(LOWEST_HU, HIGHEST_HU)
@@ -61,6 +61,7 @@ def store(scan: LabelledScan, folder: Path, kind: str, spacing_mm: float, region
         "slice_spacing": spacing[0],
         "names": scan.names,
         "labelled": scan.labelled,
+        "modality": scan.modality,
         "slices": {name: _slices_with(arrays["labels"], scan.names, name) for name in ("liver", "tumour")},
     }
     with replacing(folder / ABOUT) as temporary:
@@ -77,6 +78,7 @@ def _slices_with(labels: np.ndarray, names: tuple[str, ...], wanted: str) -> lis
 class PreparedScan:
     """One scan on the network's grid: HU, labels and regions (k, rows, columns), mapped; spacing of its slices in mm.
 
+    ``hu`` of MR is signal on the scale of the network's window.
     ``labels`` are those of the network's classes, ``labelled`` says which regions of its loss the scan shows.
     ``regions`` are those that :mod:`Training.data.fluid` fills, of a copy that has such.
     """
@@ -89,6 +91,7 @@ class PreparedScan:
     tumour_slices: np.ndarray
     translation: Tensor
     arrays: dict[str, np.ndarray]
+    modality: str = "CT"
 
     @classmethod
     def open(cls, folder: Path, classes: Classes, spacing_mm: float) -> PreparedScan:
@@ -114,6 +117,7 @@ class PreparedScan:
             np.array(about["slices"]["tumour"], int),
             classes.translation(about["names"]),
             {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")},
+            about.get("modality", "CT"),
         )
 
     @property

@@ -12,8 +12,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from LiverSegLib.data.modality import CT
 from LiverSegLib.inference.segmenter import Segmenter
-from LiverSegLib.model.liver_model import LiverModel
+from LiverSegLib.model.liver_model import BUNDLED, LiverModel
 
 from ..checkpoint import read_checkpoint
 from ..data.catalogue import DATA_SETS, person_of, shared_data
@@ -61,9 +62,10 @@ def crossvalidate(
 
 def _network_in(folder: Path) -> tuple[dict, LiverModel]:
     """The last checkpoint in a network's folder, and the network; that of a single run is exported first."""
-    weights, checkpoint = folder / "liver_unet.pt", folder / "last" / "last.ckpt"
+    checkpoint = folder / "last" / "last.ckpt"
     single = not checkpoint.exists()
     state = read_checkpoint(folder / "last.ckpt" if single else checkpoint)
+    weights = folder / BUNDLED[state["settings"].get("modality", CT)]
     if state["step"] < state["settings"]["steps"]:
         raise ValueError(f"{folder} stands at step {state['step']} of {state['settings']['steps']}: let it finish.")
     if single:

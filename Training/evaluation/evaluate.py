@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from LiverSegLib.data.bounding_box import box_of
 from LiverSegLib.data.metrics import Spacing, compare, dice
+from LiverSegLib.data.modality import CT
 from LiverSegLib.data.resample import reference_on_grid
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.options import SegmentOptions
@@ -82,8 +83,9 @@ def named_cases(data: Path, folders: Sequence[str], wanted: Sequence[str]) -> It
 
 
 def _case_of(entry: Entry, group: str) -> Case:
-    tumour_labelled = "tumour" in entry.labels["liver"].values() and "tumour" not in entry.unlabelled
-    return _read_case(group, entry.name, entry.folder, tumour_labelled, entry.name.partition("_")[0])
+    tumour_labelled = "tumour" in entry.labels.get("liver", {}).values() and "tumour" not in entry.unlabelled
+    data_set = entry.name.partition("_")[0]
+    return _read_case(group, entry.name, entry.folder, tumour_labelled, data_set, entry.modality)
 
 
 def folder_cases(folder: Path) -> Iterator[Case]:
@@ -113,8 +115,9 @@ def evaluate_case(case: Case, segmenter: Segmenter, worst_slices: Path | None = 
     With a folder ``worst_slices``, the slice with the largest area of disagreement is stored there.
     """
     started = perf_counter()
-    # These are CT, also where a shifted 8-bit source no longer looks like one.
-    segmented = segmenter.segment(case.ct, SegmentOptions(tumour=True, force=True))
+    # These are what the data set says, also where a shifted 8-bit source no longer looks like CT.
+    modality = (case.ct.modality or CT).lower()
+    segmented = segmenter.segment(case.ct, SegmentOptions(tumour=True, modality=modality, force=True))
     labels = segmented.labels
     seconds = perf_counter() - started
     # Slices mean axial ones, however the file is ordered.
@@ -258,8 +261,8 @@ def _axial(ct: CTVolume, labels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(ct.geometry.to_canonical(labels))
 
 
-def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool, dataset: str) -> Case:
-    ct = read_ct(folder / f"{name}_ct.nii.gz")
+def _read_case(group: str, name: str, folder: Path, tumour_labelled: bool, dataset: str, modality: str = CT) -> Case:
+    ct = read_ct(folder / f"{name}_{modality.lower()}.nii.gz", modality=modality.lower())
     reference = reference_on_grid(read_labels(folder / f"{name}_liver.nii.gz"), ct.geometry)
     for warning in reference.warnings:
         tqdm.write(f"{name}: {warning}")

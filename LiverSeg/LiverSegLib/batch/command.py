@@ -44,7 +44,9 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
         device=options.device,
         tumour=options.tumour,
         segments=options.segments,
+        vessels=options.vessels,
         spleen=options.spleen,
+        modality=options.modality,
         force=options.force,
         model=options.model,
         suffix=options.format,
@@ -53,7 +55,7 @@ def run_command(options: argparse.Namespace, cancel: threading.Event) -> None:
         threads=options.threads,
     )
     _check_places(options.input, options.output)
-    search = search_cases(options.input, options.references, options.output, options.patient_data)
+    search = search_cases(options.input, options.references, options.output, options.patient_data, options.modality)
     with ProgressLine(sys.stderr) as progress:
         result = run_batch(
             search.cases,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from .. import messages
+from ..data.modality import AUTO, is_wanted
 from ..dicom import SeriesSearch, series_among
 from ..errors import InputError
 from ..io.files import READABLE_SUFFIXES, SEGMENTATION_SUFFIX, is_anatomy_file
@@ -30,7 +31,11 @@ def find_cases(source: Path, references: Path | None = None, leave_out: Path | N
 
 
 def search_cases(
-    source: Path, references: Path | None = None, leave_out: Path | None = None, patient_data: bool = False
+    source: Path,
+    references: Path | None = None,
+    leave_out: Path | None = None,
+    patient_data: bool = False,
+    modality: str = AUTO,
 ) -> CaseSearch:
     """Find all cases of a folder tree or of a .csv table.
 
@@ -46,6 +51,8 @@ def search_cases(
         A folder not to be looked into: the run's output.
     patient_data
         Tell where DICOM files lie that are left out; exports call folders after patients.
+    modality
+        "ct" or "mr" for the DICOM series of one of these alone.
 
     Raises
     ------
@@ -55,7 +62,7 @@ def search_cases(
     if references is not None and not os.path.isdir(references):
         raise InputError(messages.NO_REFERENCES_FOLDER.format(folder=references))
     if os.path.isdir(source):
-        search = _search_folder(source, references, leave_out, patient_data)
+        search = _search_folder(source, references, leave_out, patient_data, modality)
     elif os.path.isfile(source):
         search = _with_references(_search_file(source), source.parent, references, leave_out)
     else:
@@ -77,12 +84,14 @@ def _search_file(source: Path) -> CaseSearch:
 # ---- a folder tree ---------------------------------------------------------------------------------------------------
 
 
-def _search_folder(source: Path, references: Path | None, leave_out: Path | None, patient_data: bool) -> CaseSearch:
+def _search_folder(
+    source: Path, references: Path | None, leave_out: Path | None, patient_data: bool, modality: str
+) -> CaseSearch:
     tree = walk(source, [folder for folder in (leave_out, references) if folder and not _same(folder, source)])
     former = {folder for folder in {path.parent for path in tree.files} if read_record(folder) is not None}
     files = [path for path in tree.files if path.parent not in former]
     images = [path for path in files if _is_image(path)]
-    found = series_among(path for path in files if not _is_image(path))
+    found = _of_modality(series_among(path for path in files if not _is_image(path)), modality)
     masks = _label_maps_among([*images, *(one.files[0] for one in found.series)], source)
     beside = {path: ct for path, ct in segmentations_among(images).items() if path not in masks}
     left_out = [*told_of_tree(tree, former, source), *_told_of_dicom(found, masks, files, source, patient_data)]
@@ -95,6 +104,15 @@ def _search_folder(source: Path, references: Path | None, leave_out: Path | None
         *_damaged_cases(_damaged(found), source, patient_data),
     ]
     return _with_references(CaseSearch(tuple(cases), tuple(left_out)), source, references, leave_out)
+
+
+def _of_modality(found: SeriesSearch, choice: str) -> SeriesSearch:
+    """The series of what was chosen; the files of the others are left out."""
+    unasked = [series for series in found.series if not is_wanted(series.modality, choice)]
+    reasons = ((messages.OTHER_MODALITY.format(modality=series.modality), series.files) for series in unasked)
+    left_out = [(path, reason) for reason, files in reasons for path in files]
+    kept = tuple(series for series in found.series if series not in unasked)
+    return SeriesSearch(kept, (*found.left_out, *left_out))
 
 
 def _told_of_dicom(

@@ -103,7 +103,7 @@ def load_case(case: Case, options: BatchOptions) -> LoadedCase:
         from ..dicom.segmentation import check_can_write
 
         check_can_write(case.files, case.name)
-    ct = _read_ct(case, options.force)
+    ct = _read_ct(case, options)
     reference, warnings = None, tuple[str, ...]()
     if case.reference is not None:
         on_grid = reference_on_grid(files.read_labels(case.reference), ct.geometry)
@@ -232,18 +232,18 @@ class ResidentSegmenter:
         return self._segmenter
 
 
-def _read_ct(case: Case, force: bool) -> CTVolume:
+def _read_ct(case: Case, options: BatchOptions) -> CTVolume:
     if case.series_uid is None:
-        return files.read_ct(case.ct, force)
+        return files.read_ct(case.ct, options.force, options.modality)
     # In its messages and in pictures the series goes by its name: folders are often named after patients.
-    return replace(dicom.read_files(case.files, case.name, force), name=case.name)
+    return replace(dicom.read_files(case.files, case.name, options.force), name=case.name)
 
 
 def _targets(case: Case, folder: Path, options: BatchOptions) -> ResultFiles:
     labels = folder / f"{SEGMENTATION}{options.suffix}"
     return ResultFiles(
         labels=labels,
-        anatomy=files.anatomy_file(labels) if options.segments or options.spleen else None,
+        anatomy=files.anatomy_file(labels) if options.wants_anatomy else None,
         report=folder / REPORT,
         picture=folder / PICTURE if options.pictures else None,
         slices=case.files if options.suffix == DICOM_SUFFIX else (),

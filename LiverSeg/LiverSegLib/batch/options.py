@@ -49,6 +49,7 @@ class BatchOptions(SegmentOptions):
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.suffix not in SUFFIXES:
             formats = messages.ONE_OF.format(others=", ".join(SUFFIXES[:-1]), last=SUFFIXES[-1])
             raise OutputError(messages.FORMAT_NOT_WRITABLE.format(path=self.suffix or '""', formats=formats))

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from .. import messages
+from ..data.modality import MR
 from ..errors import Cancelled, InputError, LiverSegError, OutputError
 from ..io.atomic import check_writable
 from .cases import Case
@@ -88,11 +89,11 @@ def run_batch(
     """
     if jobs < 1:
         raise InputError(messages.BAD_JOBS.format(jobs=jobs))
-    model_sha256 = _model_digest(options)
+    digests = _model_digests(options)
     _make_folder(output, cases)
     with only_run(output), batch_log(output, notes) as log:
         run = _Run(cases, options, output, log, progress, cancel or threading.Event())
-        run.work(run.without_whole_ones(model_sha256) if resume else cases, jobs, scheduler)
+        run.work(run.without_whole_ones(digests) if resume else cases, jobs, scheduler)
         return run.result()
 
 
@@ -111,17 +112,20 @@ class _Run:
     warnings: list[str] = field(default_factory=list)
     _next_tables: float = field(default_factory=lambda: monotonic() + SECONDS_BETWEEN_TABLES)
 
-    def without_whole_ones(self, model_sha256: str) -> Iterator[Case]:
-        """The cases that have to be done; the others are finished by being skipped."""
-        digest = self.options.digest(model_sha256)
+    def without_whole_ones(self, model_digests: Sequence[str]) -> Iterator[Case]:
+        """The cases that have to be done; the others, by one of these weights, are finished by being skipped."""
+        weights = {self.options.digest(sha256): sha256 for sha256 in model_digests}
         for case in self.cases:
             if self.cancel.is_set():
                 raise Cancelled(self.told_as_cancelled())
             record = read_record(case_folder(self.output, case.name))
             # Reading a whole input takes time, so it is left out where the record says enough.
-            may_be_whole = record is not None and (record.status, record.options) == ("done", digest)
-            if may_be_whole and is_current(record, _input_digest(case), model_sha256, digest, self.output):
-                assert record is not None  # nosec B101 # for mypy
+            if (
+                record is not None
+                and record.status == "done"
+                and (sha256 := weights.get(record.options))
+                and is_current(record, _input_digest(case), sha256, record.options, self.output)
+            ):
                 self.skipped += 1
                 self.finish(record, skipped=True)
             else:
@@ -185,10 +189,13 @@ class _Run:
         return sum(record.status == "failed" for record in self.records.values())
 
 
-def _model_digest(options: BatchOptions) -> str:
-    from ..model.liver_model import LiverModel
+def _model_digests(options: BatchOptions) -> list[str]:
+    """Of the weights that there are for CT and for MR; raises ModelError where the former cannot be used."""
+    from ..model.liver_model import BUNDLED, LiverModel, bundled_model_path, verified_card
 
-    return LiverModel.load(options.model).card.sha256
+    model = LiverModel.load(options.model).card
+    others = [bundled_model_path(BUNDLED[MR])] if model.modality != MR else []
+    return [model.sha256, *(verified_card(path).sha256 for path in others if path.exists())]
 
 
 def _input_digest(case: Case) -> str:

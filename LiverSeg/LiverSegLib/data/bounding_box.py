@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 Box = tuple[slice, slice, slice]
@@ -27,6 +29,15 @@ def box_round(*masks: np.ndarray) -> Box:
     k, j, i = (
         slice(min((box[axis].start for box in boxes), default=0), max((box[axis].stop for box in boxes), default=0))
         for axis in range(3)
+    )
+    return k, j, i
+
+
+def grown(box: Box, voxels: Sequence[int], shape: Sequence[int]) -> Box:
+    """A box with so many voxels more on each side along (k, j, i), within a grid of a shape."""
+    k, j, i = (
+        slice(max(0, part.start - more), min(count, part.stop + more))
+        for part, more, count in zip(box, voxels, shape, strict=True)
     )
     return k, j, i
 

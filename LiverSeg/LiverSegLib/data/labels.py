@@ -28,7 +28,7 @@ class LabelVolume:
     warnings
         Sentences about what was found when it was read or brought to this grid.
     anatomy
-        Couinaud segments and spleen on this grid, where they were read as well.
+        Couinaud segments, spleen and vessels on this grid, where they were read as well.
     """
 
     labels: np.ndarray

@@ -39,10 +39,14 @@ class NamedSegment:
     def is_liver_by_code(self) -> bool:
         return self.code == LIVER_CODE
 
+    def is_in_liver(self) -> bool:
+        """Whether its region is coded as the liver."""
+        return self._code(5) == LIVER_CODE
+
     def is_liver_tumour(self) -> bool:
         """Coded as a mass in the liver, or named as one; "tumour" alone counts, "kidney tumour" does not."""
         if self.code in TUMOUR_CODES:
-            return self._code(5) == LIVER_CODE
+            return self.is_in_liver()
         named = _TUMOUR_NAME.search(self.name) and "liver" in self.name.lower()
         return bool(named or _BARE_TUMOUR_NAME.fullmatch(self.name.strip()))
 

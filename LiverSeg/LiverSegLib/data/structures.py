@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Anatomy
-from .reference import NamedSegment, find_liver
+from .reference import LIVER_CODE, NamedSegment, find_liver
 
 _CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
@@ -46,8 +46,10 @@ TUMOUR = Structure(
 STRUCTURES = (LIVER, TUMOUR)
 
 
-def _anatomical(label: int, name: str, colour: tuple[int, int, int], code: str, meaning: str) -> Structure:
-    terminology = f"{_CONTEXT}~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}~^^~{_REGIONS}~^^~^^"
+def _anatomical(
+    label: int, name: str, colour: tuple[int, int, int], code: str, meaning: str, region: str = "^^"
+) -> Structure:
+    terminology = f"{_CONTEXT}~SCT^123037004^Anatomical Structure~SCT^{code}^{meaning}~^^~{_REGIONS}~{region}~^^"
     return Structure(label, name, colour, terminology)
 
 
@@ -70,8 +72,15 @@ COUINAUD = tuple(
     )
 )
 SPLEEN = _anatomical(9, "Spleen", (157, 108, 162), "78961009", "Spleen")
-# Labels of a map of their own, beside that of liver and tumours.
-ANATOMY = (*COUINAUD, SPLEEN)
+# Portal and hepatic veins alike, so that neither's code is right; "vein" in the region "liver" is.
+VESSELS = _anatomical(10, "Liver vessels", (0, 151, 206), "29092000", "Vein", f"SCT^{LIVER_CODE}^Liver")
+# Labels of a map of their own, beside that of liver and tumours. Vessels add theirs to that of the segment they run in.
+ANATOMY = (*COUINAUD, SPLEEN, VESSELS)
+MAP_VALUES = (
+    0,
+    *(structure.label for structure in ANATOMY),
+    *(VESSELS.label + structure.label for structure in COUINAUD),
+)
 
 
 def masks_of(labels: np.ndarray, anatomy: Anatomy) -> Iterator[tuple[Structure, np.ndarray]]:
@@ -91,27 +100,37 @@ def masks_of(labels: np.ndarray, anatomy: Anatomy) -> Iterator[tuple[Structure, 
 
 
 def anatomy_masks(anatomy: Anatomy) -> Iterator[tuple[Structure, np.ndarray]]:
-    """Couinaud segments and spleen, each with its mask, bool (k, j, i); those that are empty are left out."""
+    """Couinaud segments, spleen and vessels, each with its mask, bool (k, j, i); those that are empty are left out."""
     if anatomy.segments is not None:
         there = set(np.unique(anatomy.segments))
         yield from ((found, anatomy.segments == found.label) for found in COUINAUD if found.label in there)
     if anatomy.spleen is not None and anatomy.spleen.any():
         yield SPLEEN, anatomy.spleen
+    if anatomy.vessels is not None and anatomy.vessels.any():
+        yield VESSELS, anatomy.vessels
 
 
 def to_map(anatomy: Anatomy) -> np.ndarray | None:
-    """Couinaud segments and spleen as one labelmap, uint8 (k, j, i), with the labels of ANATOMY; None without both."""
-    if anatomy.spleen is None:
-        return anatomy.segments
-    spleen = anatomy.spleen.view(np.uint8) * np.uint8(SPLEEN.label)
-    return spleen if anatomy.segments is None else np.where(anatomy.segments > 0, anatomy.segments, spleen)
+    """All of it as one labelmap, uint8 (k, j, i), with the labels of ANATOMY; None where there is nothing.
+
+    A vessel is 10, within Couinaud segment 3 it is 13: no voxel loses its segment.
+    """
+    values = anatomy.segments
+    if anatomy.spleen is not None:
+        spleen = anatomy.spleen.view(np.uint8) * np.uint8(SPLEEN.label)
+        values = spleen if values is None else np.where(values > 0, values, spleen)
+    if anatomy.vessels is not None:
+        vessels = anatomy.vessels.view(np.uint8) * np.uint8(VESSELS.label)
+        values = vessels if values is None else values + vessels
+    return values
 
 
 def from_map(values: np.ndarray) -> Anatomy:
     """The inverse of :func:`to_map`; what the labelmap does not hold is None."""
-    spleen = values == SPLEEN.label
-    segments = np.where(spleen, 0, values).astype(np.uint8)
-    return Anatomy(segments if segments.any() else None, spleen if spleen.any() else None)
+    vessels, under = values >= VESSELS.label, values % VESSELS.label
+    spleen = under == SPLEEN.label
+    segments = np.where(spleen, 0, under).astype(np.uint8)
+    return Anatomy(*(there if there.any() else None for there in (segments, spleen, vessels)))
 
 
 def to_layers(labels: np.ndarray, anatomy: Anatomy) -> tuple[np.ndarray, dict[str, str]]:
@@ -197,20 +216,22 @@ def to_labels(layers: np.ndarray, fields: Mapping[str, str], name: str) -> np.nd
 
 
 def to_anatomy(layers: np.ndarray, fields: Mapping[str, str]) -> Anatomy:
-    """Couinaud segments and spleen out of the segments of a .seg.nrrd file, told by their SNOMED CT codes.
+    """Couinaud segments, spleen and vessels out of the segments of a .seg.nrrd file, told by their SNOMED CT codes.
 
     Parameters and errors are those of :func:`to_labels`; what the file does not hold is None.
     """
-    segments, spleen = None, None
+    segments, spleen, vessels = None, None, None
     codes = {structure.code: structure for structure in ANATOMY}
     for stored in _stored_segments(fields):
         structure = codes.get(stored.named.code)
         if structure is SPLEEN:
             spleen = stored.mask(layers)
+        elif structure is VESSELS:
+            vessels = stored.mask(layers) if stored.named.is_in_liver() else vessels
         elif structure is not None:
             segments = np.zeros(layers.shape[:3], np.uint8) if segments is None else segments
             np.putmask(segments, stored.mask(layers), structure.label)
-    return Anatomy(segments, spleen)
+    return Anatomy(segments, spleen, vessels)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""CTVolume: HU on a voxel grid in the patient."""
+"""CTVolume: HU, or the signal of MR, on a voxel grid in the patient."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ import numpy as np
 from .. import messages
 from ..errors import InputError
 from .geometry import Geometry
+from .modality import MR, UNKNOWN
 
 # ITK's and DICOM's axes run to left and posterior, ours to right and anterior.
 LPS_TO_RAS = np.diag((-1.0, -1.0, 1.0, 1.0))
+# Of MR, which is scaled to it.
+LARGEST_SIGNAL = 30000.0
 
 
 @dataclass(frozen=True, eq=False)
 class CTVolume:
-    """A CT image in the patient.
+    """A CT image in the patient, or an MR image that takes the same road.
 
     Parameters
     ----------
     hu
-        Voxels in Hounsfield units, shape (k, j, i), int16. Use :meth:`from_array` for any other dtype.
+        Voxels in Hounsfield units, or of MR its signal, which has no unit; shape (k, j, i), int16. Use
+        :meth:`from_array` for any other dtype.
     affine
         4×4 matrix, voxel indices (i, j, k) to RAS millimetres, float64.
     name
@@ -33,6 +37,8 @@ class CTVolume:
         Sentences about what was found when it was read; the segmenter passes them on.
     header
         Fields of the header of the file that it was read from; a result in NIfTI takes over where a NIfTI CT lies.
+    modality
+        "CT" or "MR" where its header or somebody says so, else empty.
     """
 
     hu: np.ndarray
@@ -40,14 +46,20 @@ class CTVolume:
     name: str = "volume"
     warnings: tuple[str, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
+    modality: str = UNKNOWN
 
     @classmethod
     def from_array(
-        cls, values: np.ndarray, affine: np.ndarray, name: str = "volume", warnings: tuple[str, ...] = ()
+        cls,
+        values: np.ndarray,
+        affine: np.ndarray,
+        name: str = "volume",
+        warnings: tuple[str, ...] = (),
+        modality: str = UNKNOWN,
     ) -> CTVolume:
         """Check a (k, j, i) array of any real dtype and its IJK→RAS affine, and round the values to whole HU.
 
-        An int16 array is not copied.
+        MR that whole numbers of int16 would cut short is scaled before. An int16 array is not copied.
 
         Raises
         ------
@@ -58,9 +70,9 @@ class CTVolume:
         values = np.asarray(values)
         affine = check_position(affine, name)
         check_form(values, name)
-        hu = to_whole_hu(values, name)
+        hu = to_whole_hu(values, name, signal_factor(values) if modality == MR else 1.0)
         check_variety(hu.min(), hu.max(), name)
-        return cls(hu, affine, name, warnings)
+        return cls(hu, affine, name, warnings, modality=modality)
 
     @cached_property
     def geometry(self) -> Geometry:
@@ -134,8 +146,21 @@ def _is_invertible(matrix: np.ndarray) -> bool:
     return bool(lengths.min() > 0) and abs(np.linalg.det(matrix[:3, :3] / lengths)) > 1e-3
 
 
-def to_whole_hu(values: np.ndarray, name: str) -> np.ndarray:
-    """Real values as int16, rounded; an int16 array is not copied. Raises InputError for NaN and infinity."""
+def signal_factor(values: np.ndarray) -> float:
+    """What brings MR to whole numbers of int16 without loss that matters: fractions are kept, and large values."""
+    largest = float(np.abs((values.min(), values.max())).max())
+    if (values.dtype.kind != "f" and largest <= LARGEST_SIGNAL) or not 0 < largest < np.inf:
+        return 1.0
+    return LARGEST_SIGNAL / largest
+
+
+def to_whole_hu(values: np.ndarray, name: str, factor: float = 1.0) -> np.ndarray:
+    """Real values times a factor as int16, rounded; an int16 array is not copied.
+
+    Raises InputError for NaN and infinity.
+    """
+    if factor != 1:
+        values = values * np.float32(factor)
     if values.dtype == np.int16:
         return values
     limits = np.iinfo(np.int16)

@@ -51,7 +51,7 @@ class Tumour:
 
 @dataclass(frozen=True)
 class Attenuation:
-    """Mean HU of the liver, without tumours, and of the spleen, both without their rims; None where nothing is left."""
+    """Mean HU of the liver, its tumours and vessels left out, and of the spleen, both without rims; None of nothing."""
 
     liver: float | None
     spleen: float | None
@@ -73,7 +73,8 @@ class Volumetry:
 
     ``liver_ml`` includes tumours. ``segments_ml`` and ``segments_tumour_ml`` have the volume of each Couinaud segment,
     1 to 8, tumours included, and that of the tumours in it; empty where segments are not known. They add up to the
-    liver and its tumours if each of its voxels has a segment. ``spleen_ml`` is None where the spleen is not known.
+    liver and its tumours if each of its voxels has a segment. ``spleen_ml`` is None where the spleen is not known, and
+    so is ``vessels_ml``, a part of the liver, with the vessels.
     """
 
     liver_ml: float
@@ -81,6 +82,7 @@ class Volumetry:
     segments_ml: dict[int, float]
     segments_tumour_ml: dict[int, float]
     spleen_ml: float | None
+    vessels_ml: float | None
     tumours: tuple[Tumour, ...]
 
     @classmethod
@@ -109,6 +111,7 @@ class Volumetry:
             segments_ml,
             in_segments_ml,
             None if anatomy.spleen is None else space.volume_ml(anatomy.spleen),
+            None if anatomy.vessels is None else space.volume_ml(anatomy.vessels),
             find_tumours(tumour, anatomy.segments, space),
         )
 
@@ -142,9 +145,13 @@ def find_tumours(tumour: np.ndarray, segments: np.ndarray | None, space: Space) 
 
 
 def measure_attenuation(
-    hu: np.ndarray, labels: np.ndarray, spleen: np.ndarray, spacing: tuple[float, float, float]
+    hu: np.ndarray,
+    labels: np.ndarray,
+    spleen: np.ndarray,
+    spacing: tuple[float, float, float],
+    vessels: np.ndarray | None = None,
 ) -> Attenuation:
-    """Mean attenuation of the liver without its tumours, and of the spleen.
+    """Mean attenuation of the liver without its tumours and, where they are known, its vessels, and of the spleen.
 
     Parameters
     ----------
@@ -152,8 +159,11 @@ def measure_attenuation(
         (k, j, i) of one shape: the CT, 1 liver and 2 tumour, and a mask.
     spacing
         Distance between voxel centres in mm along (k, j, i).
+    vessels
+        A mask as well.
     """
-    return Attenuation(_mean_inside(hu, labels == LIVER.label, spacing), _mean_inside(hu, spleen, spacing))
+    liver = _mean_inside(hu, labels == LIVER.label, spacing, vessels)
+    return Attenuation(liver, _mean_inside(hu, spleen, spacing))
 
 
 def _segments_of(numbers: np.ndarray) -> tuple[int, ...]:
@@ -174,11 +184,19 @@ def _diameter_mm(mask: np.ndarray, corner: list[int], space: Space) -> float:
     return float(pdist(points[ConvexHull(points).vertices]).max())
 
 
-def _mean_inside(hu: np.ndarray, mask: np.ndarray, spacing: tuple[float, float, float]) -> float | None:
-    """Mean of what is at least :data:`RIM_MM` inside a mask, in a box as a measure of distance; None of nothing."""
+def _mean_inside(
+    hu: np.ndarray, mask: np.ndarray, spacing: tuple[float, float, float], without: np.ndarray | None = None
+) -> float | None:
+    """Mean of what is at least :data:`RIM_MM` inside a mask, in a box as a measure of distance; None of nothing.
+
+    What is in another mask, ``without``, does not count; it has no rim.
+    """
     box = box_of(mask)
     inside = np.pad(mask[box], 1).view(np.uint8)
     for axis, mm in enumerate(spacing):
         inside = ndimage.minimum_filter1d(inside, 2 * max(1, round(RIM_MM / mm)) + 1, axis=axis)
-    inner = hu[box][inside[1:-1, 1:-1, 1:-1] > 0]
+    counted = inside[1:-1, 1:-1, 1:-1] > 0
+    if without is not None:
+        counted &= ~without[box]
+    inner = hu[box][counted]
     return float(inner.mean(dtype=np.float64)) if len(inner) else None

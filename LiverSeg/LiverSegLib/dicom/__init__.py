@@ -1,4 +1,4 @@
-"""DICOM: the CT series of a folder tree, one of them as a CTVolume, results as DICOM SEG and structured report.
+"""DICOM: the CT and MR series of a folder tree, one of them as a CTVolume, results as DICOM SEG and structured report.
 
 Reading takes pydicom for the headers and GDCM, as SimpleITK brings it, for the pixels. Writing takes highdicom:
 :mod:`LiverSegLib.dicom.segmentation` and :mod:`LiverSegLib.dicom.measurements` are imported by those who write.

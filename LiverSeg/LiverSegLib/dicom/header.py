@@ -1,4 +1,4 @@
-"""One DICOM file as its header tells it: which series it belongs to, and whether it is a slice of a CT."""
+"""One DICOM file as its header tells it: which series it belongs to, and whether it is a slice of a CT or MR."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ from pydicom.uid import (
     UID,
     CTImageStorage,
     EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
     MediaStorageDirectoryStorage,
+    MRImageStorage,
 )
 
 from .. import messages
+from ..data.modality import CT, MR
 
 # What pydicom complains of it quotes, and that may be a patient's name: it reaches neither the terminal nor a log.
 warnings.filterwarnings("ignore", module="pydicom")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+CLASSES = {
+    CT: (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage),
+    MR: (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage),
+}
 # Values of Image Type (0008,0008) of images that scanners make beside the slices.
 LOCALIZER, SCREEN = "LOCALIZER", "SCREEN SAVE"
 
@@ -86,8 +93,8 @@ _LONGEST_TEXT = 64
 class Header:
     """What a file's header says of it.
 
-    ``problem`` is empty for a slice of a CT; otherwise it says why the file is none. ``is_other_image`` tells that
-    nothing speaks against it but its modality, and ``is_unreadable`` that it may have been a slice.
+    ``problem`` is empty for a slice of a CT or MR; otherwise it says why the file is none. ``is_other_image`` tells
+    that nothing speaks against it but its modality, and ``is_unreadable`` that it may have been a slice.
     """
 
     path: Path
@@ -108,7 +115,7 @@ def read_header(path: Path) -> Header | None:
         if not os.path.isfile(path) or not looks_like_dicom(path):
             return unreadable(path) if path.suffix.lower() in SUFFIXES else None
         dataset, reached_pixels = _read(path, _KEYWORDS)
-        is_cut = _kind(dataset) in CT_CLASSES and not reached_pixels
+        is_cut = any(_kind(dataset) in kinds for kinds in CLASSES.values()) and not reached_pixels
         return unreadable(path) if is_cut else _header(path, dataset)
     except (*DAMAGED, MemoryError):
         return unreadable(path)
@@ -205,12 +212,12 @@ def _header(path: Path, dataset: FileDataset) -> Header:
         str(dataset.get("FrameOfReferenceUID", "")),
         patient_key(dataset),
         problem,
-        bool(problem) and _is_image(dataset) and not _problem(dataset, "CT", any_class=True),
+        bool(problem) and _is_image(dataset) and not _problem(dataset, CT, any_class=True),
     )
 
 
 def _problem(dataset: FileDataset, modality: str, any_class: bool = False) -> str:
-    """Why a file is no slice of a CT; empty if it is one."""
+    """Why a file is no slice of a CT or MR; empty if it is one."""
     kind = _kind(dataset)
     image_type = [str(value).upper() for value in _values(dataset.get("ImageType"))]
     if kind == MediaStorageDirectoryStorage:
@@ -221,9 +228,9 @@ def _problem(dataset: FileDataset, modality: str, any_class: bool = False) -> st
         return messages.SECONDARY_CAPTURE
     if LOCALIZER in image_type:
         return messages.LOCALIZER
-    if modality != "CT":
+    if modality not in CLASSES:
         return messages.OTHER_MODALITY.format(modality=modality or messages.UNKNOWN)
-    if kind not in CT_CLASSES and not any_class:
+    if kind not in CLASSES[modality] and not any_class:
         return messages.NO_IMAGE
     return ""
 

@@ -13,6 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
+from ..data.modality import CT, MR
 from ..data.structures import LIVER, SPLEEN, TUMOUR, Structure
 from ..io.atomic import replacing
 from ..model.liver_model import ModelCard
@@ -23,6 +24,7 @@ from .segmentation import (
     bundled_card,
     check_highdicom,
     codes_of,
+    description_of,
     segmentation_on_trial,
     series_number,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from highdicom.sr import EnhancedSR, ObservationContext, VolumetricROIMeasurementsAndQualitativeEvaluations
 
 DESCRIPTION = "Liver volume (LiverSeg)"
+PROCEDURES = {CT: codes.LN.CTUnspecifiedBodyRegion, MR: codes.LN.MRIUnspecifiedBodyRegion}
 MILLILITRE = Code("ml", "UCUM", "ml")
 # A decimal string has 16 characters at most; a thousandth of a millilitre is one voxel of 1 mm.
 DECIMALS = 3
@@ -97,7 +100,7 @@ def _report(
     present = {str(segment.SegmentLabel) for segment in segments.SegmentSequence}
     content = MeasurementReport(
         observation_context=_observer(card),
-        procedure_reported=codes.LN.CTUnspecifiedBodyRegion,
+        procedure_reported=PROCEDURES[card.modality],
         imaging_measurements=[
             _measured(segments, structure, volume, card)
             for structure, volume in volumes.items()
@@ -110,7 +113,7 @@ def _report(
         content=content[0],
         series_instance_uid=highdicom.UID(),
         series_number=series_number(sources.images[0], SERIES_NUMBER_OFFSET + 1),
-        series_description=DESCRIPTION,
+        series_description=description_of(DESCRIPTION, card),
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -150,7 +153,7 @@ def _measured(
 
     segment = next(entry for entry in segments.SegmentSequence if entry.SegmentLabel == structure.name)
     category, kind, _ = codes_of(structure)
-    # Tumours and Couinaud segments lie in the liver.
+    # Tumours, Couinaud segments and vessels lie in the liver.
     _, site, _ = codes_of(SPLEEN if structure is SPLEEN else LIVER)
     algorithm = AlgorithmIdentification(card.name, card.version, parameters=[f"sha256: {card.sha256}"])
     return VolumetricROIMeasurementsAndQualitativeEvaluations(

@@ -1,4 +1,4 @@
-"""One DICOM series as a CTVolume in HU."""
+"""One DICOM series as a CTVolume."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 
 from .. import messages
+from ..data.modality import AUTO, CT, MR, UNKNOWN, is_wanted
 from ..data.volume import CTVolume, to_whole_hu
 from ..errors import InputError
 from .frames import Frame, frames_of
@@ -28,8 +29,8 @@ SMALLEST_TILT_DEGREES = 0.5
 SMALL_BYTES, LARGEST_COMPRESSION = 1 << 28, 64
 
 
-def read_series(place: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read one CT series, slices in order of their position, with rescale slope and intercept applied.
+def read_series(place: str | os.PathLike[str], force: bool = False, modality: str = AUTO) -> CTVolume:
+    """Read one series of CT or MR, slices in order of their position, with rescale slope and intercept applied.
 
     Parameters
     ----------
@@ -37,13 +38,15 @@ def read_series(place: str | os.PathLike[str], force: bool = False) -> CTVolume:
         Folder that holds the files of the series, and not in subfolders; or one of several series' files there.
     force
         Read a series of another modality as well.
+    modality
+        "ct" or "mr" for one of these alone.
 
     Raises
     ------
     InputError
-        If the folder holds no series or several, another modality than CT, or what :func:`read_files` refuses.
+        If the folder holds no series or several, another modality, or what :func:`read_files` refuses.
     """
-    series = one_series(place, force)
+    series = one_series(place, force, modality)
     ct = read_files(series.files, force=force)
     return replace(ct, name=series.files[0].parent.resolve().name, warnings=(*series.warnings, *ct.warnings))
 
@@ -71,13 +74,19 @@ def read_files(files: Sequence[Path], name: str = "", force: bool = False) -> CT
         modality.
     """
     name = name or str(files[0].parent)
-    stack = stack_of(read_headers(files, name, force), name)
+    headers = read_headers(files, name, force)
+    modality = str(headers[files[0]].get("Modality", ""))
+    is_mr = modality == MR
+    stack = stack_of(headers, name)
+    # They may be as large as all pixels.
+    del headers
     _check_promise(stack, files, name)
-    hu = _in_order(_decoded(list(enumerate(stack.frames)), name), len(stack.frames))
-    for k, values in _decoded(list(stack.copies), name):
-        if not np.array_equal(hu[k], values):
+    values = _in_order(_decoded(list(enumerate(stack.frames)), name, is_mr), len(stack.frames))
+    for k, copy in _decoded(list(stack.copies), name, is_mr):
+        if not np.array_equal(values[k], copy):
             raise InputError(messages.SAME_PLACE.format(series=name, first=stack.frames[k].path.name))
-    return CTVolume.from_array(hu, stack.affine, name, _warnings(stack))
+    known = modality if is_wanted(modality, AUTO) else UNKNOWN
+    return CTVolume.from_array(values, stack.affine, name, _warnings(stack), known)
 
 
 def read_headers(files: Sequence[Path], name: str, force: bool = False) -> dict[Path, FileDataset]:
@@ -91,7 +100,7 @@ def read_headers(files: Sequence[Path], name: str, force: bool = False) -> dict[
             patients.add(patient_key(header))
         except DAMAGED as error:
             raise _unreadable(path, name) from error
-        if modality != "CT" and not force:
+        if modality not in (CT, MR) and not force:
             raise InputError(messages.WRONG_MODALITY.format(folder=name, modality=modality or messages.UNKNOWN))
     if len(patients) > 1:
         raise InputError(messages.PATIENTS_IN_SERIES.format(series=name, count=len(patients)))
@@ -118,23 +127,27 @@ def _check_promise(stack: Stack, files: Sequence[Path], name: str) -> None:
         raise InputError(messages.TOO_MUCH_PROMISED.format(series=name, promised=promised / 1e9, held=held / 1e6))
 
 
-def _decoded(frames: list[tuple[int, Frame]], name: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The HU, int16 (j, i), of frames that are given with an index each; every file is decoded once."""
+def _decoded(frames: list[tuple[int, Frame]], name: str, is_mr: bool) -> Iterator[tuple[int, np.ndarray]]:
+    """The HU, int16 (j, i), of frames that are given with an index each; every file is decoded once.
+
+    Of MR the signal, float32: what it is scaled by, only all slices tell.
+    """
     for path, group in groupby(sorted(frames, key=lambda entry: str(entry[1].path)), lambda entry: entry[1].path):
         wanted = list(group)
         stored = _stored(path, name, wanted[0][1])
         for k, frame in wanted:
-            yield k, to_whole_hu(stored[frame.number] * frame.slope + frame.intercept, name)
+            values = stored[frame.number] * frame.slope + frame.intercept
+            yield k, values.astype(np.float32) if is_mr else to_whole_hu(values, name)
 
 
 def _in_order(decoded: Iterator[tuple[int, np.ndarray]], count: int) -> np.ndarray:
-    """The HU, int16 (k, j, i), of ``count`` decoded frames; what headers say of their size takes no memory before."""
+    """``count`` decoded frames, (k, j, i); what headers say of their size takes no memory before."""
     k, first = next(decoded)
-    hu = np.empty((count, *first.shape), np.int16)
-    hu[k] = first
+    whole = np.empty((count, *first.shape), first.dtype)
+    whole[k] = first
     for k, values in decoded:
-        hu[k] = values
-    return hu
+        whole[k] = values
+    return whole
 
 
 def _stored(path: Path, name: str, frame: Frame) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__, messages
 from ..data.anatomy import Anatomy
+from ..data.modality import MR
 from ..data.structures import TUMOUR, Structure, masks_of
 from ..errors import OutputError
 from ..io.atomic import replacing
@@ -94,7 +95,7 @@ def write_segmentation(
 ) -> None:
     """Write labels as a DICOM SEG (binary) with the segment Liver, which includes tumours, and Tumour if there is any.
 
-    Couinaud segments and spleen follow where there are any.
+    Couinaud segments, spleen and vessels follow where there are any.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def _segmentation(
         ],
         series_instance_uid=highdicom.UID(),
         series_number=series_number(sources.images[0]),
-        series_description=DESCRIPTION,
+        series_description=description_of(DESCRIPTION, card),
         sop_instance_uid=highdicom.UID(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -153,7 +154,7 @@ def _segmentation(
         software_versions=__version__,
         device_serial_number=card.sha256[:16],
         content_label="LIVER",
-        content_description=description,
+        content_description=description_of(description, card),
         content_creator_name=CREATOR,
     )
     _name_segment_in_each_frame(segmentation)
@@ -167,6 +168,11 @@ def _name_segment_in_each_frame(segmentation: Dataset) -> None:
         for groups in segmentation.PerFrameFunctionalGroupsSequence:
             groups.add(shared["SegmentIdentificationSequence"])
         del shared.SegmentIdentificationSequence
+
+
+def description_of(text: str, card: ModelCard) -> str:
+    """What readers see in the list of series; of MR, that it is experimental."""
+    return f"{text}, {messages.MR_EXPERIMENTAL}" if card.modality == MR else text
 
 
 def series_number(source: Any, offset: int = SERIES_NUMBER_OFFSET) -> int:

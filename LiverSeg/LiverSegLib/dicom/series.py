@@ -1,4 +1,4 @@
-"""The CT series of a folder tree, told apart by their SeriesInstanceUID; only headers are read."""
+"""The CT and MR series of a folder tree, told apart by their SeriesInstanceUID; only headers are read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import messages
+from ..data.modality import AUTO, CT, is_wanted
 from ..errors import InputError
 from ..io.walk import walk
 from .header import Header, read_header, unreadable
@@ -37,7 +38,7 @@ class Series:
 
 @dataclass(frozen=True)
 class SeriesSearch:
-    """What a folder tree holds: its CT series, sorted by UID, and each other DICOM file with the reason it is left out.
+    """What a folder tree holds: its CT and MR series, sorted by UID, and why each other DICOM file is left out.
 
     A file whose name or content promises DICOM, but which cannot be read, is among ``left_out``, too.
     """
@@ -51,7 +52,7 @@ class SeveralSeries(InputError):
 
 
 def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
-    """All CT series in a folder and the folders below it, as :func:`LiverSegLib.io.walk.walk` finds them.
+    """All CT and MR series in a folder and the folders below it, as :func:`LiverSegLib.io.walk.walk` finds them.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def find_series(root: str | os.PathLike[str]) -> SeriesSearch:
 
 
 def series_among(paths: Iterable[Path]) -> SeriesSearch:
-    """All CT series among these files; those that are not DICOM are passed over."""
+    """All CT and MR series among these files; those that are not DICOM are passed over."""
     headers = _headers(path for path in paths if _is_wanted(path))
     return SeriesSearch(
         tuple(_grouped(headers, [header for header in headers if not header.problem])),
@@ -70,8 +71,10 @@ def series_among(paths: Iterable[Path]) -> SeriesSearch:
     )
 
 
-def one_series(place: str | os.PathLike[str], force: bool = False) -> Series:
-    """The one CT series whose files lie in a folder itself, not in the folders below it, or that of a file there.
+def one_series(place: str | os.PathLike[str], force: bool = False, modality: str = AUTO) -> Series:
+    """The one series whose files lie in a folder itself, not in the folders below it, or that of a file there.
+
+    Where a folder holds CT and MR, the CT is meant, unless MR is asked for.
 
     Parameters
     ----------
@@ -80,6 +83,8 @@ def one_series(place: str | os.PathLike[str], force: bool = False) -> Series:
         is made of those files in its folder that have its SeriesInstanceUID.
     force
         Take a series of another modality as well.
+    modality
+        "ct" or "mr" for one of these alone.
 
     Raises
     ------
@@ -89,31 +94,36 @@ def one_series(place: str | os.PathLike[str], force: bool = False) -> Series:
         If there is no such series, or a file in the folder that may belong to it cannot be read.
     """
     if os.path.isfile(place):
-        return _series_of_file(Path(place), force)
+        return _series_of_file(Path(place), force, modality)
     folder = _checked(place)
     headers = _headers_in(folder)
     damaged = [header.path for header in headers if header.is_unreadable]
     if damaged:
         raise InputError(messages.UNREADABLE_SLICE.format(path=_and_more(str(damaged[0]), len(damaged) - 1)))
-    found = _grouped(headers, [header for header in headers if _is_taken(header, force)])
+    found = _grouped(headers, [header for header in headers if _is_taken(header, force, modality)])
+    # Beside a CT, the MR of the same examination does no harm.
+    found = [series for series in found if series.modality == CT] or found
     if len(found) == 1:
         return found[0]
-    raise SeveralSeries(_several(folder, found)) if found else InputError(_none(folder, headers))
+    raise SeveralSeries(_several(folder, found)) if found else InputError(_none(folder, headers, modality))
 
 
-def _series_of_file(path: Path, force: bool) -> Series:
+def _series_of_file(path: Path, force: bool, modality: str) -> Series:
     headers = _headers_in(path.parent)
     own = next((header for header in headers if header.path == path), None) or read_header(path) or unreadable(path)
     if own.is_unreadable:
         raise InputError(messages.UNREADABLE_SLICE.format(path=path))
-    if not _is_taken(own, force):
-        raise InputError(messages.NO_SLICE.format(path=path, reason=own.problem))
-    taken = [header for header in headers if _is_taken(header, force) and header.series_uid == own.series_uid]
+    if not _is_taken(own, force, modality):
+        reason = own.problem or messages.OTHER_MODALITY.format(modality=own.modality)
+        raise InputError(messages.NO_SLICE.format(path=path, reason=reason))
+    taken = [header for header in headers if _is_taken(header, force, modality) and header.series_uid == own.series_uid]
     return _grouped(headers, taken)[0]
 
 
-def _is_taken(header: Header, force: bool) -> bool:
-    return not header.problem or (force and header.is_other_image)
+def _is_taken(header: Header, force: bool, modality: str) -> bool:
+    if force and header.is_other_image:
+        return True
+    return not header.problem and is_wanted(header.modality, modality)
 
 
 def _checked(folder: str | os.PathLike[str]) -> Path:
@@ -192,9 +202,11 @@ def _described(series: Series) -> str:
     return text.format(description=description, modality=series.modality, count=len(series.files))
 
 
-def _none(folder: Path, headers: list[Header]) -> str:
+def _none(folder: Path, headers: list[Header], asked: str) -> str:
     if not headers:
         return messages.NO_SERIES.format(folder=folder)
+    if unasked := {header.modality for header in headers if not header.problem}:
+        return messages.UNASKED_MODALITY.format(folder=folder, modality=unasked.pop(), asked=asked)
     others = sorted({header.modality for header in headers if header.is_other_image})
     if others:
         modality = ", ".join(name or messages.UNKNOWN for name in others)

@@ -1,4 +1,4 @@
-"""What a report tells of Couinaud segments, spleen, tumours and attenuation; in the words of a reader, too."""
+"""What a report tells of segments, vessels, spleen, tumours and attenuation; in the words of a reader, too."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def measure(
     -------
     ``segments_ml``, ``segments_percent`` and, with tumours, ``segments_tumour_ml`` by the number of the segment as
     text, rounded so that they add up; ``tumours`` with ``volume_ml``, ``diameter_mm`` and ``segments``;
-    ``spleen_volume_ml``; ``attenuation_hu`` with ``liver``, ``spleen`` and ``difference``, and ``attenuation_remark``.
+    ``vessels_volume_ml``; ``spleen_volume_ml``; ``attenuation_hu`` with ``liver``, ``spleen`` and ``difference``, and
+    ``attenuation_remark``.
     """
-    if anatomy.segments is None and anatomy.spleen is None:
+    if anatomy.is_empty:
         return {}
     found = Volumetry.of(labels, anatomy, space)
     content: dict[str, Any] = {}
@@ -60,10 +61,12 @@ def measure(
         if tumour or found.tumours:
             content["segments_tumour_ml"] = _parts(found.segments_tumour_ml)
             content["tumours"] = [_tumour(each) for each in found.tumours]
+    if found.vessels_ml is not None:
+        content["vessels_volume_ml"] = round(found.vessels_ml, DECIMALS)
     if found.spleen_ml is not None:
         content["spleen_volume_ml"] = round(found.spleen_ml, DECIMALS)
     if hu is not None and anatomy.spleen is not None:
-        content |= _attenuation(measure_attenuation(hu, labels, anatomy.spleen, spacing))
+        content |= _attenuation(measure_attenuation(hu, labels, anatomy.spleen, spacing, anatomy.vessels))
     return content
 
 
@@ -90,6 +93,8 @@ def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for number, volume in report.get("segments_ml", {}).items():
         share = messages.SEGMENT_VOLUME.format(volume=volume, percent=percent.get(number, 0.0))
         yield messages.COUINAUD_SEGMENT.format(number=number), share
+    if (vessels := report.get("vessels_volume_ml")) is not None:
+        yield messages.VESSELS, messages.LIVER_VOLUME.format(volume=vessels)
     if (spleen := report.get("spleen_volume_ml")) is not None:
         yield messages.SPLEEN, messages.LIVER_VOLUME.format(volume=spleen)
     for number, tumour in enumerate(report.get("tumours", ()), start=1):
@@ -149,6 +154,7 @@ def columns(report: Mapping[str, Any]) -> dict[str, Any]:
     segments, hu = report.get("segments_ml", {}), report.get("attenuation_hu", {})
     return {
         **{column: segments.get(number) for column, number in SEGMENT_COLUMNS.items()},
+        "vessels_volume_ml": report.get("vessels_volume_ml"),
         "spleen_volume_ml": report.get("spleen_volume_ml"),
         **{column: hu.get(part) for column, part in ATTENUATION_COLUMNS.items()},
         "tumours": "; ".join(map(tumour_text, report["tumours"])) if "tumours" in report else None,

@@ -11,14 +11,18 @@ from scipy import ndimage
 from .. import messages
 from ..data.bounding_box import box_of
 from ..data.metrics import dice
+from ..data.modality import MR
 from ..data.structures import LIVER, TUMOUR
 from ..data.volume import CTVolume
+from ..inference.mr_signal import on_network_scale
 from ..io.atomic import replacing
 
 # Soft tissue, as radiologists look at the liver.
 WINDOW_HU = (-160.0, 240.0)
 # Warmer than this is the patient, cooler the air and most of the table.
 BODY_HU = -300.0
+# Of MR on that window, a tenth of the signal.
+MR_BODY = -120.0
 TABLE_MM = 12.0
 # So many slices, spread over all, show as well as all where the body is.
 SLICES_OF_BODY = 32
@@ -47,7 +51,7 @@ def overlay(
     Parameters
     ----------
     ct
-        The image.
+        The image; MR, if its modality says so, is drawn on the window as the network sees it.
     labels
         uint8 (k, j, i) on the image's grid: 0 background, 1 liver, 2 tumour.
     reference
@@ -60,9 +64,10 @@ def overlay(
     RGB picture, uint8 (row, column, 3). The patient's left is on the right, as radiologists view it. Without any liver
     the slices are spread over the whole image and the caption says so.
     """
-    hu, labels_turned = ct.canonical_view(), ct.geometry.to_canonical(labels)
+    drawn = on_network_scale(ct, WINDOW_HU) if ct.modality == MR else ct
+    hu, labels_turned = drawn.canonical_view(), ct.geometry.to_canonical(labels)
     reference_turned = None if reference is None else ct.geometry.to_canonical(reference)
-    box = _body_box(hu)
+    box = _body_box(hu, MR_BODY if ct.modality == MR else BODY_HU)
     scale = _pixels_per_mm(hu, box)
     panels = []
     for k in _slices(labels_turned):
@@ -91,11 +96,11 @@ def _slices(labels: np.ndarray) -> list[int]:
     return list(dict.fromkeys(np.rint(spread).astype(int).tolist()))
 
 
-def _body_box(ct: CTVolume) -> tuple[slice, slice]:
+def _body_box(ct: CTVolume, above: float) -> tuple[slice, slice]:
     """Rows and columns that hold the patient, on every slice; the whole picture where nothing is as warm as tissue."""
     # A tenth of the slices must agree, so that an arm or a tube on a few of them does not widen the view.
     some = ct.hu[:: max(1, len(ct.hu) // SLICES_OF_BODY)]
-    warm = (some > BODY_HU).mean(axis=0) > 0.1
+    warm = (some > above).mean(axis=0) > 0.1
     # The shell of the table is thin and the patient is not: opening removes the one and leaves the other.
     rows, columns = (max(1, round(TABLE_MM / mm)) for mm in ct.spacing[1:])
     parts, count = ndimage.label(ndimage.binary_opening(warm, np.ones((rows, columns))))
@@ -175,6 +180,8 @@ def _legend(ct: CTVolume, labels: np.ndarray, reference: np.ndarray | None) -> l
         entries.append((messages.PICTURE_LIVER.format(volume=_millilitres(ct, liver)), LIVER.colour))
     else:
         entries.append((messages.PICTURE_NO_LIVER, LIVER.colour))
+    if ct.modality == MR:
+        entries.append((messages.MR_EXPERIMENTAL, TEXT_COLOUR))
     if tumour.any():
         entries.append((messages.PICTURE_TUMOUR.format(volume=_millilitres(ct, tumour)), TUMOUR.colour))
     if reference is not None:

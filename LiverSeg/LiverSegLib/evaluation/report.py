@@ -14,6 +14,7 @@ from .. import messages
 from ..data.bounding_box import WHOLE, box_round
 from ..data.labels import LabelVolume
 from ..data.metrics import compare
+from ..data.modality import CT, MR
 from ..data.patient_space import PatientSpace
 from ..data.places import Place
 from ..io.json_file import write_json
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _STAGES = ("load", "preprocess", "network", "postprocess", "write")
 # Of those who asked for them alone.
-_OTHER_STAGES = ("segments",)
+_OTHER_STAGES = ("segments", "vessels")
 _COMPARISON = ("dice", "iou", "hd95_mm", "assd_mm", "volume_difference_percent")
 _DECIMALS = {"dice": 4, "quality": 3, "iou": 4, "seconds": 3}
 _DEFAULT_DECIMALS = 2
@@ -38,8 +39,8 @@ class SegmentationReport:
 
     ``input`` and ``output`` say where the image came from and where the result went. ``model`` has ``name``,
     ``version`` and ``sha256``; ``seconds`` has ``load``, ``preprocess``, ``network``, ``postprocess``, ``write`` and
-    ``total``, and ``segments`` where they were asked for. Volumes are in ml; the liver's includes tumours, the tumours'
-    is None if they were not asked for.
+    ``total``, and ``segments`` and ``vessels`` where they were asked for. Volumes are in ml; the liver's includes
+    tumours, the tumours' is None if they were not asked for. ``modality`` is "CT" or "MR (experimental)".
     ``quality`` is the Dice to be expected where there is no reference, 0 to 1, None if the model is not calibrated;
     ``places`` says where to look, most in doubt first; ``corrections`` is how many strokes of a reader went into the
     result. The next five, those of
@@ -56,6 +57,7 @@ class SegmentationReport:
     liver_volume_ml: float
     tumour_volume_ml: float | None
     warnings: tuple[str, ...]
+    modality: str = CT
     quality: float | None = None
     places: tuple[Place, ...] = ()
     corrections: int = 0
@@ -89,7 +91,7 @@ class SegmentationReport:
         reference
             Labels on the segmentation's grid, (k, j, i), liver where not 0; another shape is a ValueError.
         hu
-            The CT, (k, j, i) on that grid, for the attenuation of liver and spleen.
+            The CT, (k, j, i) on that grid, for the attenuation of liver and spleen; MR has none.
         tumour
             Whether tumours were asked for: if none were found, their volume is 0 instead of None.
         extra_warnings
@@ -102,7 +104,9 @@ class SegmentationReport:
         labels, truth = segmentation.labels[box], None if reference is None else reference[box]
         tumours, grid = labels == 2, LabelVolume(labels, segmentation.affine)
         in_space = spacing if isinstance(spacing, PatientSpace) else grid
-        hu_there = None if hu is None else hu[box]
+        is_mr = model.modality == MR
+        hu_there = None if hu is None or is_mr else hu[box]
+        tumour = tumour and not is_mr
         return cls(
             input=str(input),
             output=str(output),
@@ -112,6 +116,7 @@ class SegmentationReport:
             liver_volume_ml=in_space.volume_ml(labels),
             tumour_volume_ml=in_space.volume_ml(tumours) if tumour or tumours.any() else None,
             warnings=(*extra_warnings, *segmentation.warnings),
+            modality=messages.MR_EXPERIMENTAL if is_mr else CT,
             quality=segmentation.quality,
             places=segmentation.places,
             corrections=segmentation.corrections,
@@ -125,10 +130,12 @@ class SegmentationReport:
         """Ready for JSON: rounded, infinite numbers as None.
 
         The keys of the comparison are there only if there was a reference, ``quality`` only if it is known, ``places``
-        and ``corrections`` only if there are any, those of the anatomy only if it was asked for.
+        and ``corrections`` only if there are any, ``modality`` only if it is not CT, those of the anatomy only if it
+        was asked for.
         """
         unknown = [*(_COMPARISON if self.dice is None else ()), *(["quality"] if self.quality is None else [])]
         unknown += ["anatomy", *(name for name in ("places", "corrections") if not getattr(self, name))]
+        unknown += ["modality"] if self.modality == CT else []
         content = {key: _rounded(value, key) for key, value in asdict(self).items() if key not in unknown}
         return {**content, **self.anatomy}
 
@@ -159,7 +166,7 @@ class SegmentationReport:
 
     def to_row(self) -> dict[str, Any]:
         """One flat row with the same keys for every report; what is not known is None, warnings are one text."""
-        content = {**self.to_dict(), "places": [f"{place}." for place in self.places]}
+        content = {**self.to_dict(), "modality": self.modality, "places": [f"{place}." for place in self.places]}
         row: dict[str, Any] = {}
         for key in (entry.name for entry in fields(self) if entry.name != "anatomy"):
             value = content.get(key)
@@ -173,6 +180,8 @@ class SegmentationReport:
     def summary(self) -> str:
         """The main lines for people."""
         lines = [messages.SUMMARY_LIVER.format(volume=self.liver_volume_ml)]
+        if self.modality != CT:
+            lines.append(messages.SUMMARY_MODALITY.format(modality=self.modality))
         if self.tumour_volume_ml is not None:
             lines.append(messages.SUMMARY_TUMOURS.format(volume=self.tumour_volume_ml))
         lines += [

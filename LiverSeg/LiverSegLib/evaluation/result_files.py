@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, Structure, to_map
+from ..data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, VESSELS, Structure, to_map
 from ..data.volume import CTVolume
 from ..io.atomic import replacing
 from ..io.files import write_labels
@@ -32,7 +32,7 @@ class ResultFiles:
     report, picture, measurements
         JSON, PNG, and a DICOM structured report of the SEG.
     anatomy
-        A label map of Couinaud segments and spleen, where the labels' own file does not hold them.
+        A label map of Couinaud segments, spleen and vessels, where the labels' own file does not hold them.
     slices
         The files of the CT that DICOM objects refer to.
     through_links
@@ -97,7 +97,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
         if files.picture:
             from . import picture
 
-            picture.write_png(place(files.picture), picture.overlay(result.ct, found.labels, result.reference))
+            image = replace(result.ct, modality=found.model.modality)
+            picture.write_png(place(files.picture), picture.overlay(image, found.labels, result.reference))
         report = _measured(result, perf_counter() - started)
         if files.report:
             report.write_json(place(files.report))
@@ -127,6 +128,7 @@ def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
         TUMOUR: report.tumour_volume_ml,
         **{structure: segments.get(str(structure.label)) for structure in COUINAUD},
         SPLEEN: report.anatomy.get("spleen_volume_ml"),
+        VESSELS: report.anatomy.get("vessels_volume_ml"),
     }
 
 

@@ -9,9 +9,11 @@ from ..data.anatomy import Anatomy
 from ..data.bounding_box import box_of
 from ..data.volume import CTVolume
 from ..model.couinaud_model import SEGMENTS, CouinaudModel
+from ..model.vessel_model import VesselModel
 from .couinaud import SMALLEST_LIVER_ML, find_segments
 from .label_writer import LabelWriter
 from .progress import ProgressReporter
+from .vessels import are_faint, find_vessels
 
 # Less is a part of something else that the network takes for it.
 SMALLEST_SPLEEN_ML = 10.0
@@ -19,7 +21,11 @@ CUT = (messages.LIVER_CUT_AT_ENDS, messages.LIVER_CUT_AT_SIDE, messages.LIVER_CU
 
 
 def find_anatomy(
-    writer: LabelWriter, couinaud: CouinaudModel | None, progress: ProgressReporter, warnings: list[str]
+    writer: LabelWriter,
+    couinaud: CouinaudModel | None,
+    vessels: VesselModel | None,
+    progress: ProgressReporter,
+    warnings: list[str],
 ) -> Anatomy:
     """All that was asked for, on the input's own grid.
 
@@ -27,15 +33,16 @@ def find_anatomy(
     ----------
     writer
         The liver, cleaned up.
-    couinaud
-        The network of the segments; None if nobody wants them.
+    couinaud, vessels
+        The networks of the segments and of the vessels; None if nobody wants them.
     progress
         Whom to tell, and to ask whether somebody cancelled.
     warnings
         What is known of the liver; sentences about the anatomy are added.
     """
     segments = _segments(writer, couinaud, progress, warnings) if couinaud else None
-    return Anatomy(segments, _spleen(writer, warnings))
+    found = _vessels(writer, vessels, progress, warnings) if vessels else None
+    return Anatomy(segments, _spleen(writer, warnings), found)
 
 
 def corrected_anatomy(
@@ -93,3 +100,26 @@ def _segments(
         warnings.append(messages.SEGMENTS_OF_A_PART)
     progress.lap("segments")
     return own
+
+
+def _vessels(
+    writer: LabelWriter, model: VesselModel, progress: ProgressReporter, warnings: list[str]
+) -> np.ndarray | None:
+    """Bool (k, j, i); None of too small a liver, or where none are to be seen."""
+    if writer.volume_ml < SMALLEST_LIVER_ML:
+        if writer.volume_ml:
+            warnings.append(messages.NO_VESSELS_OF_SO_LITTLE)
+        return None
+    progress.report(0.95, messages.FINDING_VESSELS)
+    own, canonical = writer.new_labels()
+    box, vessels = find_vessels(model, writer.canonical, writer.labels, progress)
+    canonical[box] = vessels
+    if not vessels.any():
+        warnings.append(messages.NO_VESSELS)
+        return None
+    if are_faint(writer.canonical.hu[box], writer.labels[box], vessels):
+        warnings.append(messages.FAINT_VESSELS)
+    if any(sentence in CUT for sentence in warnings):
+        warnings.append(messages.VESSELS_OF_A_PART)
+    progress.lap("vessels")
+    return own.view(np.bool_)

@@ -1,4 +1,4 @@
-"""Can these voxels be a CT in Hounsfield units, and is the liver that was found a plausible one?"""
+"""Can these voxels be a CT in Hounsfield units, or MR, and is the liver that was found a plausible one?"""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from scipy import ndimage
 
 from .. import messages
 from ..data.bounding_box import Box, box_of
+from ..data.modality import CT, MR
 from ..data.volume import CTVolume
 from ..errors import InputError
+from .mr_signal import BACKGROUND, signal_range
 
 # What scanners add to HU when they store unsigned numbers.
 STORED_OFFSET_HU = 1024
@@ -34,6 +36,9 @@ _SMALLEST_BODY = 0.002
 _DARK, _BACKGROUND, _CLIPPED = 0.05, 0.3, 0.6
 # Of the pixels of a CT, even of one in 8 bits, a fifth have neighbours of exactly their own value.
 _FLAT, _FEWEST_VALUES = 0.5, 16
+# Of MR, nothing lies farther below zero than ringing brings it, as a share of the highest value; there is a body that
+# does not lie in a few bright spots, as in PET, and so much of the corners of axial slices is background.
+_RINGING, _SMALLEST_MR_BODY, _DARK_CORNERS = 0.1, 0.15, 0.6
 # Resected livers and the largest of the reference data (3.2 l, with tumours) lie inside.
 _LIVER_VOLUME_ML = (500.0, 4000.0)
 # Smaller pieces beside the largest one are nothing that a user need look at.
@@ -68,6 +73,54 @@ def check_input(ct: CTVolume, force: bool = False) -> list[str]:
     return [error] * bool(error) + _warn_of_picture(ct, lowest, highest) + _warn_of_geometry(ct)
 
 
+def check_mr(mr: CTVolume, force: bool = False) -> list[str]:
+    """Judge whether a volume that is taken for MR can be segmented; parameter and errors of :func:`check_input`."""
+    _check_size(mr)
+    lowest, highest = int(mr.hu.min()), int(mr.hu.max())
+    values = {"name": mr.name, "lowest": lowest, "highest": highest}
+    error = ""
+    if _is_flat(mr, lowest):
+        error = messages.LABEL_MAP.format(**values)
+    elif highest - lowest < _SMALLEST_SPAN_HU:
+        error = messages.SPAN_TOO_SMALL.format(**values)
+    if error and not force:
+        raise InputError(error)
+    return [error] * bool(error) + _warn_of_geometry(mr)
+
+
+def looks_like_mr(ct: CTVolume) -> bool:
+    """Whether the values cannot be HU, and are such as MR has: a body before a dark background.
+
+    So are those of a picture from 0 to 255 whose corners, dark as they are, were not clipped.
+    """
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    if lowest < -_RINGING * highest or highest - lowest < _SMALLEST_SPAN_HU:
+        return False
+    sample = _sample(ct.canonical_view().hu)
+    corners = _corners(sample)
+    refusal = _why_not_hu(ct, lowest, highest)
+    if not refusal and not (_is_8_bit(lowest, highest) and _is_noise(corners, lowest, highest)):
+        return False
+    if refusal and refusal != messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest):
+        return False
+    nothing, full = signal_range(sample)
+    body = nothing + BACKGROUND * (full - nothing)
+    return bool(np.mean(sample > body) > _SMALLEST_MR_BODY and np.mean(corners <= body) > _DARK_CORNERS)
+
+
+def _corners(stack: np.ndarray) -> np.ndarray:
+    """What lies in the corners of axial slices, an eighth of each side, in one row."""
+    rows, columns = (max(1, n // 8) for n in stack.shape[1:])
+    sides = [(j, i) for j in (slice(rows), slice(-rows, None)) for i in (slice(columns), slice(-columns, None))]
+    return np.concatenate([stack[:, j, i].ravel() for j, i in sides])
+
+
+def _is_noise(values: np.ndarray, lowest: int, highest: int) -> bool:
+    """Whether values are dark and were not clipped, in an image of that range."""
+    dark = values[values <= lowest + _DARK * (highest - lowest)]
+    return bool(dark.size > _DARK_CORNERS * values.size and np.mean(dark == lowest) < _CLIPPED)
+
+
 def check_no_picture(ct: CTVolume) -> None:
     """Raise InputError if a volume holds values as a picture does: for a result that speaks against a CT, too."""
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
@@ -75,7 +128,7 @@ def check_no_picture(ct: CTVolume) -> None:
         raise InputError(messages.NOT_HU.format(name=ct.name, lowest=lowest, highest=highest))
 
 
-def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
+def check_result(ct: CTVolume, labels: np.ndarray, modality: str = CT) -> list[str]:
     """Judge whether the liver that was found is whole and plausible.
 
     Parameters
@@ -84,6 +137,8 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
         The volume that was segmented.
     labels
         uint8 on its grid, (k, j, i); liver where not 0.
+    modality
+        What it was segmented as.
 
     Returns
     -------
@@ -93,7 +148,7 @@ def check_result(ct: CTVolume, labels: np.ndarray) -> list[str]:
     box = box_of(labels)
     liver = labels[box] > 0
     if not liver.size:
-        return [messages.NO_LIVER]
+        return [messages.NO_LIVER_IN_MR if modality == MR else messages.NO_LIVER]
     cut = _warn_of_cut_liver(ct, box)
     return cut + _warn_of_volume(ct, liver, bool(cut)) + _warn_of_pieces(liver)
 

@@ -12,7 +12,7 @@ from ..model.fusion import fuse_relu
 from ..model.liver_model import LiverModel, ModelCard
 from ..model.unet import UNet, fold_batch_norm
 from .logits import neighbours_as_background, organ_log_odds, to_log_odds
-from .preprocess import pad_to_multiple
+from .preprocess import SIZE_MULTIPLE, pad_to_multiple
 from .threads import Threads
 
 # Square, of what the network runs on before the first volume comes.
@@ -28,6 +28,8 @@ class DeviceNetwork:
         In evaluation mode on the CPU, in float32.
     device
         "auto", "cpu", "cuda", "cuda:N" or "mps"; see :func:`LiverSegLib.model.devices.choose_device`.
+    multiple
+        Images are padded until both sizes divide by it, as the network's levels need.
 
     Attributes
     ----------
@@ -42,8 +44,8 @@ class DeviceNetwork:
         If the device does not exist, or the CPU has too little memory.
     """
 
-    def __init__(self, network: UNet, device: str = "auto") -> None:
-        self._original = network
+    def __init__(self, network: UNet, device: str = "auto", multiple: int = SIZE_MULTIPLE) -> None:
+        self._original, self._multiple = network, multiple
         self._threads = Threads()
         self.device, self.warnings = choose_device(device)
         try:
@@ -66,7 +68,9 @@ class DeviceNetwork:
 
     def _run(self, images: Tensor) -> Tensor:
         rows, columns = images.shape[2:]
-        images = pad_to_multiple(images, -1.0).to(fast_dtype(self.device), memory_format=torch.channels_last)
+        images = pad_to_multiple(images, -1.0, self._multiple).to(
+            fast_dtype(self.device), memory_format=torch.channels_last
+        )
         logits: Tensor = self.network(images)
         return logits[..., :rows, :columns]
 

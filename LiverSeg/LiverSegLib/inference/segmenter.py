@@ -1,4 +1,4 @@
-"""Segmenter: a CT volume in, labels on its own grid out; slices in batches, with progress and cancel."""
+"""Segmenter: a CT or MR volume in, labels on its own grid out; slices in batches, with progress and cancel."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from torch import Tensor
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.metrics import dice
+from ..data.modality import CT, MR
 from ..data.places import Place
 from ..data.strokes import Stroke
 from ..data.volume import CTVolume
-from ..errors import DeviceError, is_out_of_memory
+from ..errors import DeviceError, InputError, is_out_of_memory
 from ..model.couinaud_model import CouinaudModel
-from ..model.liver_model import FIRST_CLASSES, LiverModel, ModelCard
+from ..model.liver_model import BUNDLED, FIRST_CLASSES, LiverModel, ModelCard, bundled_model_path
 from ..model.refine_model import RefineModel
+from ..model.vessel_model import VesselModel
 from .anatomy import corrected_anatomy, find_anatomy
 from .confidence import ConfidenceMap, expected_dice
 from .filling import without_filling
 from .label_writer import LabelWriter
 from .logits import LARGEST_LOG_ODDS
+from .modality import modality_of
+from .mr_signal import on_network_scale
 from .oblique_logits import UprightLogits
 from .oblique_views import is_oblique, to_upright
 from .options import SegmentOptions
 from .places import places_to_check
-from .plausibility import check_input, check_no_picture, check_result
+from .plausibility import check_input, check_mr, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
 from .refine import Refiner
@@ -58,6 +62,8 @@ MIRRORED_LOOK_MM = 5.0
 SYMMETRIC_LOSS, SYMMETRIC_OVERLAP = 0.05, 0.65
 # Nothing is found where the Dice to expect is so low, and the network sure of so small a share of it.
 LEAST_DICE, LEAST_SURE = 0.8, 0.3
+# In MR, where it expects less of itself, or is sure of a smaller share (Training/EXPERIMENTS.md).
+LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.85, 0.3
 # A picture with a large liver that the network is unsure of is none of a CT. Livers in CT turned into pictures by four
 # windows have 0.904 at least; two of three MR that pass for pictures have less, the third 0.932.
 PICTURE_DICE, PICTURE_ML = 0.906, 300.0
@@ -69,7 +75,7 @@ class Segmentation:
 
     ``labels`` is uint8 (k, j, i) on the input's own grid: 0 background, 1 liver, 2 tumour (when asked for);
     ``affine`` is the input's. ``probabilities``, when asked for, is float16 (class, k, j, i), before clean-up.
-    ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments.
+    ``seconds`` holds the stages load, preprocess, network, postprocess and, where asked for, segments and vessels.
     ``self_agreement`` is what :class:`LiverSegLib.inference.confidence.ConfidenceMap` says; ``quality`` the Dice to be
     expected from it, 0 to 1, None if the model is not calibrated or no liver was found. ``anatomy`` has what else was
     asked for, ``places`` where to look, most in doubt first. ``corrections`` is how many strokes of a reader went into
@@ -102,8 +108,12 @@ class Segmenter:
     everywhere
         Run the network over all slices and all of each, instead of looking first where the body and the liver are:
         several times the work for nearly the same result, to measure against.
-    couinaud, refine
-        The networks of the segments, and of corrections; the bundled ones by default, loaded when first asked for.
+    couinaud, vessels, refine
+        The networks of the segments, of the vessels, and of corrections; the bundled ones by default, loaded when first
+        asked for.
+    mr
+        The network for MR; the bundled one by default, loaded when the first MR comes. Without use if ``model`` is for
+        MR itself, which then takes no CT.
 
     Raises
     ------
@@ -119,14 +129,35 @@ class Segmenter:
         device: str = "auto",
         everywhere: bool = False,
         couinaud: CouinaudModel | None = None,
+        vessels: VesselModel | None = None,
         refine: RefineModel | None = None,
+        mr: LiverModel | None = None,
     ) -> None:
         started = perf_counter()
-        self._couinaud = couinaud
-        self._refine = refine
+        self._couinaud, self._vessels, self._refine, self._mr = couinaud, vessels, refine, mr
+        self._mr_predictor: Predictor | None = None
         self.everywhere = everywhere
         self.predictor = Predictor(model or LiverModel.load(), device)
         self._load_seconds = perf_counter() - started
+
+    def predictor_for(self, modality: str) -> Predictor | None:
+        """The network for "CT" or "MR", on the device; None of CT where the only network is for MR.
+
+        Raises
+        ------
+        ModelError
+            If the bundled network for MR is missing or damaged.
+        """
+        if self.model.card.modality == modality:
+            return self.predictor
+        if modality == CT:
+            return None
+        if self._mr_predictor is None:
+            started = perf_counter()
+            model = self._mr or LiverModel.load(bundled_model_path(BUNDLED[MR]))
+            self._mr_predictor = Predictor(model, str(self.device))
+            self._load_seconds += perf_counter() - started
+        return self._mr_predictor
 
     @property
     def model(self) -> LiverModel:
@@ -138,6 +169,13 @@ class Segmenter:
         if self._couinaud is None:
             self._couinaud = CouinaudModel.load()
         return self._couinaud
+
+    @property
+    def vessels(self) -> VesselModel:
+        """The network of the vessels; raises ModelError if the bundled one is missing or damaged."""
+        if self._vessels is None:
+            self._vessels = VesselModel.load()
+        return self._vessels
 
     @property
     def refine_model(self) -> RefineModel:
@@ -168,7 +206,7 @@ class Segmenter:
         Parameters
         ----------
         ct
-            Any orientation and spacing.
+            CT or MR, of any orientation and spacing; the options, its header or its values tell which.
         options
             What is wanted; its device and model are those that this segmenter was made with, and not looked at.
         progress
@@ -181,16 +219,21 @@ class Segmenter:
         Raises
         ------
         InputError
-            If the values cannot be HU and the options do not force it.
+            If the values can be neither HU nor MR and the options do not force it.
         Cancelled
             If ``cancel`` was set.
         ModelError
-            If segments are asked for and their network is missing or damaged.
+            If a network that is needed is missing or damaged.
         DeviceError
             If even the CPU has too little memory.
         """
         options = options or SegmentOptions()
-        return _Run(self, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
+        modality = modality_of(ct, options)
+        predictor = self.predictor_for(modality)
+        if predictor is None:
+            raise InputError(messages.NETWORK_FOR_MR.format(name=self.model.card.name, volume=ct.name))
+        kind = _MRRun if modality == MR else _Run
+        return kind(self, predictor, ProgressReporter(progress, cancel), options, probabilities).segment(ct)
 
     def refine(
         self,
@@ -218,7 +261,7 @@ class Segmenter:
         Raises
         ------
         InputError
-            If a stroke lies outside of the volume.
+            If a stroke lies outside of the volume, or that is MR.
         Cancelled
             If ``cancel`` was set.
         ModelError
@@ -229,6 +272,8 @@ class Segmenter:
         reporter = ProgressReporter(progress, cancel)
         if not strokes:
             return result
+        if result.model.modality == MR:
+            raise InputError(messages.NO_CORRECTION_OF_MR)
         refiner = Refiner(self.refine_model, ct, result.labels, str(self.device))
         labels = result.labels
         for number in range(1, len(strokes) + 1):
@@ -257,6 +302,7 @@ class _Run:
     """One segmentation: what is wanted, its progress, its warnings."""
 
     segmenter: Segmenter
+    predictor: Predictor
     progress: ProgressReporter
     options: SegmentOptions
     probabilities: bool
@@ -267,11 +313,11 @@ class _Run:
         self.progress.seconds["load"] = self.segmenter.take_load_seconds()
         # Before the liver is looked for: that a network is missing should not cost minutes.
         couinaud = self.segmenter.couinaud if self.options.segments else None
+        vessels = self.segmenter.vessels if self.options.vessels else None
         self.progress.report(0.0, messages.PREPARING)
-        ct, filling = without_filling(ct, self.card.window_hu[0])
-        self.warnings += [*ct.warnings, *filling, *check_input(ct, force)]
+        ct = self._checked(ct)
         writer = self._labelled_or_mirrored(ct)
-        self.warnings[:0] = self.segmenter.predictor.warnings
+        self.warnings[:0] = self.predictor.warnings
         self.progress.report(0.92, messages.CLEANING_UP)
         writer.clean_up()
         quality = self._quality(writer)
@@ -279,10 +325,10 @@ class _Run:
             check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
-        self.warnings += check_result(writer.canonical, writer.labels)
+        self.warnings += check_result(writer.canonical, writer.labels, self.card.modality)
         places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
-        anatomy = find_anatomy(writer, couinaud, self.progress, self.warnings)
+        anatomy = find_anatomy(writer, couinaud, vessels, self.progress, self.warnings)
         if self.options.spleen and self.spleen is None:
             self.warnings.append(messages.NETWORK_WITHOUT_SPLEEN.format(name=self.card.name))
         self.progress.report(1.0, messages.DONE)
@@ -291,7 +337,7 @@ class _Run:
             ct.affine,
             tuple(self.warnings),
             self.progress.seconds,
-            str(self.segmenter.device),
+            str(self.predictor.device),
             self.card,
             writer.own_classes,
             writer.confidence.self_agreement,
@@ -299,6 +345,12 @@ class _Run:
             anatomy,
             places,
         )
+
+    def _checked(self, ct: CTVolume) -> CTVolume:
+        """The volume as the network sees it, if it can be what it is taken for."""
+        ct, filling = without_filling(ct, self.card.window_hu[0])
+        self.warnings += [*ct.warnings, *filling, *check_input(ct, self.options.force)]
+        return ct
 
     def _quality(self, writer: LabelWriter) -> float | None:
         """Dice to be expected; None if the model is not calibrated or nothing was found."""
@@ -314,7 +366,7 @@ class _Run:
 
     @property
     def card(self) -> ModelCard:
-        return self.segmenter.model.card
+        return self.predictor.card
 
     @property
     def channels(self) -> int:
@@ -354,15 +406,18 @@ class _Run:
         """What aorta and vena cava say of left and right, if the network knows them."""
         if not knows_sides(self.card):
             return Sides.UNTOLD
-        return sides_of(self.segmenter.predictor, ct, BATCH_SIZE[self.segmenter.device.type])
+        return sides_of(self.predictor, ct, BATCH_SIZE[self.predictor.device.type])
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
-        promised = self._quality(look) or 0.0
-        if promised < (self._quality(writer) or 0.0) - SYMMETRIC_LOSS or writer.volume_ml < MIRRORED_ML:
+        if self._promise(look) < self._promise(writer) - SYMMETRIC_LOSS or writer.volume_ml < MIRRORED_ML:
             return False
         found = writer.labels[:: writer.canonical.slices_within(MIRRORED_LOOK_MM)] > 0
         return max(dice(found, look.own_labels > 0), dice(found, look.labels > 0)) >= SYMMETRIC_OVERLAP
+
+    def _promise(self, writer: LabelWriter) -> float:
+        """The Dice to be expected of what was found, 0 where that is not known."""
+        return self._quality(writer) or 0.0
 
     def _is_doubtful_everywhere(self, writer: LabelWriter) -> bool:
         quality = self._quality(writer)
@@ -370,7 +425,7 @@ class _Run:
 
     def _labelled(self, ct: CTVolume) -> LabelWriter:
         """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
-        batch_size = BATCH_SIZE[self.segmenter.device.type]
+        batch_size = BATCH_SIZE[self.predictor.device.type]
         while True:
             try:
                 return self._labelled_in_batches(ct, batch_size)
@@ -381,9 +436,9 @@ class _Run:
         out_of_memory = is_out_of_memory(error)
         if out_of_memory and batch_size > 1:
             return batch_size // 2
-        if self.segmenter.device.type != "cpu":
+        if self.predictor.device.type != "cpu":
             # Unplugged, reset, asleep, or without an operation that the network needs: the CPU can go on.
-            self.segmenter.predictor.move_to_cpu(error)
+            self.predictor.move_to_cpu(error)
             return BATCH_SIZE["cpu"]
         if out_of_memory:
             raise DeviceError(messages.OUT_OF_MEMORY) from error
@@ -436,7 +491,7 @@ class _Run:
 
     def _found(self, stack: CTVolume, batch_size: int, span: tuple[float, float]) -> LiverLogits:
         """Where in an axial stack the liver may be; ``span`` is the part of the progress that this takes."""
-        predictor, everywhere = self.segmenter.predictor, self.segmenter.everywhere
+        predictor, everywhere = self.predictor, self.segmenter.everywhere
         inference = StackInference(
             predictor, stack, self.channels, batch_size, self.progress, span, everywhere, self.spleen
         )
@@ -446,3 +501,30 @@ class _Run:
         """Log-odds as they count, of some slices."""
         self.progress.report(0.0, messages.BACK_TO_SCAN)
         return found.smooth(positions)
+
+
+@dataclass
+class _MRRun(_Run):
+    """The same on MR, of which there is the liver alone, and no Dice to expect: its network is not calibrated."""
+
+    def __post_init__(self) -> None:
+        wanted, self.options = self.options, self.options.on(MR)
+        if wanted != self.options:
+            self.warnings.append(messages.MR_LIVER_ALONE)
+
+    def _checked(self, ct: CTVolume) -> CTVolume:
+        self.warnings[:0] = [messages.SEGMENTED_AS_MR.format(name=ct.name), *ct.warnings]
+        self.warnings += check_mr(ct, self.options.force)
+        return on_network_scale(ct, self.card.window_hu)
+
+    def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
+        """The network's labels; none where it is unsure of most of them, or as sure of them in the mirror image."""
+        writer = self._labelled(ct)
+        confidence = writer.confidence
+        is_unsure = confidence.self_agreement < LEAST_MR_AGREEMENT or confidence.sure_share < LEAST_MR_SURE
+        if is_unsure or self._is_symmetric(writer, self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())):
+            writer.clear()
+        return writer
+
+    def _promise(self, writer: LabelWriter) -> float:
+        return writer.confidence.self_agreement

@@ -15,6 +15,7 @@ from ..data import structures
 from ..data.anatomy import Anatomy
 from ..data.geometry import Geometry
 from ..data.labels import LabelVolume
+from ..data.modality import AUTO, UNKNOWN
 from ..data.reference import label_values
 from ..data.volume import CTVolume, check_position
 from ..errors import InputError, OutputError
@@ -55,10 +56,10 @@ ARCHIVES = {
 }
 
 
-def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
-    """Read a CT from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of the series in a folder.
+def read_ct(path: str | os.PathLike[str], force: bool = False, modality: str = AUTO) -> CTVolume:
+    """Read a CT or MR from .nii, .nii.gz, .nrrd, .mha, a folder with one DICOM series, or a slice of one in a folder.
 
-    ``force`` reads a DICOM series of another modality as well.
+    ``force`` reads a DICOM series of another modality as well; ``modality``, "ct" or "mr", believes no other.
 
     Raises
     ------
@@ -70,9 +71,10 @@ def read_ct(path: str | os.PathLike[str], force: bool = False) -> CTVolume:
         from .. import dicom
 
         if dicom.is_dicom(path):
-            return dicom.read_series(path, force)
+            return dicom.read_series(path, force, modality)
     image = _read(path)
-    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings)
+    known = UNKNOWN if modality == AUTO else modality.upper()
+    ct = CTVolume.from_array(image.values, image.affine, path.name, image.warnings, known)
     return replace(ct, header=image.place)
 
 
@@ -101,7 +103,7 @@ def read_labels(path: str | os.PathLike[str]) -> LabelVolume:
 
 
 def read_result(path: str | os.PathLike[str]) -> LabelVolume:
-    """Read a result with its Couinaud segments and its spleen: of other files than .seg.nrrd from :func:`anatomy_file`.
+    """Read a result with its anatomy: of other files than .seg.nrrd from :func:`anatomy_file`.
 
     Raises
     ------
@@ -113,14 +115,14 @@ def read_result(path: str | os.PathLike[str]) -> LabelVolume:
         return result
     image = _read_labelmap(beside)
     geometry = Geometry(image.values.shape, check_position(image.affine, str(beside)))
-    known = np.isin(image.values, [0, *(structure.label for structure in structures.ANATOMY)])
+    known = np.isin(image.values, structures.MAP_VALUES)
     if _holds_segments(image) or not geometry.is_same_as(result.geometry) or not known.all():
         raise InputError(messages.ANATOMY_UNLIKE_RESULT.format(path=beside, result=path))
     return replace(result, anatomy=structures.from_map(image.values))
 
 
 def anatomy_file(path: str | os.PathLike[str]) -> Path | None:
-    """Where the Couinaud segments, 1 to 8, and the spleen, 9, of a result lie: for liver.nii.gz, liver_anatomy.nii.gz.
+    """Where segments, 1 to 8, spleen, 9, and vessels, 10 to 18, lie: for liver.nii.gz in liver_anatomy.nii.gz.
 
     None where the file itself holds them, as .seg.nrrd and DICOM SEG do.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.modality import CT, MR
 from .loading import is_count, load_network, read_card, read_verified, require
 
 # PyTorch is imported when there are weights to load: a card is read without it.
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # What the first channels of every network are; the liver's neighbours may follow.
 FIRST_CLASSES = ("background", "liver", "tumour")
+# The bundled network for each modality.
+BUNDLED = {CT: "liver_unet.pt", MR: "liver_mr_unet.pt"}
 CALIBRATION = ("intercept", "slope", "check_below")
 # At the bottom of ten levels a pixel covers as much as a slice has.
 MOST_LEVELS = 10
@@ -34,7 +37,8 @@ class ModelCard:
     the squares that its first level takes as one (else 1), ``sha256`` the digest of the weights file. ``calibration``
     holds ``intercept`` and ``slope`` from self-agreement to expected Dice, and the Dice ``check_below`` which a result
     needs a look. Where tumours are wanted, what belongs to the liver is one if its probability exceeds
-    ``tumour_above`` (a card that does not say means 0.5). The rest is for people.
+    ``tumour_above`` (a card that does not say means 0.5). ``modality`` is that of the scans that it is for: "CT", or
+    "MR", whose signal is laid on the window as :mod:`LiverSegLib.inference.mr_signal` does it. The rest is for people.
     """
 
     name: str
@@ -55,6 +59,7 @@ class ModelCard:
     patch: int = 1
     calibration: dict[str, float] | None = None
     tumour_above: float = 0.5
+    modality: str = CT
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
@@ -81,6 +86,7 @@ class ModelCard:
             "classes": self.classes[:3] == FIRST_CLASSES and all(isinstance(name, str) for name in self.classes),
             "widths": 0 < len(self.widths) <= MOST_LEVELS and all(is_count(width) for width in self.widths),
             "patch": is_count(self.patch),
+            "modality": self.modality in (CT, MR),
             "tumour_above": 0 < self.tumour_above < 1,
         }
         require(fitting)
@@ -127,7 +133,7 @@ def verified_card(path: Path | str | None = None) -> ModelCard:
     return card
 
 
-def bundled_model_path(name: str = "liver_unet.pt") -> Path:
+def bundled_model_path(name: str = BUNDLED[CT]) -> Path:
     """Where bundled weights lie: beside the package in Slicer and in the source tree, inside it in a wheel."""
     package = Path(__file__).parents[1]
     beside = package.parent / "Resources" / "Models" / name

@@ -1,7 +1,8 @@
 """Undo and redo of what runs did to a segmentation node.
 
 Slicer's vtkSegmentationHistory keeps the segments alone: not how visible they are, not the node's transform, not the
-report; and its redo is gone as soon as a display setting marks a segment as modified. So whole states are kept here.
+report and the strokes; and its redo is gone as soon as a display setting marks a segment as modified. So whole states
+are kept here.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Any
 import slicer
 import vtk
 
+from ..evaluation.corrections import with_checks_of
+from .corrections import CORRECTIONS_ATTRIBUTE, describe_segments
 from .segmentation import VOLUME_ROLE
-from .tables import REPORT_ATTRIBUTE
+from .tables import REPORT_ATTRIBUTE, store_report, stored_report
 
 MOST_STEPS = 5
 # How a segment is shown, as its display node names it; the segment's own colour is part of the segment.
@@ -84,15 +87,15 @@ class _State:
     shown: dict[str, dict[str, Any]]
     transform: vtk.vtkWeakReference
     volume: vtk.vtkWeakReference
-    report: str | None
+    kept: dict[str, str | None]
 
     @classmethod
     def of(cls, node: slicer.vtkMRMLSegmentationNode) -> _State:
         segmentation = slicer.vtkSegmentation()
         segmentation.DeepCopy(node.GetSegmentation())
         volume = node.GetNodeReference(VOLUME_ROLE)
-        report = node.GetAttribute(REPORT_ATTRIBUTE)
-        return cls(segmentation, _shown(node), _weak(node.GetParentTransformNode()), _weak(volume), report)
+        kept = {name: node.GetAttribute(name) for name in (REPORT_ATTRIBUTE, CORRECTIONS_ATTRIBUTE)}
+        return cls(segmentation, _shown(node), _weak(node.GetParentTransformNode()), _weak(volume), kept)
 
     def restore(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         transform, volume = _living(self.transform), _living(self.volume)
@@ -101,14 +104,24 @@ class _State:
         node.CreateDefaultDisplayNodes()
         node.SetAndObserveTransformNodeID(transform and transform.GetID())
         node.SetNodeReferenceID(VOLUME_ROLE, volume and volume.GetID())
-        if self.report is None:
-            node.RemoveAttribute(REPORT_ATTRIBUTE)
-        else:
-            node.SetAttribute(REPORT_ATTRIBUTE, self.report)
+        self._restore_kept(node)
         for segment_id, properties in self.shown.items():
             for name, value in properties.items():
                 getattr(node.GetDisplayNode(), f"SetSegment{name}")(segment_id, value)
         node.EndModify(modifying)
+
+    def _restore_kept(self, node: slicer.vtkMRMLSegmentationNode) -> None:
+        """Report and strokes; what was ticked off since, of the same run, stays so."""
+        checked = stored_report(node)
+        for name, text in self.kept.items():
+            if text is None:
+                node.RemoveAttribute(name)
+            else:
+                node.SetAttribute(name, text)
+        report = stored_report(node)
+        if report is not None:
+            store_report(node, with_checks_of(report, checked))
+            describe_segments(node)
 
 
 @dataclass

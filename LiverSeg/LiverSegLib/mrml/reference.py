@@ -12,15 +12,16 @@ import vtk
 
 from .. import messages
 from ..data import reference as references
+from ..data.anatomy import Anatomy
 from ..data.bounding_box import Box, box_of
 from ..data.geometry import Geometry
 from ..data.labels import LabelVolume
 from ..data.reference import NamedSegment
 from ..data.resample import paste, reference_on_grid
-from ..data.structures import LIVER, TUMOUR
+from ..data.structures import LIVER, SPLEEN, TUMOUR
 from ..errors import InputError
 from .images import affine_of, geometry_of, image_affine, shape_of, to_image, voxels_of
-from .segmentation import BINARY_LABELMAP, GEOMETRY_PARAMETER, OUR_IDS, SEGMENT_IDS
+from .segmentation import ANATOMY_IDS, BINARY_LABELMAP, GEOMETRY_PARAMETER, OUR_IDS, SEGMENT_IDS
 from .transforms import matrix_between, warp_between
 
 
@@ -34,6 +35,34 @@ class _Part:
     read: Callable[[], np.ndarray]
     affine: np.ndarray
     warnings: tuple[str, ...] = ()
+
+    def on_grid(self, geometry: Geometry) -> tuple[np.ndarray, list[str]]:
+        """The labels on another grid in the same frame, and what was not exact."""
+        found = LabelVolume(self.read(), self.affine, warnings=self.warnings)
+        pasted = paste(found, geometry)
+        if pasted is not None:
+            return pasted, list(self.warnings)
+        on_grid = reference_on_grid(found, geometry)
+        return on_grid.labels, list(on_grid.warnings)
+
+
+@dataclass(frozen=True)
+class AnatomyVoxels:
+    """Couinaud segments and spleen of a result, as they were when they were read; they know no node any more."""
+
+    geometry: Geometry
+    segments: tuple[tuple[int, _Part], ...] = ()
+    spleen: _Part | None = None
+
+    def anatomy(self) -> Anatomy:
+        """Both on the CT's grid; numpy alone, so that a worker thread may call it."""
+        spleen = None if self.spleen is None else self.spleen.on_grid(self.geometry)[0] > 0
+        if not self.segments:
+            return Anatomy(None, spleen)
+        segments = np.zeros(self.geometry.shape, np.uint8)
+        for number, part in self.segments:
+            np.putmask(segments, part.on_grid(self.geometry)[0], np.uint8(number))
+        return Anatomy(segments, spleen)
 
 
 @dataclass(frozen=True)
@@ -64,22 +93,14 @@ class ReferenceVoxels:
         """
         if self.liver is None:
             return np.zeros(self.geometry.shape, np.uint8), []
-        labels, warnings = self._on_grid(self.liver)
+        labels, warnings = self.liver.on_grid(self.geometry)
         if not self.may_be_empty and not labels.any():
             raise InputError(messages.REFERENCE_IS_EMPTY.format(name=self.name))
         for tumour in self.tumours:
-            mask, more = self._on_grid(tumour)
+            mask, more = tumour.on_grid(self.geometry)
             np.putmask(labels, mask, np.uint8(TUMOUR.label))
             warnings += more
         return labels, list(dict.fromkeys(warnings))
-
-    def _on_grid(self, part: _Part) -> tuple[np.ndarray, list[str]]:
-        found = LabelVolume(part.read(), part.affine, warnings=part.warnings)
-        pasted = paste(found, self.geometry)
-        if pasted is not None:
-            return pasted, list(part.warnings)
-        on_grid = reference_on_grid(found, self.geometry)
-        return on_grid.labels, list(on_grid.warnings)
 
 
 def segments_for_reference(node: slicer.vtkMRMLNode | None) -> list[tuple[str, str]]:
@@ -150,6 +171,19 @@ def read_result(
         () if tumour is None else (tumour,),
         may_be_empty=True,
     )
+
+
+def read_anatomy(
+    segmentation_node: slicer.vtkMRMLSegmentationNode, volume_node: slicer.vtkMRMLScalarVolumeNode
+) -> AnatomyVoxels:
+    """Copy the Couinaud segments and the spleen that a run wrote, as the user left them, out of the scene."""
+    labels = {segment_id: label for label, segment_id in ANATOMY_IDS.items()}
+    parts = {}
+    for segment in _named_segments(segmentation_node):
+        if segment.id in labels and (part := _segment(segmentation_node, segment, volume_node)) is not None:
+            parts[labels[segment.id]] = part
+    spleen = parts.pop(SPLEEN.label, None)
+    return AnatomyVoxels(Geometry(shape_of(volume_node), affine_of(volume_node)), tuple(parts.items()), spleen)
 
 
 def segmentation_to_labels(

@@ -19,7 +19,9 @@ import numpy as np
 
 from .. import install, messages, mrml
 from ..data.bounding_box import Box, box_round
+from ..data.corrections import Corrections
 from ..data.metrics import compare
+from ..data.modality import AUTO, CT, MR
 from ..errors import Cancelled, InputError
 from ..evaluation.report import SegmentationReport
 from ..inference.options import SegmentOptions
@@ -117,7 +119,7 @@ class SceneSegmenter:
         A reference that does not fit is refused before the network runs, or left out if it need not fit.
         """
         started, options = perf_counter(), options or SegmentOptions()
-        ct = yield from self._copied(volume_node, COPY_SPAN)
+        ct = yield from self.copied(volume_node, COPY_SPAN, options.modality)
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
@@ -132,16 +134,18 @@ class SceneSegmenter:
             segmentation = self._find(ct, progress, cancel, options)
             return _Found.of(segmentation, *(truth.value or ()))
 
-        found = yield from self._in_worker(work, WORK_SPAN)
+        found = yield from self.in_worker(work, WORK_SPAN)
         report = yield from self._measured(ct, found, volume_node, volume_node, options)
         labels = found.segmentation.labels
         yield WRITE_SHARE, messages.WRITING_RESULT
         write_started = perf_counter()
-        node = self._write(volume_node, segmentation_node, found.segmentation, options.tumour)
+        tumour = options.on(found.segmentation.model.modality).tumour
+        node = self._write(volume_node, segmentation_node, found.segmentation, tumour)
         finished = perf_counter()
         seconds = {**report.seconds, "write": finished - write_started, "total": finished - started}
         report = replace(report, output=node.GetName(), seconds=seconds)
         mrml.store_report(node, report.to_dict())
+        mrml.store_corrections(node, Corrections())
         return Outcome(report, node, labels, found.reference_labels, truth.problem)
 
     def segment_frames(
@@ -152,7 +156,7 @@ class SceneSegmenter:
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
-        Couinaud segments and spleen are found in single volumes only.
+        Couinaud segments, vessels and spleen are found in single volumes only.
 
         Returns one outcome for each frame, in the sequence's order; without labels, which are in the scene by then.
         """
@@ -162,7 +166,8 @@ class SceneSegmenter:
         mrml.check_transform(volume_node)
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
-        started, options = perf_counter(), replace(options or SegmentOptions(), segments=False, spleen=False)
+        started = perf_counter()
+        options = replace(options or SegmentOptions(), segments=False, vessels=False, spleen=False)
         nodes = mrml.frame_nodes(volume_node)
         frames, reports = [], []
         for number, (value, frame_node) in enumerate(nodes):
@@ -173,13 +178,15 @@ class SceneSegmenter:
             frames.append((value, labels))
             reports.append(report)
         yield WRITE_SHARE, messages.WRITING_RESULT
-        self._check_still_there(volume_node, segmentation_node)
-        with self._output(volume_node, segmentation_node) as node:
-            mrml.write_frames(browser, volume_node, node, frames, options.tumour)
+        self.check_still_there(volume_node, segmentation_node)
+        modality = MR if messages.MR_EXPERIMENTAL in (report.modality for report in reports) else CT
+        with self._output(volume_node, segmentation_node, modality) as node:
+            mrml.write_frames(browser, volume_node, node, frames, options.on(modality).tumour)
         self._forget(node)
         outcomes = [Outcome(replace(report, output=node.GetName()), node, np.empty(0)) for report in reports]
         values = [value for value, _ in frames]
         mrml.store_report(node, _report_of_frames(values, outcomes, perf_counter() - started))
+        mrml.store_corrections(node, Corrections())
         return outcomes
 
     def compare(
@@ -197,14 +204,14 @@ class SceneSegmenter:
             reference_labels, warnings = truth.labels()
             return labels, reference_labels, warnings, box_round(labels, reference_labels)
 
-        labels, reference_labels, warnings, box = yield from self._in_worker(read, (0.0, 0.5), messages.COMPARING)
-        space = yield from _space(volume_node, volume_node, box, (0.5, messages.COMPARING))
+        labels, reference_labels, warnings, box = yield from self.in_worker(read, (0.0, 0.5), messages.COMPARING)
+        space = yield from space_of(volume_node, volume_node, box, (0.5, messages.COMPARING))
         spacing = volume_node.GetSpacing()[::-1]
 
         def measure(progress: Progress, cancel: threading.Event) -> dict[str, float]:
             return compare(labels > 0, reference_labels > 0, space or spacing)
 
-        measures = yield from self._in_worker(measure, (0.5, 1.0), messages.COMPARING)
+        measures = yield from self.in_worker(measure, (0.5, 1.0), messages.COMPARING)
         return Comparison(measures, warnings, labels, reference_labels)
 
     def devices(self) -> Steps[list[str]]:
@@ -217,7 +224,7 @@ class SceneSegmenter:
 
             return usable_devices()
 
-        return (yield from self._in_worker(work, (0.0, 1.0)))
+        return (yield from self.in_worker(work, (0.0, 1.0)))
 
     def warm_up(self, device: str = "auto") -> Steps[None]:
         """Load the network and let it run once, so that the first segmentation need not; any other work ends it."""
@@ -243,11 +250,11 @@ class SceneSegmenter:
 
     # ---- the parts ---------------------------------------------------------------------------------------------------
 
-    def _copied(self, volume_node: slicer.vtkMRMLScalarVolumeNode, span: Span) -> Steps[CTVolume]:
-        pieces = mrml.copy_volume_in_pieces(volume_node)
+    def copied(self, volume_node: slicer.vtkMRMLScalarVolumeNode, span: Span, modality: str = AUTO) -> Steps[CTVolume]:
+        pieces = mrml.copy_volume_in_pieces(volume_node, modality=modality)
         try:
             while True:
-                yield _within(span, next(pieces)), messages.COPYING_VOLUME
+                yield within(span, next(pieces)), messages.COPYING_VOLUME
         except StopIteration as end:
             return end.value
         finally:
@@ -259,12 +266,12 @@ class SceneSegmenter:
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         options: SegmentOptions,
     ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
-        ct = yield from self._copied(frame_node, COPY_SPAN)
+        ct = yield from self.copied(frame_node, COPY_SPAN, options.modality)
 
         def work(progress: Progress, cancel: threading.Event) -> _Found:
             return _Found.of(self._find(ct, progress, cancel, options))
 
-        found = yield from self._in_worker(work, WORK_SPAN)
+        found = yield from self.in_worker(work, WORK_SPAN)
         report = yield from self._measured(ct, found, volume_node, frame_node, options)
         return report, found.segmentation.labels
 
@@ -277,7 +284,7 @@ class SceneSegmenter:
         options: SegmentOptions,
     ) -> Steps[SegmentationReport]:
         """The report, with the volumes and distances in the patient."""
-        space = yield from _space(volume_node, image_node, found.box, (MEASURE_SPAN[0], messages.MEASURING))
+        space = yield from space_of(volume_node, image_node, found.box, (MEASURE_SPAN[0], messages.MEASURING))
 
         def measure(progress: Progress, cancel: threading.Event) -> SegmentationReport:
             return SegmentationReport.of(
@@ -291,7 +298,7 @@ class SceneSegmenter:
                 extra_warnings=found.warnings,
             )
 
-        return (yield from self._in_worker(measure, MEASURE_SPAN, messages.MEASURING))
+        return (yield from self.in_worker(measure, MEASURE_SPAN, messages.MEASURING))
 
     def _find(self, ct: CTVolume, progress: Progress, cancel: threading.Event, options: SegmentOptions) -> Any:
         """In the worker: the network on one CT."""
@@ -304,16 +311,16 @@ class SceneSegmenter:
             self._segmenters[device] = self.make_segmenter(device)
         return self._segmenters[device]
 
-    def _in_worker(self, function: Function[T], span: Span, stage: str = messages.STARTING) -> Steps[T]:
+    def in_worker(self, function: Function[T], span: Span, stage: str = messages.STARTING) -> Steps[T]:
         """Wait for a function in the worker thread, a few milliseconds a step; closing the generator cancels it."""
         if self._warm_up is not None:
             self._warm_up.cancel.set()
         task = self._worker.start(function)
-        latest = _within(span, 0.0), stage
+        latest = within(span, 0.0), stage
         try:
             while not task.wait(WAIT_SECONDS):
                 for share, stage in task.take_progress():
-                    latest = _within(span, share), stage
+                    latest = within(span, share), stage
                 yield latest
             return task.result()
         finally:
@@ -326,8 +333,9 @@ class SceneSegmenter:
         found: Segmentation,
         tumour: bool,
     ) -> slicer.vtkMRMLSegmentationNode:
-        self._check_still_there(volume_node, segmentation_node)
-        with self._output(volume_node, segmentation_node) as node:
+        self.check_still_there(volume_node, segmentation_node)
+        modality = found.model.modality
+        with self._output(volume_node, segmentation_node, modality) as node:
             if segmentation_node is None:
                 mrml.write_segmentation(node, found.labels, volume_node, tumour, found.anatomy)
             else:
@@ -347,31 +355,33 @@ class SceneSegmenter:
             mrml.write_segmentation(node, found.labels, volume_node, tumour, found.anatomy)
         except BaseException:
             self.history.undo(node)
-            self._forget_redo(node)
+            self.forget_redo(node)
             raise
 
-    def _forget_redo(self, node: slicer.vtkMRMLSegmentationNode) -> None:
+    def forget_redo(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         """What was undone was no result."""
         self.history.save(node)
         self.history.forget(node)
 
     def _forget(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         """Results of single frames cannot be put back into a node that now shows all frames."""
-        self._forget_redo(node)
+        self.forget_redo(node)
         while self.history.can_undo(node):
             self.history.forget(node)
 
     @staticmethod
     @contextmanager
     def _output(
-        volume_node: slicer.vtkMRMLScalarVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode | None
+        volume_node: slicer.vtkMRMLScalarVolumeNode,
+        segmentation_node: slicer.vtkMRMLSegmentationNode | None,
+        modality: str,
     ) -> Iterator[slicer.vtkMRMLSegmentationNode]:
         """The node to write into: the chosen one, or a new one that leaves the scene again if the writing fails."""
         if segmentation_node is not None:
             yield segmentation_node
             return
         scene = volume_node.GetScene()
-        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mrml.new_segmentation_name(volume_node))
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", mrml.new_segmentation_name(volume_node, modality))
         try:
             yield node
         except BaseException:
@@ -379,7 +389,7 @@ class SceneSegmenter:
             raise
 
     @staticmethod
-    def _check_still_there(
+    def check_still_there(
         volume_node: slicer.vtkMRMLScalarVolumeNode, segmentation_node: slicer.vtkMRMLSegmentationNode | None
     ) -> None:
         if volume_node.GetScene() is None:
@@ -423,7 +433,7 @@ class _Tried:
             self.value, self.problem = None, str(error)
 
 
-def _space(
+def space_of(
     volume_node: slicer.vtkMRMLScalarVolumeNode, image_node: slicer.vtkMRMLScalarVolumeNode, box: Box, step: Step
 ) -> Steps[PatientSpace | None]:
     """:func:`LiverSegLib.mrml.patient_space` in steps."""
@@ -452,7 +462,7 @@ def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float
     return {**reports[0], "seconds": total, "warnings": warnings, "frames": frames}
 
 
-def _within(span: Span, share: float) -> float:
+def within(span: Span, share: float) -> float:
     return span[0] + (span[1] - span[0]) * share
 
 
@@ -461,7 +471,7 @@ def _scaled(steps: Steps[T], span: Span, stage_text: str) -> Steps[T]:
     try:
         while True:
             share, stage = next(steps)
-            yield _within(span, share), stage_text.format(stage=stage)
+            yield within(span, share), stage_text.format(stage=stage)
     except StopIteration as end:
         return end.value
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 import vtk
@@ -9,31 +11,36 @@ import vtk
 from .. import messages
 from ..data.anatomy import Anatomy
 from ..data.bounding_box import box_of, box_round
-from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, Structure, anatomy_masks
+from ..data.modality import CT, MR
+from ..data.structures import ANATOMY, COUINAUD, LIVER, SPLEEN, STRUCTURES, TUMOUR, VESSELS, Structure, anatomy_masks
 from ..errors import InputError
-from .images import affine_of, cropped_image, shape_of
+from .images import affine_of, cropped_image, image_affine, shape_of, voxels_of
 from .scene import nodes_of_class, unique_name
 from .transforms import matrix_between
 
 # By its id a later run finds a segment of ours again, whatever its name is by then.
 SEGMENT_IDS = {LIVER.label: "LiverSeg_Liver", TUMOUR.label: "LiverSeg_Tumour"}
 COUINAUD_IDS = {structure.label: f"LiverSeg_Couinaud{structure.label}" for structure in COUINAUD}
-ANATOMY_IDS = {**COUINAUD_IDS, SPLEEN.label: "LiverSeg_Spleen"}
+VESSELS_ID = "LiverSeg_Vessels"
+ANATOMY_IDS = {**COUINAUD_IDS, SPLEEN.label: "LiverSeg_Spleen", VESSELS.label: VESSELS_ID}
 OUR_IDS = (*SEGMENT_IDS.values(), *ANATOMY_IDS.values())
 BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 CLOSED_SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 GEOMETRY_PARAMETER = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 VOLUME_ROLE = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
 FILL_OPACITY, OUTLINE_PIXELS = 0.3, 2
-# Of the liver's surface round its Couinaud segments.
-GLASS_OPACITY = 0.2
+# Of the liver's surface round its Couinaud segments or vessels, and of those round the vessels.
+GLASS_OPACITY, SEGMENTS_OPACITY = 0.2, 0.4
 # Without these DICOM export would call the segments drawn by hand.
 ALGORITHM_TAGS = {"DICOM.SegmentAlgorithmType": "AUTOMATIC", "DICOM.SegmentAlgorithmName": "LiverSeg"}
 
 
-def new_segmentation_name(volume_node: slicer.vtkMRMLVolumeNode) -> str:
-    """A name for the volume's result that no node in its scene has."""
-    return unique_name(volume_node.GetScene(), messages.NEW_SEGMENTATION.format(name=volume_node.GetName()))
+def new_segmentation_name(volume_node: slicer.vtkMRMLVolumeNode, modality: str = CT) -> str:
+    """A name for the volume's result that no node in its scene has; of MR it says that it is experimental."""
+    name = messages.NEW_SEGMENTATION.format(name=volume_node.GetName())
+    if modality == MR:
+        name = f"{name}, {messages.MR_EXPERIMENTAL}"
+    return unique_name(volume_node.GetScene(), name)
 
 
 def segmentation_of(volume_node: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSegmentationNode | None:
@@ -72,10 +79,11 @@ def write_segmentation(
     volume_node: slicer.vtkMRMLScalarVolumeNode,
     tumour: bool = False,
     anatomy: Anatomy | None = None,
-) -> None:
+    surfaces_later: bool = False,
+) -> list[str]:
     """Write labels as the segment "Liver" and, if asked for, one of its tumours, exactly on the volume's voxels.
 
-    Couinaud segments and spleen become segments, too; round the former the liver's surface is like glass.
+    Couinaud segments, vessels and spleen become segments, too; round the first two the liver's surface is like glass.
 
     The segmentation goes under the volume's parent transform. Segments of an earlier run are refilled and stay as
     visible as they were; all others stay where they are in the world. A closed surface that was there is made anew.
@@ -88,6 +96,12 @@ def write_segmentation(
         Whether to write the tumours' segment too; that of an earlier run is removed otherwise.
     anatomy
         On the same grid; what is not in it is removed, too.
+    surfaces_later
+        Let 3D show the closed surfaces that are there, as they were, until :func:`renew_surfaces`: slices are quicker.
+
+    Returns
+    -------
+    Ids of the segments whose surfaces are still those of before; none unless they come later.
 
     Raises
     ------
@@ -101,16 +115,38 @@ def write_segmentation(
     make_display(segmentation_node)
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOff()
     # All surfaces are made in one go at the end; with one of other segments left, each segment would get its own first.
-    segmentation_node.RemoveClosedSurfaceRepresentation()
+    if not surfaces_later:
+        segmentation_node.RemoveClosedSurfaceRepresentation()
+    before = _our_segments(segmentation_node)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    was_divided = is_divided(segmentation_node)
+    inside = _what_is_inside(segmentation_node)
     fill_segments(segmentation_node, labels, affine_of(volume_node), tumour, anatomy)
-    if is_divided(segmentation_node) != was_divided:
-        _show_inside_of_liver(segmentation_node.GetDisplayNode(), not was_divided)
-    if surface_shown:
+    if _what_is_inside(segmentation_node) != inside:
+        _show_inside_of_liver(segmentation_node)
+    if surface_shown and not surfaces_later:
         segmentation_node.CreateClosedSurfaceRepresentation()
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
     put_into_study_of(volume_node, segmentation_node)
+    if not (surface_shown and surfaces_later):
+        return []
+    now = _our_segments(segmentation_node)
+    return [segment_id for segment_id, segment in now.items() if before.get(segment_id) is not segment]
+
+
+def renew_surfaces(segmentation_node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence[str]) -> None:
+    """Make the closed surfaces of some segments anew, of what the segments are now."""
+    segmentation = segmentation_node.GetSegmentation()
+    for segment_id in segment_ids:
+        if segmentation.GetSegment(segment_id) is not None:
+            segmentation.GetSegment(segment_id).RemoveRepresentation(CLOSED_SURFACE)
+    if segment_ids:
+        segmentation_node.CreateClosedSurfaceRepresentation()
+
+
+def _our_segments(segmentation_node: slicer.vtkMRMLSegmentationNode) -> dict[str, slicer.vtkSegment]:
+    segmentation = segmentation_node.GetSegmentation()
+    found = {segment_id: segmentation.GetSegment(segment_id) for segment_id in OUR_IDS}
+    return {segment_id: segment for segment_id, segment in found.items() if segment is not None}
 
 
 def is_divided(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
@@ -119,11 +155,19 @@ def is_divided(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     return any(segmentation.GetSegment(segment_id) is not None for segment_id in COUINAUD_IDS.values())
 
 
-def _show_inside_of_liver(display: slicer.vtkMRMLSegmentationDisplayNode, shown: bool) -> None:
-    """Let the liver stand round its segments as glass in 3D and as an outline on the slices, or whole again."""
-    liver = SEGMENT_IDS[LIVER.label]
-    display.SetSegmentOpacity3D(liver, GLASS_OPACITY if shown else 1.0)
-    display.SetSegmentVisibility2DFill(liver, not shown)
+def _what_is_inside(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple[bool, bool]:
+    """Whether Couinaud segments, and whether vessels of ours are among the segments."""
+    return is_divided(segmentation_node), segmentation_node.GetSegmentation().GetSegment(VESSELS_ID) is not None
+
+
+def _show_inside_of_liver(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Let the liver stand round what is in it as glass in 3D and as an outline on the slices, or whole again."""
+    divided, with_vessels = _what_is_inside(segmentation_node)
+    display, liver = segmentation_node.GetDisplayNode(), SEGMENT_IDS[LIVER.label]
+    display.SetSegmentOpacity3D(liver, GLASS_OPACITY if divided or with_vessels else 1.0)
+    display.SetSegmentVisibility2DFill(liver, not (divided or with_vessels))
+    for segment_id in COUINAUD_IDS.values() if divided else ():
+        display.SetSegmentOpacity3D(segment_id, SEGMENTS_OPACITY if with_vessels else 1.0)
 
 
 def make_display(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
@@ -185,7 +229,8 @@ def fill_segments(
 
 
 def _fill_anatomy(segmentation: slicer.vtkSegmentation, anatomy: Anatomy, affine: np.ndarray) -> None:
-    around = box_round(*(mask for mask in (anatomy.segments, anatomy.spleen) if mask is not None))
+    wholes = (anatomy.segments, anatomy.spleen, anatomy.vessels)
+    around = box_round(*(mask for mask in wholes if mask is not None))
     there = dict(anatomy_masks(anatomy.part(around)))
     for structure in ANATOMY:
         if structure not in there:
@@ -210,10 +255,14 @@ def _fill(
     """Put a mask in as a segment with a layer of its own: place, name and colour are those of an earlier run's.
 
     The mask's first voxel is at a corner (k, j, i) of the affine's grid. Slicer's SetBinaryLabelmapToSegment would
-    share a layer with the user's segments and resample those to our grid.
+    share a layer with the user's segments and resample those to our grid. With a surface that is to be made anew later
+    nothing is done where no voxel changes.
     """
-    segment_id = _id_of(structure)
+    segment_id, image = _id_of(structure), cropped_image(mask, affine, corner)
     place, former = segmentation.GetSegmentIndex(segment_id), segmentation.GetSegment(segment_id)
+    surface = former.GetRepresentation(CLOSED_SURFACE) if former is not None else None
+    if surface is not None and _is_same(former, image):
+        return
     segment = slicer.vtkSegment()
     if former is not None:
         segment.SetName(former.GetName())
@@ -226,10 +275,22 @@ def _fill(
     segment.SetTag(segment.GetTerminologyEntryTagName(), structure.terminology)
     for tag, value in ALGORITHM_TAGS.items():
         segment.SetTag(tag, value)
-    segment.AddRepresentation(BINARY_LABELMAP, cropped_image(mask, affine, corner))
+    segment.AddRepresentation(BINARY_LABELMAP, image)
+    if surface is not None:
+        segment.AddRepresentation(CLOSED_SURFACE, surface)
     segmentation.AddSegment(segment, segment_id)
     if place >= 0:
         segmentation.SetSegmentIndex(segment_id, place)
+
+
+def _is_same(segment: slicer.vtkSegment, image: slicer.vtkOrientedImageData) -> bool:
+    """Whether a segment holds the voxels of an image, and no others, in the same place."""
+    there = segment.GetRepresentation(BINARY_LABELMAP)
+    if there is None or there.GetExtent() != image.GetExtent() or image.IsEmpty():
+        return False
+    if not np.allclose(image_affine(there), image_affine(image)):
+        return False
+    return bool(((voxels_of(there) == segment.GetLabelValue()) == (voxels_of(image) > 0)).all())
 
 
 def _remove(segmentation: slicer.vtkSegmentation, structure: Structure) -> None:

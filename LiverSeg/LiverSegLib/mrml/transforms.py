@@ -36,13 +36,12 @@ def matrix_between(
 
 
 def warp_between(
-    source: slicer.vtkMRMLTransformableNode, target: slicer.vtkMRMLTransformableNode | None
+    source: slicer.vtkMRMLTransformableNode | None, target: slicer.vtkMRMLTransformableNode | None
 ) -> vtk.vtkGeneralTransform:
-    """From the frame of one node to that of another, or to the world, whatever kind of transform that is."""
+    """From the frame of one node to that of another, whatever kind of transform that is; None is the world."""
     warp = vtk.vtkGeneralTransform()
-    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
-        source.GetParentTransformNode(), None if target is None else target.GetParentTransformNode(), warp
-    )
+    parents = (None if node is None else node.GetParentTransformNode() for node in (source, target))
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, warp)
     return warp
 
 

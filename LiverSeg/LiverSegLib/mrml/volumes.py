@@ -10,7 +10,8 @@ import slicer.util
 import vtk
 
 from .. import messages
-from ..data.volume import CTVolume, check_form, check_position, check_variety, to_whole_hu
+from ..data.modality import AUTO, MR, UNKNOWN, is_wanted
+from ..data.volume import CTVolume, check_form, check_position, check_variety, signal_factor, to_whole_hu
 from ..errors import InputError
 from .images import affine_of, voxels_of
 
@@ -37,7 +38,7 @@ def volume_to_ct(volume_node: slicer.vtkMRMLScalarVolumeNode) -> CTVolume:
 
 
 def copy_volume_in_pieces(
-    volume_node: slicer.vtkMRMLScalarVolumeNode, piece_bytes: int = PIECE_BYTES
+    volume_node: slicer.vtkMRMLScalarVolumeNode, piece_bytes: int = PIECE_BYTES, modality: str = AUTO
 ) -> Generator[float, None, CTVolume]:
     """As :func:`volume_to_ct`, but with a pause after each piece, in which an application can live on.
 
@@ -47,6 +48,8 @@ def copy_volume_in_pieces(
     ----------
     piece_bytes
         Size of a piece in the node's own voxel type, at most; one slice at least.
+    modality
+        "ct" or "mr" if somebody says so; else what the DICOM series says that the node was loaded from.
 
     Yields
     ------
@@ -61,6 +64,8 @@ def copy_volume_in_pieces(
     name = volume_node.GetName() or messages.THE_VOLUME
     affine = check_position(affine_of(volume_node), name)
     check_form(voxels_of(image), name)
+    known = _modality_of(volume_node) if modality == AUTO else modality.upper()
+    factor = signal_factor(voxels_of(image)) if known == MR else 1.0
     state, slices = _state(volume_node), image.GetDimensions()[2]
     hu = np.empty(image.GetDimensions()[::-1], np.int16)
     step = max(1, int(piece_bytes * slices // max(1, voxels_of(image).nbytes)))
@@ -70,12 +75,23 @@ def copy_volume_in_pieces(
         if _state(volume_node) != state:
             raise InputError(messages.VOLUME_CHANGED_WHILE_COPIED.format(name=name))
         piece = hu[start : start + step]
-        piece[:] = to_whole_hu(voxels_of(volume_node.GetImageData())[start : start + step], name)
+        piece[:] = to_whole_hu(voxels_of(volume_node.GetImageData())[start : start + step], name, factor)
         lowest.append(piece.min())
         highest.append(piece.max())
         yield min(1.0, (start + step) / slices)
     check_variety(min(lowest), max(highest), name)
-    return CTVolume(hu, affine, name)
+    return CTVolume(hu, affine, name, modality=known)
+
+
+def _modality_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The modality of the DICOM series, as Slicer's DICOM module notes it; empty where there is none of ours."""
+    scene = volume_node.GetScene()
+    # To ask for a hierarchy in any other way makes one.
+    hierarchy = scene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode") if scene is not None else None
+    item = hierarchy.GetItemByDataNode(volume_node) if hierarchy is not None else 0
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    modality = hierarchy.GetItemAttribute(item, attribute) if hierarchy is not None and item else ""
+    return modality if is_wanted(modality, AUTO) else UNKNOWN
 
 
 def _image_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkImageData:

@@ -1,4 +1,4 @@
-"""The panel's advanced choices: the devices that run a kernel here, and whether there are frames to choose from."""
+"""The panel's advanced choices: CT or MR, the devices that run a kernel here, whether there are frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import messages, mrml
+from ..data.modality import CHOICES
 
 
 class AdvancedSection:
@@ -19,6 +20,9 @@ class AdvancedSection:
         self.parameters: Any = None
         self._ui, self._find_devices = ui, find_devices
         self._devices_known = False
+        for choice, text in zip(CHOICES, (messages.DEVICE_AUTOMATIC, "CT", messages.MR_EXPERIMENTAL), strict=True):
+            ui.modalitySelector.addItem(text, choice)
+        ui.modalitySelector.connect("currentIndexChanged(int)", self._choose_modality)
         ui.deviceSelector.connect("currentIndexChanged(int)", self._choose_device)
         ui.advancedSection.connect("contentsCollapsed(bool)", self.ask_for_devices)
         self._list_devices(["cpu"])
@@ -32,6 +36,12 @@ class AdvancedSection:
         """Follow the parameter node."""
         self._ui.allFramesCheckBox.enabled = self._has_frames() and not running
         self._show_device()
+        selector = self._ui.modalitySelector
+        selector.setCurrentIndex(selector.findData(self.parameters.modality))
+
+    def _choose_modality(self, index: int) -> None:
+        if self.parameters:
+            self.parameters.modality = self._ui.modalitySelector.itemData(index)
 
     def _has_frames(self) -> bool:
         volume = self.parameters.inputVolume

@@ -69,7 +69,8 @@ class ResultsSection:
         self.draw()
         if not mrml.is_in_slices(self.parameters.inputVolume):
             mrml.show_in_slices(self.parameters.inputVolume)
-        mrml.use_abdominal_window(self.parameters.inputVolume)
+        if texts.is_ct(self.report or {}):
+            mrml.use_abdominal_window(self.parameters.inputVolume)
         if self.parameters.frameLiver:
             mrml.frame_slices(self.output)
             if self.parameters.show3D:

@@ -8,8 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import messages
+from ..data.modality import CT
+from ..data.places import Place
+from ..data.strokes import Stroke
 from ..evaluation import anatomy_measures
+from ..evaluation import corrections as reader
 
 if TYPE_CHECKING:
     from ..mrml.scene_run import Outcome
@@ -74,7 +80,7 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
     time = NOTHING if None in (seconds, device) else messages.DONE_IN.format(seconds=seconds, device=device)
     quality, hint = _quality(report)
     return ResultTexts(
-        _volume(report, "liver_volume_ml", messages.LIVER_VOLUME),
+        _with_modality(_volume(report, "liver_volume_ml", messages.LIVER_VOLUME), report),
         _volume(report, "tumour_volume_ml", messages.TUMOUR_VOLUME),
         quality,
         hint,
@@ -82,6 +88,15 @@ def results(report: Mapping[str, Any] | None) -> ResultTexts:
         _warnings(report.get("warnings", ())),
         _anatomy(report),
     )
+
+
+def is_ct(report: Mapping[str, Any]) -> bool:
+    """Whether a report is of CT, as those of older versions are, which do not say it."""
+    return report.get("modality", CT) == CT
+
+
+def _with_modality(volume: str, report: Mapping[str, Any]) -> str:
+    return volume if is_ct(report) else f"{volume}, {report['modality']}"
 
 
 def _anatomy(report: Mapping[str, Any]) -> str:
@@ -179,7 +194,9 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         (messages.MEASURE_TIME, seconds, ".1f", "s"),
     )
     found = [(name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)]
-    found += [(name, value, "") for name, value in anatomy_measures.rows(report)]
+    found += [(name, value, "") for name, value in (*anatomy_measures.rows(report), *reader.rows(report))]
+    if not is_ct(report):
+        found.append((messages.MEASURE_MODALITY, str(report["modality"]), ""))
     if report.get("device"):
         found.append((messages.MEASURE_DEVICE, str(report["device"]), ""))
     return found
@@ -203,3 +220,54 @@ def frames(outcomes: Sequence[Outcome]) -> str:
     """One line for a sequence: how many frames, and from which to which liver volume."""
     volumes = [outcome.report.liver_volume_ml for outcome in outcomes]
     return messages.FRAMES_RESULT.format(count=len(volumes), smallest=min(volumes), largest=max(volumes))
+
+
+_WHERE = {
+    ("upper", "right"): messages.SHORT_UPPER_RIGHT,
+    ("upper", "left"): messages.SHORT_UPPER_LEFT,
+    ("middle", "right"): messages.SHORT_MIDDLE_RIGHT,
+    ("middle", "left"): messages.SHORT_MIDDLE_LEFT,
+    ("lower", "right"): messages.SHORT_LOWER_RIGHT,
+    ("lower", "left"): messages.SHORT_LOWER_LEFT,
+}
+
+
+def correct_title(unseen: int) -> str:
+    """Title of the section for corrections, with how many places nobody has looked at yet."""
+    return messages.CORRECT_TITLE_PLACES.format(count=unseen) if unseen else messages.CORRECT_TITLE
+
+
+def tool_hint(is_liver: bool | None) -> str:
+    """What the tool in the hand waits for; nothing without one."""
+    return "" if is_liver is None else messages.TOOL_HINT.format(tool=_tool(is_liver))
+
+
+def _tool(is_liver: bool) -> str:
+    return messages.STROKE_ADD if is_liver else messages.STROKE_REMOVE
+
+
+def place(place: Place) -> str:
+    """A place to check, short enough for a button."""
+    where = _WHERE[place.height, place.side]
+    return messages.PLACE_SHORT.format(number=place.slice + 1, where=where, ml=place.ml)
+
+
+def place_hint(place: Place) -> str:
+    """What a click on it does, and all that is known of it."""
+    return messages.PLACE_HINT.format(place=place)
+
+
+def stroke(stroke: Stroke, index: int) -> str:
+    """A stroke in a list: its tool, its slice by the index k, and how long it is."""
+    mm = float(np.linalg.norm(np.diff(stroke.points_mm, axis=0), axis=1).sum())
+    template = messages.STROKE_LINE if mm >= 0.5 else messages.STROKE_POINT
+    return template.format(tool=_tool(stroke.is_liver), number=index + 1, mm=mm)
+
+
+def corrected(report: Mapping[str, Any] | None) -> str:
+    """How many strokes the result has, and what they did; nothing if it has none."""
+    count, added, removed = ((report or {}).get(key) for key in ("corrections", "added_ml", "removed_ml"))
+    if not all(map(reader.is_number, (count, added, removed))):
+        return ""
+    template = messages.CORRECTED_ONCE if count == 1 else messages.CORRECTED
+    return template.format(count=count, added=added, removed=removed)
