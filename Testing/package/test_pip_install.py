@@ -78,9 +78,8 @@ def test_every_file_of_the_library_and_the_network_are_installed(environment: Pa
     (installed,) = environment.rglob("LiverSegLib/__init__.py")
     models = installed.parent / "Models"
     assert files_below(installed.parent) - {f"Models/{name}" for name in files_below(models)} == files_below(LIBRARY)
-    assert {path.name for path in models.iterdir()} == {
-        f"{network}_unet.{suffix}" for network in ("couinaud", "liver", "vessel") for suffix in ("pt", "json")
-    }
+    networks = ("couinaud", "liver", "liver_mr", "refine", "vessel")
+    assert files_below(models) == {f"{network}_unet.{suffix}" for network in networks for suffix in ("pt", "json")}
 
 
 def test_each_command_does_its_work(run: Run, tmp_path: Path) -> None:
