@@ -59,9 +59,8 @@ def _zero_bytes(ct: Path, reference: Path, phantom: Phantom) -> None:
     ct.write_bytes(b"")
 
 
-def _like_mr(ct: Path, reference: Path, phantom: Phantom) -> None:
-    positive = np.clip(phantom.ct.hu.astype(np.int32) + 1000, 0, 3000) * 4
-    nifti.write(ct, positive.astype(np.int16), phantom.ct.affine)
+def _label_map(ct: Path, reference: Path, phantom: Phantom) -> None:
+    nifti.write(ct, phantom.labels.astype(np.int16), phantom.ct.affine)
 
 
 def _empty(ct: Path, reference: Path, phantom: Phantom) -> None:
@@ -77,7 +76,7 @@ def _reference_elsewhere(ct: Path, reference: Path, phantom: Phantom) -> None:
 DAMAGES: dict[str, Callable[[Path, Path, Phantom], None]] = {
     "truncated": _truncated,
     "zero bytes": _zero_bytes,
-    "MR-like": _like_mr,
+    "label map": _label_map,
     "empty": _empty,
     "reference elsewhere": _reference_elsewhere,
 }

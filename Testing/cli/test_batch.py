@@ -241,8 +241,11 @@ def test_a_second_run_is_refused_and_ctrl_c_ends_the_first_with_130_and_leaves_w
     output = tmp_path / "out"
     with start(many_scans, "-o", output, "--jobs", jobs, "--threads", 1) as process:
         wait_for_a_record(process, output)
+        # Held meanwhile, or it is done before the second has begun on a busy computer.
+        os.killpg(process.pid, signal.SIGSTOP)
         second = run("batch", many_scans, "-o", output)
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C reaches every process of a terminal
+        os.killpg(process.pid, signal.SIGCONT)
         printed, errors = process.communicate(timeout=120)
     assert second.exit_code == 2 and f"process {process.pid} on" in second.errors[0]
     assert process.returncode == 130
