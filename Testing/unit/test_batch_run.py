@@ -394,6 +394,15 @@ def test_other_options_are_done_again(run, options: BatchOptions) -> None:
     assert run(options=replace(options, tumour=True, threads=2)).skipped == 5
 
 
+def test_tables_that_a_killed_run_was_writing_are_cleared_away_and_nothing_else(run, output: Path) -> None:
+    run()
+    left, others = output / ".0a1b2c3d-results.csv", output / ".0a1b2c3d-notes.csv"
+    left.touch()
+    others.touch()
+    run()
+    assert not left.exists() and others.exists() and (output / "results.csv").exists()
+
+
 # ---- stopping --------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 from .. import messages
 from ..data.modality import MR
 from ..errors import Cancelled, InputError, LiverSegError, OutputError
-from ..io.atomic import check_writable
+from ..io.atomic import check_writable, remove_leftovers
 from .cases import Case
 from .lock import LOCK_FILE, only_run
 from .log import BatchLog, batch_log
@@ -20,7 +20,7 @@ from .own_places import check_own_folders
 from .page import write_page
 from .pipeline import run_pipeline
 from .record import CASES_FOLDER, CaseRecord, case_folder, is_current, read_record
-from .table import write_tables
+from .table import CSV_FILE, JSON_FILE, write_tables
 from .workers import run_processes
 
 PAGE_FILE = "index.html"
@@ -92,6 +92,7 @@ def run_batch(
     digests = _model_digests(options)
     _make_folder(output, cases)
     with only_run(output), batch_log(output, notes) as log:
+        remove_leftovers(output, (CSV_FILE, JSON_FILE, PAGE_FILE))
         run = _Run(cases, options, output, log, progress, cancel or threading.Event())
         run.work(run.without_whole_ones(digests) if resume else cases, jobs, scheduler)
         return run.result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +81,13 @@ def check_writable(path: str | os.PathLike[str], through_links: bool = False) ->
 def _place_of(path: str | os.PathLike[str], through_links: bool) -> Path:
     """Where a file is written; a link of a circle of links stays a link."""
     return Path(os.path.realpath(path)) if through_links and os.path.islink(path) else Path(path)
+
+
+def remove_leftovers(folder: Path, names: Collection[str]) -> None:
+    """Remove from a folder what a killed process left of files with these names, which nobody else writes meanwhile."""
+    for path in folder.glob(".*-*"):
+        if path.name[9:10] == "-" and path.name[10:] in names:
+            path.unlink(missing_ok=True)
 
 
 def _temporary_name(target: Path, name: str) -> Path:
