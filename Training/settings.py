@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 from LiverSegLib.inference.preprocess import SIZE_MULTIPLE
 
@@ -14,6 +14,8 @@ from .data.classes import Classes
 
 SPACING_MM = 1.5
 WINDOW_HU = (-160.0, 240.0)
+
+AnySettings = TypeVar("AnySettings")
 
 
 @dataclass
@@ -154,16 +156,24 @@ class Settings:
         return name.startswith("phantom") or any(fnmatchcase(name, f"{pattern}*") for pattern in self.scans)
 
 
-def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
+def parse_settings(argv: Sequence[str] | None = None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``. Bad ones end the program with 2."""
-    parser = argparse.ArgumentParser(prog="python -m Training.fit", description=__doc__)
-    for name, value in asdict(defaults or Settings()).items():
+    return settings_from(argv, defaults or Settings(), "Training.fit", __doc__)
+
+
+def settings_from(argv: Sequence[str] | None, defaults: AnySettings, program: str, about: str | None) -> AnySettings:
+    """Settings of any program from its command line, each an option; ``defaults`` is a dataclass of plain values.
+
+    Bad ones end the program with 2.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    for name, value in asdict(defaults).items():
         how: dict[str, Any] = {"type": type(value)}
         if isinstance(value, tuple):
             how = {"type": type(value[0]) if value else str, "nargs": "*"}
         parser.add_argument(f"--{name.replace('_', '-')}", default=value, **how)
     try:
-        return Settings(**vars(parser.parse_args(argv)))
+        return type(defaults)(**vars(parser.parse_args(argv)))
     except ValueError as error:
         parser.error(str(error))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from ..settings import settings_from
 
 # In every scan at hand values within it are right.
 WINDOW_HU = (-40.0, 160.0)
@@ -64,7 +65,4 @@ class Settings:
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``."""
-    parser = argparse.ArgumentParser(prog="python -m Training.couinaud.fit", description=__doc__)
-    for name, value in asdict(defaults or Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    return Settings(**vars(parser.parse_args(argv)))
+    return settings_from(argv, defaults or Settings(), "Training.couinaud.fit", __doc__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from ..settings import settings_from
 
 # Counted from the liver's median.
 WINDOW_HU = (-100.0, 100.0)
@@ -66,7 +67,4 @@ class Settings:
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``."""
-    parser = argparse.ArgumentParser(prog="python -m Training.vessels.fit", description=__doc__)
-    for name, value in asdict(defaults or Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    return Settings(**vars(parser.parse_args(argv)))
+    return settings_from(argv, defaults or Settings(), "Training.vessels.fit", __doc__)
