@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,9 @@ def _released(path: Path) -> dict[str, Any]:
     return {"average": average, "trained_on": record["trained_on"], "earlier": earlier, **last}
 
 
-def check_resumable(saved: dict[str, Any], wanted: Settings) -> None:
+def check_resumable(saved: dict[str, Any], wanted: dict[str, Any], free: Collection[str] = FREE_IN_A_RUN) -> None:
     """Raise ValueError if a run would become another experiment when it goes on with these settings."""
-    for name, now in asdict(wanted).items():
+    for name, now in wanted.items():
         before = saved.get(name)
-        if name not in FREE_IN_A_RUN and before != now:
-            raise ValueError(f"The run in {wanted.run} has {name} {before}, not {now}: give that, or another --run.")
+        if name not in free and before != now:
+            raise ValueError(f"The run in {wanted['run']} has {name} {before}, not {now}: give that, or another --run.")

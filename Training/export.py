@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ INTENDED_USE = {
     CT: "Liver segmentation in adult abdominal CT, plain or contrast-enhanced, for research.",
     MR: "Liver segmentation in adult abdominal MR of any contrast, experimental, for research.",
 }
+LICENCE = "Weights: research and non-commercial use only, as the licences of their training data say."
 # What belongs to the liver is labelled as tumour where the network gives that more than this probability. It is too
 # sure of itself, and rather misses a tumour than makes one up: EXPERIMENTS.md says what other limits find.
 TUMOUR_ABOVE = 0.05
@@ -61,7 +62,7 @@ def export(
     card = {
         "name": name,
         "version": __version__,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": "",
         **_about(state),
         "accuracy": {group: result for path in evaluation for group, result in headline(path).items()},
         "calibration": json.loads(calibration.read_text()) if calibration else None,
@@ -72,15 +73,21 @@ def export(
     write_together(output, content, card, training)
 
 
+def write_network(output: Path, state: dict[str, Any], card: dict[str, Any]) -> None:
+    """Write the averaged weights of a small network's run, its card and its record."""
+    record = {name: state[name] for name in ("settings", "code", "trained_on")}
+    write_together(output, bytes_of(averaged_weights(state)), card, record)
+
+
 def write_together(output: Path, content: bytes, card: dict[str, Any], training: dict[str, Any]) -> None:
-    """Write a model file, its card and its record beside it."""
+    """Write a model file, its card, into which the digest of the file goes, and its record beside it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     # All are whole on the disk before one takes its place; weights beside the card of others are refused.
     files = (output, output.with_suffix(".json"), output.with_suffix(".training.json"))
     with ExitStack() as stack:
         new_weights, new_card, new_record = (stack.enter_context(replacing(path)) for path in files)
         new_weights.write_bytes(content)
-        _write_json(new_card, card)
+        _write_json(new_card, card | {"sha256": hashlib.sha256(content).hexdigest()})
         _write_json(new_record, training)
 
 
@@ -105,7 +112,7 @@ def _about(state: dict[str, Any]) -> dict[str, Any]:
         "modality": settings.modality,
         "intended_use": INTENDED_USE[settings.modality],
         "training_data": training_data(state["trained_on"]),
-        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
+        "licence": LICENCE,
         "training": {"record": RECORDS[settings.modality], "validation_scans": state["validated_on"]},
     }
 
@@ -142,6 +149,23 @@ def headline(summary: Path) -> dict[str, dict[str, float]]:
         for name, group in groups.items()
         if isinstance(group, dict) and "dice_worst" in group
     }
+
+
+def summary_in(results: Path) -> dict[str, Any]:
+    """The summary of what a small network's ``evaluate`` wrote."""
+    return json.loads(results.read_text(encoding="utf-8"))["summary"]
+
+
+def export_from(
+    argv: Sequence[str] | None, room: str, about: str | None, export: Callable[..., None], results: Sequence[str]
+) -> None:
+    """Command line of the ``export`` of a small network's package ``room``; its card may have these results."""
+    parser = argparse.ArgumentParser(prog=f"python -m {room}.export", description=about)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    for name in results:
+        parser.add_argument(f"--{name}", type=Path, help=f"JSON file of {room}.evaluate")
+    export(**vars(parser.parse_args(argv)))
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -5,9 +5,6 @@ One CPU core does; a GPU is used where there is one, several through Lightning F
 
 from __future__ import annotations
 
-import csv
-import subprocess  # nosec B404 # see where it is used
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,6 +25,7 @@ from .data.catalogue import person_of
 from .data.classes import Classes
 from .data.sample import SEEDS_OF_A_PROCESS, Batch, SliceSampler, endless_batches, load_scans
 from .data.stored import PreparedScan
+from .loop import RunLog, code_version, due, warm_average
 from .losses import RegionLoss
 from .optimizer import MuonAdamW, fast_dtype
 from .settings import WINDOW_HU, Settings, parse_settings
@@ -74,10 +72,10 @@ def fit(
         batch = augment(next(batches).to(fabric.device), augmentations)
         log.losses.append(take_step(fabric, state, batch, criterion))
         state["step"] = step + 1
-        if _due(state["step"], settings.validate_every, settings.steps) and fabric.is_global_zero:
+        if due(state["step"], settings.validate_every, settings.steps) and fabric.is_global_zero:
             scores = validate(state["average"].module, held_out, classes, settings.offsets_mm)
             log.write(state["step"], state["schedule"].get_last_lr()[0], scores)
-        if _due(state["step"], settings.save_every, settings.steps):
+        if due(state["step"], settings.save_every, settings.steps):
             save(fabric, state, run)
     return run / "last.ckpt"
 
@@ -134,7 +132,7 @@ def begin(
     }
     if checkpoint.exists():
         # Before the weights, which another network would refuse in a language of its own.
-        check_resumable(read_checkpoint(checkpoint)["settings"], settings)
+        check_resumable(read_checkpoint(checkpoint)["settings"], about["settings"])
         fabric.load(checkpoint, state)
         fabric.print(f"resumed at step {state['step']}")
     return state
@@ -188,52 +186,6 @@ def save(fabric: Fabric, state: dict[str, Any], run: Path) -> None:
     if fabric.is_global_zero:
         (run / "partial.ckpt").replace(run / "last.ckpt")
     fabric.barrier()
-
-
-def _due(step: int, every: int, last: int) -> bool:
-    return step % every == 0 or step == last
-
-
-class RunLog:
-    """A row of a CSV file each time the network is validated: step, seconds, mean loss since the last row, Dice."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.started, self.losses = path, time.time(), []
-
-    def write(self, step: int, learning_rate: float, scores: dict[str, float]) -> None:
-        """Append a row; a new file begins with its header."""
-        loss = round(float(torch.stack(self.losses).mean()), 5)
-        took = round(time.time() - self.started)
-        row = {"step": step, "seconds": took, "loss": loss, "learning_rate": f"{learning_rate:.2e}", **scores}
-        self.losses.clear()
-        fresh = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
-
-
-def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """Exponential moving average whose decay rises to ``decay``, so that the random start is soon forgotten."""
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
-        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for average, value in zip(averages, values, strict=True):
-            if average.is_floating_point():
-                average.lerp_(value, weight)
-            else:  # batch normalisation counts its batches
-                average.copy_(value)
-
-    return update
-
-
-def code_version() -> str:
-    """Which code trains, as git describes it."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    described = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603 # words of our own
-    return described.stdout.strip() or "unknown"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -99,7 +99,7 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(data: Path, settin
     state = read_checkpoint(checkpoint)
     state["step"] = 1
     torch.save(state, checkpoint)
-    assert read_checkpoint(fit(settings))["step"] == 2
+    assert read_checkpoint(fit(replace(settings, save_every=2)))["step"] == 2
 
 
 def test_persons_held_back_do_not_train_and_are_measured(data: Path, settings: Settings) -> None:

@@ -55,7 +55,7 @@ def test_a_network_is_measured_once(
 
 
 def test_scans_that_trained_measure_nothing(data: Path, folds: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has trained on ircad_e10; measure it on others"):
+    with pytest.raises(ValueError, match="has trained on the persons of ircad_e10; measure it on others"):
         crossvalidate(folds[:1], tmp_path, data, scans=["ircad_e10"], device="cpu")
 
 

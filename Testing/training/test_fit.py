@@ -19,7 +19,8 @@ from Testing.training.phantoms import prepare_phantoms, short_run
 from Training.checkpoint import NEW_CLASS, build_network, read_checkpoint, start_from
 from Training.evaluation.plot import plot_training
 from Training.export import export, headline
-from Training.fit import fit, warm_average
+from Training.fit import fit
+from Training.loop import warm_average
 from Training.settings import Settings, command_of
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from Training.data.catalogue import NEVER_TRAINED_ON, person_of, read_catalogue
-from Training.data.splits import folds, held_out_persons
+from Training.data.splits import check_unseen, folds, held_out_persons, training_scans
 
 IRCAD = [f"ircad_e{number:02d}" for number in range(1, 21)]
 LITS = [f"lits_{number:03d}" for number in (0, 1, 3, 6, 7, 8, 9, 10, 14, 15, 50)]
@@ -58,3 +58,21 @@ def test_the_catalogues_tell_which_classes_a_scan_labels(shared_data: Path) -> N
     slices = entries["lits_017_slices"]
     assert slices.single_slices and slices.read().labelled == ("liver",)
     assert set(NEVER_TRAINED_ON) <= set(entries)
+
+
+def test_scans_that_a_network_has_trained_on_are_not_measured() -> None:
+    check_unseen(["ircad_e01"], ["ircad_e19"])
+    with pytest.raises(ValueError, match="trained on the persons of lits_001"):
+        check_unseen(["lits_000"], ["lits_001"])
+
+
+def test_prepared_scans_train_but_those_of_persons_held_back(tmp_path: Path) -> None:
+    names = ("ircad_e01", "ircad_e02", "lits_000", "lits_001")
+    for name in names:
+        (tmp_path / f"{name}.npz").touch()
+
+    def training(held_out: str) -> dict[str, str]:
+        return training_scans(str(tmp_path), held_out, lambda path: path.stem)
+
+    assert training("") == {name: name for name in names}
+    assert list(training("lits_000")) == ["ircad_e01", "ircad_e02"], "both of LiTS are one person"

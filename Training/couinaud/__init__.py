@@ -1,1 +1,1 @@
-"""How the network of the Couinaud segments is made: ``python -m Training.couinaud`` prepares, trains and exports it."""
+"""How the network of the Couinaud segments is made: ``make train NETWORK=couinaud`` prepares, trains and exports it."""

@@ -7,10 +7,14 @@ LiTS training volumes 28 to 47 are the patients of 3D-IRCADb-01; none is here.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeVar
 
 from .catalogue import NEVER_TRAINED_ON, data_set_of, person_of
+
+Scan = TypeVar("Scan")
 
 FOLD = re.compile(r"fold(\d+)of(\d+)")
 
@@ -67,3 +71,17 @@ def folds(names: Collection[str], count: int) -> list[list[str]]:
         data_set = data_set_of(person)["name"]
         min(parts, key=lambda part: filling(part, data_set)).append(person)
     return parts
+
+
+def training_scans(prepared: str, held_out: str, read: Callable[[Path], Scan]) -> dict[str, Scan]:
+    """The scans stored as ``<name>.npz`` in a folder, by name, but for those of persons held back, if any are."""
+    files = {path.stem: path for path in sorted(Path(prepared).glob("*.npz"))}
+    persons = held_out_persons(files, [held_out] if held_out else [])
+    return {name: read(path) for name, path in files.items() if person_of(name) not in persons}
+
+
+def check_unseen(trained_on: Collection[str], scans: Collection[str], network: Path | str = "The network") -> None:
+    """Raise ValueError if a network has trained on the person of a scan."""
+    seen = {person_of(name) for name in trained_on}
+    if known := sorted({name for name in scans if person_of(name) in seen}):
+        raise ValueError(f"{network} has trained on the persons of {', '.join(known)}; measure it on others.")

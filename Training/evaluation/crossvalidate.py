@@ -17,7 +17,8 @@ from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.model.liver_model import BUNDLED, LiverModel
 
 from ..checkpoint import read_checkpoint
-from ..data.catalogue import DATA_SETS, person_of, shared_data
+from ..data.catalogue import DATA_SETS, shared_data
+from ..data.splits import check_unseen
 from ..export import export
 from .evaluate import degradation_names, evaluate, named_cases, read_results, with_degradations, write_results
 
@@ -54,7 +55,7 @@ def crossvalidate(
         runs = [*state["earlier"], state]
         training[network.name] = [{key: run["settings"][key] for key in ("steps", "batch")} for run in runs]
         found = read_results(measured / "results.csv")
-        _check_unseen(network, found, state["trained_on"])
+        check_unseen(state["trained_on"], [row["name"] for row in found], network)
         rows += [{**row, "group": "crossvalidation", "fold": network.name} for row in found]
     _check_each_once(rows)
     return write_results(rows, {"models": models, "training": training}, output)
@@ -71,12 +72,6 @@ def _network_in(folder: Path) -> tuple[dict, LiverModel]:
     if single:
         export(folder / "last.ckpt", weights, folder.name)
     return state, LiverModel.load(weights)
-
-
-def _check_unseen(network: Path, rows: list[dict], trained_on: Sequence[str]) -> None:
-    seen = {person_of(name) for name in trained_on}.intersection(person_of(row["name"]) for row in rows)
-    if seen:
-        raise ValueError(f"{network} has trained on {', '.join(sorted(seen))}; measure it on others.")
 
 
 def _check_each_once(rows: list[dict]) -> None:

@@ -25,7 +25,8 @@ from LiverSegLib.io.atomic import replacing
 from LiverSegLib.model.refine_model import RefineModel
 
 from ..checkpoint import read_checkpoint
-from ..data.catalogue import DATA_SETS, NEVER_TRAINED_ON, Entry, data_set_of, person_of, read_catalogue, shared_data
+from ..data.catalogue import DATA_SETS, NEVER_TRAINED_ON, Entry, data_set_of, read_catalogue, shared_data
+from ..data.splits import check_unseen
 from .baselines import Growth, Painting
 from .clicks import next_click
 from .export import model_of
@@ -157,13 +158,6 @@ def _of_group(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "mean_of_those": round(float(np.mean(needed)), 2) if needed else None,
         }
     return about
-
-
-def check_unseen(trained_on: Sequence[str], scans: Sequence[str]) -> None:
-    """Raise ValueError if a network has trained on the person of a scan."""
-    seen = {person_of(name) for name in trained_on}
-    if known := sorted(name for name in scans if person_of(name) in seen):
-        raise ValueError(f"The network has trained on the persons of {', '.join(known)}; measure it on others.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,9 +5,6 @@ How the run was made goes into ``FILE.training.json``.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from LiverSegLib.model.refine_model import STROKE_CHANNELS, RefineCard, RefineMo
 from LiverSegLib.model.unet import UNet
 
 from ..checkpoint import averaged_weights, read_checkpoint
-from ..export import bytes_of, training_data, write_together
+from ..export import LICENCE, export_from, summary_in, training_data, write_network
 from .settings import OFFSETS_MM, SLICE_MM, SPACING_MM, WINDOW_HU, Settings
 
 LIMITS = Path(__file__).with_name("limits.txt")
@@ -30,11 +27,7 @@ def export(checkpoint: Path, output: Path, evaluation: Path | None = None) -> No
     The card has the summary of what ``Training.refine.evaluate`` wrote, if there is any.
     """
     state = read_checkpoint(checkpoint)
-    content = bytes_of(averaged_weights(state))
-    card = card_of(state) | {"sha256": hashlib.sha256(content).hexdigest()}
-    if evaluation:
-        card["accuracy"] = json.loads(evaluation.read_text(encoding="utf-8"))["summary"]
-    write_together(output, content, card, {name: state[name] for name in ("settings", "code", "trained_on")})
+    write_network(output, state, card_of(state) | {"accuracy": summary_in(evaluation) if evaluation else {}})
 
 
 def card_of(state: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +44,7 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         **state["built"],
         "intended_use": "Correcting the liver in abdominal CT where a reader marked what is liver, for research.",
         "training_data": training_data(state["trained_on"]),
-        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
+        "licence": LICENCE,
         "training": {"record": "Training/record/refine.json", "held_out": settings.held_out.split(",")},
         "accuracy": {},
         "limits": LIMITS.read_text(encoding="utf-8").splitlines(),
@@ -68,11 +61,7 @@ def model_of(state: dict[str, Any]) -> RefineModel:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.refine.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--evaluation", type=Path, help="JSON file of Training.refine.evaluate")
-    export(**vars(parser.parse_args(argv)))
+    export_from(argv, "Training.refine", __doc__, export, ("evaluation",))
 
 
 if __name__ == "__main__":

@@ -6,34 +6,27 @@ It begins as the bundled liver network, which knows what a liver is, and learns 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.model.refine_model import STROKE_CHANNELS
 from LiverSegLib.model.unet import UNet
 
-from ..checkpoint import read_checkpoint
-from ..couinaud.fit import resume, save
 from ..data.catalogue import NEVER_TRAINED_ON, person_of
 from ..data.classes import Classes
 from ..data.splits import held_out_persons
 from ..data.stored import PreparedScan, is_stored
-from ..fit import RunLog, code_version, warm_average
-from ..optimizer import MuonAdamW, fast_dtype
+from ..loop import begin, learn, train
+from ..optimizer import fast_dtype
 from .episode import Episode, EpisodeMaker, loss_of
 from .mistakes import MistakeMaker
 from .settings import OFFSETS_MM, SPACING_MM, Settings, parse_settings
 
-EMA_DECAY = 0.99
 # Every other slice of a block is learnt from; what lies between is interpolated before the next click.
 EVERY = 2
 
@@ -46,27 +39,27 @@ def fit(settings: Settings) -> Path:
     ValueError
         If the checkpoint is another experiment's.
     """
-    run = Path(settings.run)
-    run.mkdir(parents=True, exist_ok=True)
     classes = Classes.read("neighbours.json")
     scans = training_scans(settings, classes)
     torch.manual_seed(settings.seed)
     liver = LiverModel.load(settings.start_from or None)
-    state = begin(settings, scans, liver)
+    # Blocks of one batch are too alike for statistics of their own: batch normalisation keeps the liver network's.
+    network = network_from(liver, settings.levels).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    built = {"widths": list(liver.card.widths[: settings.levels]), "patch": liver.card.patch}
+    names = [scan.name for scan in scans]
+    state = begin(settings, network, rate_at, names, built=built)
     seed = settings.seed + 1000 * state["step"]
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     maker = EpisodeMaker(scans, classes, MistakeMaker(liver, classes), settings)
-    log = RunLog(run / "log.csv")
     episodes = [maker.draw(rng) for _ in range(settings.blocks)]
-    for step in tqdm(range(state["step"], settings.steps), initial=state["step"], total=settings.steps):
-        log.losses.append(take_step(state, episodes, rng))
-        episodes = [next_episode(episode, maker, settings, rng) for episode in episodes]
-        state["step"] = step + 1
-        if state["step"] % settings.save_every == 0 or state["step"] == settings.steps:
-            log.write(state["step"], state["schedule"].get_last_lr()[0], {})
-            save(state, run)
-    return run / "last.ckpt"
+
+    def learn_and_click() -> Tensor:
+        loss = take_step(state, episodes, rng)
+        episodes[:] = [next_episode(episode, maker, settings, rng) for episode in episodes]
+        return loss
+
+    return train(state, settings, learn_and_click)
 
 
 def training_scans(settings: Settings, classes: Classes) -> list[PreparedScan]:
@@ -114,29 +107,6 @@ def _upper_levels(weights: dict[str, Tensor], fewer: int) -> dict[str, Tensor]:
     return kept
 
 
-def begin(settings: Settings, scans: Sequence[PreparedScan], liver: LiverModel) -> dict[str, Any]:
-    """All that a checkpoint holds, as it stands in the run's folder or at the first step."""
-    # Blocks of one batch are too alike for statistics of their own: batch normalisation keeps the liver network's.
-    network = network_from(liver, settings.levels).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    optimizer = MuonAdamW(network, settings.learning_rate, settings.weight_decay)
-    rate = LambdaLR(optimizer, lambda step: rate_at(step, settings))
-    state = {
-        "network": network,
-        "average": AveragedModel(network, multi_avg_fn=warm_average(EMA_DECAY)),
-        "optimizer": optimizer,
-        "schedule": rate,
-        "step": 0,
-        "settings": asdict(settings),
-        "built": {"widths": list(liver.card.widths[: settings.levels]), "patch": liver.card.patch},
-        "code": code_version(),
-        "trained_on": sorted(scan.name for scan in scans),
-    }
-    checkpoint = Path(settings.run) / "last.ckpt"
-    if checkpoint.exists():
-        resume(state, read_checkpoint(checkpoint))
-    return state
-
-
 def rate_at(step: int, settings: Settings) -> float:
     """Share of the learning rate at a step: up in a line, down in a quarter of a cosine's wave."""
     return min(1.0, (step + 1) / settings.warm_up) * max(0.02, float(np.cos(np.pi / 2 * step / settings.steps)))
@@ -144,27 +114,20 @@ def rate_at(step: int, settings: Settings) -> float:
 
 def take_step(state: dict[str, Any], episodes: Sequence[Episode], rng: np.random.Generator) -> Tensor:
     """Learn from every other slice of each block, and give the blocks what was found; returns the loss."""
-    network, optimizer = state["network"], state["optimizer"]
     positions = [torch.arange(int(rng.integers(EVERY)), len(one.ct), EVERY) for one in episodes]
     images = torch.cat([one.input(at) for one, at in zip(episodes, positions, strict=True)])
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16, enabled=fast_dtype(images.device) == torch.bfloat16):
-        logits = network(images)[:, 0]
+        logits = state["network"](images)[:, 0]
     parts = logits.split([len(at) for at in positions])
     losses = [
         loss_of(part, one.target[at], one.weight(at), one.clicks[-1][1])
         for part, one, at in zip(parts, episodes, positions, strict=True)
     ]
-    loss = torch.stack(losses).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), max_norm=5.0)
-    optimizer.step()
-    state["schedule"].step()
-    state["average"].update_parameters(network)
+    loss = learn(state, torch.stack(losses).mean())
     for part, one, at in zip(parts, episodes, positions, strict=True):
         one.take(part.detach(), at)
-    return loss.detach()
+    return loss
 
 
 def next_episode(episode: Episode, maker: EpisodeMaker, settings: Settings, rng: np.random.Generator) -> Episode:

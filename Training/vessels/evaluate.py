@@ -5,8 +5,6 @@ Within the liver of the reference, on each scan's own grid, by the code that use
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,7 @@ from LiverSegLib.inference.vessels import find_vessels
 from LiverSegLib.io.files import read_ct
 from LiverSegLib.model.vessel_model import VesselModel
 
-from ..checkpoint import read_checkpoint
-from ..data.catalogue import person_of, shared_data
-from ..data.splits import held_out_persons
+from ..evaluation.unseen import evaluate_from, measure_unseen
 from .export import model_of
 from .prepare import VESSEL, VesselScan, vessel_scans
 from .skeleton import skeleton
@@ -35,18 +31,8 @@ def evaluate(checkpoints: Sequence[Path], data: Path, scans: Sequence[str] = ())
     ValueError
         If a network has trained on the person of a scan.
     """
-    rows = []
-    for checkpoint in checkpoints:
-        state = read_checkpoint(checkpoint)
-        seen = {person_of(name) for name in state["trained_on"]}
-        all_scans = {scan.name: scan for scan in vessel_scans(data)}
-        fold = state["settings"]["held_out"]
-        held_out = held_out_persons(all_scans, [fold]) if fold else set()
-        wanted = scans or [name for name in all_scans if person_of(name) in held_out]
-        if known := sorted(name for name in wanted if person_of(name) in seen):
-            raise ValueError(f"{checkpoint} has trained on the persons of {', '.join(known)}.")
-        model = model_of(state)
-        rows += [measure(model, all_scans[name]) for name in wanted]
+    all_scans = {scan.name: scan for scan in vessel_scans(data)}
+    rows = measure_unseen(checkpoints, all_scans, scans, model_of, measure)
     return {"summary": summary(rows), "scans": rows}
 
 
@@ -93,18 +79,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.vessels.evaluate", description=__doc__)
-    parser.add_argument("checkpoints", type=Path, nargs="+")
-    parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
-    parser.add_argument("--scans", nargs="*", default=(), help="in place of those that the networks hold back")
-    parser.add_argument("--output", type=Path, help="JSON file for the results")
-    options = parser.parse_args(argv)
-    results = evaluate(options.checkpoints, options.data, options.scans)
-    if options.output:
-        options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    for row in results["scans"]:
-        print(*(f"{name} {value}" for name, value in row.items()))
-    print(json.dumps(results["summary"], indent=2))
+    evaluate_from(argv, "Training.vessels", __doc__, evaluate)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,6 @@ How the run was made goes into ``FILE.training.json``.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from LiverSegLib import __version__
 from LiverSegLib.model.vessel_model import VesselCard, VesselModel
 
 from ..checkpoint import averaged_weights, read_checkpoint
-from ..export import bytes_of, training_data, write_together
+from ..export import LICENCE, export_from, summary_in, training_data, write_network
 from .fit import build_network
 from .settings import OFFSETS_MM, SPACING_MM, WINDOW_HU, Settings
 
@@ -38,13 +35,9 @@ def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, 
 
     The card has the summaries of what ``Training.vessels.evaluate`` wrote, if there are any.
     """
-    state = read_checkpoint(checkpoint)
-    content = bytes_of(averaged_weights(state))
-    card = card_of(state) | {"sha256": hashlib.sha256(content).hexdigest()}
-    for name, results in (("crossvalidation", crossvalidation), ("test", test)):
-        if results:
-            card["accuracy"][name] = json.loads(results.read_text(encoding="utf-8"))["summary"]
-    write_together(output, content, card, {name: state[name] for name in ("settings", "code", "trained_on")})
+    state, results = read_checkpoint(checkpoint), {"crossvalidation": crossvalidation, "test": test}
+    accuracy = {name: summary_in(path) for name, path in results.items() if path}
+    write_network(output, state, card_of(state) | {"accuracy": accuracy})
 
 
 def card_of(state: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +56,7 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         "classes": ["vessel"],
         "intended_use": "Portal and hepatic veins within a liver that was found in adult abdominal CT, for research.",
         "training_data": [*training_data(state["trained_on"]), LABELS],
-        "licence": "Weights: research and non-commercial use only, as the licences of their training data say.",
+        "licence": LICENCE,
         "training": {"record": "Training/record/vessels.json"},
         "accuracy": {},
         "limits": LIMITS.read_text(encoding="utf-8").splitlines(),
@@ -81,12 +74,7 @@ def model_of(state: dict[str, Any]) -> VesselModel:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the step."""
-    parser = argparse.ArgumentParser(prog="python -m Training.vessels.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    for name in ("crossvalidation", "test"):
-        parser.add_argument(f"--{name}", type=Path, help="JSON file of Training.vessels.evaluate")
-    export(**vars(parser.parse_args(argv)))
+    export_from(argv, "Training.vessels", __doc__, export, ("crossvalidation", "test"))
 
 
 if __name__ == "__main__":
