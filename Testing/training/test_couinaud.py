@@ -24,7 +24,7 @@ from Training.couinaud.fit_slices import fit as fit_slices
 from Training.couinaud.fit_slices import single_slices
 from Training.couinaud.join import join
 from Training.couinaud.prepare import prepare, read_prepared
-from Training.couinaud.recipe import VOLUMES, make
+from Training.couinaud.recipe import make
 from Training.couinaud.sample import LiverSampler
 from Training.couinaud.sample_slices import SLICE_SHAPE, SliceSampler
 from Training.couinaud.settings import SHAPE, Settings, SliceSettings
@@ -106,16 +106,13 @@ def test_the_recipe_ends_with_networks_that_the_library_accepts(data: Path, sett
     model = CouinaudModel.load(weights)
     assert model.card.shape == SHAPE
     assert model.card.widths == model.card.slice_widths == (8, 16)
-    assert len(model.network.volumes) == model.card.volumes == VOLUMES
     assert model.card.training_data[0]["patients"] == "2; never trained on: ircad_e19, ircad_e20"
     assert model.card.training_data[1]["patients"] == "1"
-    first, second = (member.stem[0].weight for member in list(model.network.volumes)[:2])
-    assert not torch.equal(first, second)
-    for member in ("volume_0", "slices"):
-        with (weights.parent / member / "log.csv").open() as file:
+    for part in ("volume", "slices"):
+        with (weights.parent / part / "log.csv").open() as file:
             assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
     record = json.loads(weights.with_suffix(".training.json").read_text())
-    assert [run["seed"] for run in record["settings"]["volumes"]] == list(range(VOLUMES))
+    assert {record["settings"][part]["steps"] for part in ("volume", "slices")} == {2}
     assert set(SINGLE) < set(record["trained_on"])
 
 
@@ -143,7 +140,7 @@ def test_persons_held_back_do_not_train_and_are_measured(
     prepare(data, Path(settings.prepared))
     of_volume = fit(replace(settings, held_out="fold1of2"))
     of_slices = fit_slices(replace(slice_settings, held_out="fold1of2"))
-    held_back = join([of_volume], of_slices, tmp_path / "joined.ckpt")
+    held_back = join(of_volume, of_slices, tmp_path / "joined.ckpt")
     # The single slice of the second scan's person stays away as well.
     assert read_checkpoint(held_back)["trained_on"] == ["ircad_e01", "lits_051_z010", "lits_051_z020"]
     results = evaluate([held_back], data)
@@ -154,7 +151,7 @@ def test_persons_held_back_do_not_train_and_are_measured(
         evaluate([held_back], data, ["ircad_e01"])
     all_see = fit(replace(settings, run=str(tmp_path / "all")))
     with pytest.raises(ValueError, match="hold back different scans"):
-        join([of_volume, all_see], of_slices, tmp_path / "other.ckpt")
+        join(all_see, of_slices, tmp_path / "other.ckpt")
 
 
 def test_joined_networks_are_those_that_trained(
@@ -162,8 +159,8 @@ def test_joined_networks_are_those_that_trained(
 ) -> None:
     prepare(data, Path(settings.prepared))
     volume, slices = fit(settings), fit_slices(slice_settings)
-    joined = model_of(read_checkpoint(join([volume], slices, tmp_path / "joined.ckpt"))).network
-    for part, checkpoint in ((joined.volumes[0], volume), (joined.slices, slices)):
+    joined = model_of(read_checkpoint(join(volume, slices, tmp_path / "joined.ckpt"))).network
+    for part, checkpoint in ((joined.volume, volume), (joined.slices, slices)):
         for name, value in averaged_weights(read_checkpoint(checkpoint)).items():
             assert torch.equal(part.state_dict()[name], value), name
     assert not joined.training

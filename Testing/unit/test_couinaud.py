@@ -11,6 +11,7 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,14 @@ from LiverSegLib.inference.liver_grid import finer_slices, grid_round, heights_i
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
 from LiverSegLib.inference.segmenter import Segmentation, Segmenter
-from LiverSegLib.model.couinaud_model import CHANNELS, SEGMENTS, SLICE_CHANNELS, CouinaudModel, CouinaudNetwork
+from LiverSegLib.model.couinaud_model import (
+    CHANNELS,
+    SEGMENTS,
+    SLICE_CHANNELS,
+    CouinaudCard,
+    CouinaudModel,
+    CouinaudNetwork,
+)
 from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.model.unet_3d import fold, unfold
 
@@ -37,23 +45,13 @@ SEGMENTS_WANTED = SegmentOptions(segments=True)
 @pytest.fixture
 def couinaud_file(tmp_path: Path) -> Path:
     """Weights of small networks from a fixed seed, with a fitting card beside them."""
-    torch.manual_seed(0)
-    network = CouinaudNetwork(2, (8, 16), 2, (8, 16), 2)
-    # The same for the voxels of a cube or square: segments of some size, as trained networks' are.
-    for head, voxels in (*((volume.head, 8) for volume in network.volumes), (network.slices.head, 4)):
-        weight = torch.randn(SEGMENTS, *head.weight.shape[1:])
-        head.weight.data = weight.repeat_interleave(voxels, dim=0)
-        head.bias.data.zero_()
-    buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
-    card = {
+    card: dict[str, Any] = {
         "name": "untrained",
         "version": "0",
-        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "sha256": "",
         "shape": (20, 20, 24),
         "finest_mm": 4.0,
         "window_hu": (-40.0, 160.0),
-        "volumes": 2,
         "widths": (8, 16),
         "patch": 2,
         "slice_widths": (8, 16),
@@ -65,6 +63,16 @@ def couinaud_file(tmp_path: Path) -> Path:
         "accuracy": {},
         "limits": [],
     }
+    torch.manual_seed(0)
+    network = CouinaudNetwork(CouinaudCard(**card))
+    # The same for the voxels of a cube or square: segments of some size, as trained networks' are.
+    for part in (network.volume, network.slices):
+        weight = torch.randn(SEGMENTS, *part.head.weight.shape[1:])
+        part.head.weight.data = weight.repeat_interleave(len(part.head.weight) // SEGMENTS, dim=0)
+        part.head.bias.data.zero_()
+    buffer = io.BytesIO()
+    torch.save(network.state_dict(), buffer)
+    card["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
     path = tmp_path / "couinaud.pt"
     path.write_bytes(buffer.getvalue())
     path.with_suffix(".json").write_text(json.dumps(card))
@@ -209,10 +217,10 @@ def test_finer_slices_fill_the_same_place() -> None:
     assert np.allclose(middle, grid.affine @ (1, 1, 1, 1))
 
 
-def test_all_networks_have_a_say(couinaud: CouinaudModel) -> None:
-    """What one of them is sure of, the others, which know nothing, do not change."""
+def test_both_networks_have_a_say(couinaud: CouinaudModel) -> None:
+    """What one of them is sure of, the other, which knows nothing, does not change."""
     volume, slices = torch.zeros(1, CHANNELS, 4, 8, 8), torch.zeros(4, SLICE_CHANNELS, 16, 16)
-    heads = [*(member.head for member in couinaud.network.volumes), couinaud.network.slices.head]
+    heads = couinaud.network.volume.head, couinaud.network.slices.head
     for sure in heads:
         for head in heads:
             torch.nn.init.zeros_(head.weight)
@@ -351,10 +359,10 @@ def test_segments_that_were_not_found_are_named(
 ) -> None:
     monkeypatch.setattr("LiverSegLib.inference.couinaud.SMALLEST_SEGMENT_ML", 1e6)  # so that all is one island
     network = a_segmenter.couinaud.network
-    for member in (*network.volumes, network.slices):
-        torch.nn.init.zeros_(member.head.weight)
-        torch.nn.init.zeros_(member.head.bias)
-        member.head.bias.data.view(SEGMENTS, -1)[2] = 1.0
+    for part in (network.volume, network.slices):
+        torch.nn.init.zeros_(part.head.weight)
+        torch.nn.init.zeros_(part.head.bias)
+        part.head.bias.data.view(SEGMENTS, -1)[2] = 1.0
     found, warnings = warnings_of(a_segmenter, a_ct)
     assert set(np.unique(found.anatomy.segments)) == {0, 3}
     assert messages.SEGMENTS_NOT_FOUND.format(segments="1, 2, 4, 5, 6, 7, 8") in warnings
@@ -386,8 +394,6 @@ def test_the_tip_of_a_liver_has_no_segments(
         {"widths": []},
         {"patch": 0},
         {"patch": "2"},
-        {"volumes": 0},
-        {"volumes": 100},
         {"slice_widths": []},
         {"slice_patch": 5},
         {"slice_patch": 3},

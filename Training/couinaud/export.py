@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from LiverSegLib import __version__
-from LiverSegLib.model.couinaud_model import CouinaudCard, CouinaudModel, network_of
+from LiverSegLib.model.couinaud_model import CouinaudCard, CouinaudModel, CouinaudNetwork
 
 from ..checkpoint import averaged_weights, read_checkpoint
 from ..export import LICENCE, export_from, summary_in, training_data, write_network
@@ -39,7 +39,7 @@ def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, 
 
 def card_of(state: dict[str, Any]) -> dict[str, Any]:
     """What the card of joined networks says, but for the digest of its file and its accuracy."""
-    volumes, slices = Settings(**state["settings"]["volumes"][0]), SliceSettings(**state["settings"]["slices"])
+    volume, slices = Settings(**state["settings"]["volume"]), SliceSettings(**state["settings"]["slices"])
     return {
         "name": NAME,
         "version": __version__,
@@ -47,9 +47,8 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         "shape": SHAPE,
         "finest_mm": FINEST_MM,
         "window_hu": WINDOW_HU,
-        "volumes": len(state["settings"]["volumes"]),
-        "widths": volumes.widths,
-        "patch": volumes.patch,
+        "widths": volume.widths,
+        "patch": volume.patch,
         "slice_widths": slices.widths,
         "slice_patch": slices.patch,
         "classes": [f"segment {segment}" for segment in range(1, 9)],
@@ -67,7 +66,7 @@ def model_of(state: dict[str, Any]) -> CouinaudModel:
     said = card_of(state)
     del said["classes"]
     card = CouinaudCard(**said)
-    network = network_of(card)
+    network = CouinaudNetwork(card)
     network.load_state_dict(averaged_weights(state))
     return CouinaudModel(network.eval(), card)
 

@@ -12,23 +12,17 @@ from .join import join
 from .prepare import prepare
 from .settings import parse_settings, parse_slice_settings
 
-# Networks that see the whole liver; they differ by chance alone, and their mean errs less.
-VOLUMES = 2
-
 
 def make(data: Path, options: Sequence[str]) -> Path:
     """Prepare, train, join and export them; returns their file.
 
     The options are those that ``Training.couinaud.fit`` and ``Training.couinaud.fit_slices`` share.
     """
-    settings = parse_settings(options)
-    run = Path(settings.run)
-    prepare(data, Path(settings.prepared))
-    volumes = [
-        fit.fit(replace(settings, run=f"{run}/volume_{number}", seed=settings.seed + number))
-        for number in range(VOLUMES)
-    ]
-    slices = fit_slices.fit(replace(parse_slice_settings(options), run=f"{run}/slices"))
+    of_volume, of_slices = parse_settings(options), parse_slice_settings(options)
+    run = Path(of_volume.run)
+    prepare(data, Path(of_volume.prepared))
+    volume = fit.fit(replace(of_volume, run=f"{run}/volume"))
+    slices = fit_slices.fit(replace(of_slices, run=f"{run}/slices"))
     weights = run / f"{NAME}.pt"
-    export(join(volumes, slices, run / "joined.ckpt"), weights)
+    export(join(volume, slices, run / "joined.ckpt"), weights)
     return weights

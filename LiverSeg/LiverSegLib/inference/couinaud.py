@@ -1,6 +1,6 @@
 """The Couinaud segments of a liver: each voxel gets the likeliest.
 
-Networks look at all of it on a coarse grid, and another at each slice of that alone, in finer pixels.
+One network looks at all of it on a coarse grid, another at each slice of that alone, in finer pixels.
 """
 
 from __future__ import annotations

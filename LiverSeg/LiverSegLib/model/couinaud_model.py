@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,14 +16,13 @@ from .unet import UNet
 from .unet_3d import GROUP, UNet3D
 
 SEGMENTS = 8
-# What the networks of the whole liver see: CT, liver, and the position along three axes. Of single slices: CT, liver,
+# What the network of the whole liver sees: CT, liver, and the position along three axes. That of slices: CT, liver,
 # the position along two axes, the height, and whether that is known.
 CHANNELS, SLICE_CHANNELS = 5, 6
 # A grid of more voxels would take more memory than a liver's segments are worth.
 MOST_VOXELS = 10**6
 # The largest network of a card, so that a card alone cannot ask for more memory than there is.
 WIDEST, MOST_LEVELS, LARGEST_PATCH = 512, 6, 4
-MOST_NETWORKS = 8
 
 
 @dataclass(frozen=True)
@@ -33,10 +30,10 @@ class CouinaudCard:
     """Everything needed to use the networks, and to judge them.
 
     ``shape`` is the number of voxels (k, j, i) of the grid round the liver, ``finest_mm`` how small they may be,
-    ``window_hu`` what is mapped to [-1, 1], ``volumes`` how many networks see the whole liver, ``widths`` and ``patch``
-    what their :class:`LiverSegLib.model.unet_3d.UNet3D` is built with, ``slice_widths`` and ``slice_patch`` what the
-    :class:`LiverSegLib.model.unet.UNet` of single slices is built with, ``sha256`` the digest of the weights file.
-    Their classes are the segments 1 to 8. The rest is for people.
+    ``window_hu`` what is mapped to [-1, 1], ``widths`` and ``patch`` what the
+    :class:`LiverSegLib.model.unet_3d.UNet3D` of the whole liver is built with, ``slice_widths`` and ``slice_patch``
+    what the :class:`LiverSegLib.model.unet.UNet` of single slices is built with, ``sha256`` the digest of the weights
+    file. Their classes are the segments 1 to 8. The rest is for people.
     """
 
     name: str
@@ -45,7 +42,6 @@ class CouinaudCard:
     shape: tuple[int, int, int]
     finest_mm: float
     window_hu: tuple[float, float]
-    volumes: int
     widths: tuple[int, ...]
     patch: int
     slice_widths: tuple[int, ...]
@@ -63,7 +59,6 @@ class CouinaudCard:
         coarsest, coarsest_pixels = (max(1, patch * 2 ** (len(widths) - 1)) for widths, patch in kinds)
         fitting = {
             "texts": all(isinstance(text, str) for text in (self.name, self.version, self.sha256)),
-            "volumes": is_count(self.volumes) and self.volumes <= MOST_NETWORKS,
             "levels": all(0 < len(widths) <= MOST_LEVELS and all(map(is_count, widths)) for widths, _ in kinds),
             "multiples": all(width % GROUP == 0 for width in self.widths),
             "widest": all(max(widths) <= WIDEST for widths, _ in kinds),
@@ -78,37 +73,30 @@ class CouinaudCard:
 
 
 class CouinaudNetwork(nn.Module):
-    """Networks of the whole liver and one of its single slices, which sees finer pixels, with one answer.
+    """A network of the whole liver and one of its single slices, which sees finer pixels, with one answer.
 
     They err in different ways, and slices of many more patients were there to learn from than whole livers.
 
     Parameters
     ----------
-    volumes
-        How many see the whole liver.
-    widths, patch
-        What these are built with.
-    slice_widths, slice_patch
-        What the network of slices is built with.
+    card
+        What they are built with.
 
     Notes
     -----
     Input (1, :data:`CHANNELS`, k, j, i) and its slices in pixels of half the side, (k, :data:`SLICE_CHANNELS`, 2 j,
-    2 i). Output (1, 8, k, j, i): the mean of the logarithms of probabilities, to be normalised again. The slices count
-    as much as all volumes together.
+    2 i). Output (1, 8, k, j, i): the mean of the logarithms of their probabilities, to be normalised again.
     """
 
-    def __init__(
-        self, volumes: int, widths: Sequence[int], patch: int, slice_widths: Sequence[int], slice_patch: int
-    ) -> None:
+    def __init__(self, card: CouinaudCard) -> None:
         super().__init__()
-        self.volumes = nn.ModuleList(UNet3D(CHANNELS, SEGMENTS, widths, patch) for _ in range(volumes))
-        self.slices = UNet(SLICE_CHANNELS, SEGMENTS, slice_widths, patch=slice_patch)
+        self.volume = UNet3D(CHANNELS, SEGMENTS, card.widths, card.patch)
+        self.slices = UNet(SLICE_CHANNELS, SEGMENTS, card.slice_widths, patch=card.slice_patch)
 
     def forward(self, volume: Tensor, slices: Tensor) -> Tensor:
-        of_volumes = torch.stack([network(volume).log_softmax(dim=1) for network in self.volumes]).mean(dim=0)
+        of_volume = self.volume(volume).log_softmax(dim=1)
         of_slices = functional.avg_pool2d(self.slices(slices).log_softmax(dim=1), 2)
-        return (of_volumes + of_slices.transpose(0, 1)) / 2
+        return (of_volume + of_slices.transpose(0, 1)) / 2
 
 
 @dataclass(frozen=True)
@@ -129,9 +117,4 @@ class CouinaudModel:
         """
         path = Path(path) if path is not None else bundled_model_path("couinaud_unet.pt")
         card = read_card(CouinaudCard, path.with_suffix(".json"), ("shape", "window_hu", "widths", "slice_widths"))
-        return cls(load_network(path, card.sha256, lambda: network_of(card)), card)
-
-
-def network_of(card: CouinaudCard) -> CouinaudNetwork:
-    """A network with random weights of the kind that a card describes."""
-    return CouinaudNetwork(card.volumes, card.widths, card.patch, card.slice_widths, card.slice_patch)
+        return cls(load_network(path, card.sha256, lambda: CouinaudNetwork(card)), card)
