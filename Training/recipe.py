@@ -51,7 +51,7 @@ STAGES: dict[str, dict] = {
     "outline": {**OUTLINE, "steps": 1500},
     "rare": {**RARE, **SMALLER, "steps": 4000, "validate_every": 1000},
     "last": {**RARE, "steps": 600, "learning_rate": 1e-3},
-    "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "head_rate": 10.0, "steps": 2600, "validate_every": 650},
+    "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 2600, "validate_every": 650},
 }
 # Of the bundled network, whom a stage holds back unless that is whom the defaults do. These six patients of BTCV, two
 # of them the hardest for a network that has seen no other, are what the released network is measured on.
