@@ -8,7 +8,9 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
+from LiverSegLib.data.structures import COUINAUD, SPLEEN, VESSELS
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from Testing.anatomy_stand_in import with_anatomy
@@ -83,6 +85,17 @@ def test_vessels_lie_in_the_liver_and_take_nothing_from_its_segments(run, a_scan
     assert not (back.anatomy.vessels & ~back.liver).any()
     assert told["vessels_volume_ml"] == pytest.approx(back.volume_ml(back.anatomy.vessels), abs=0.01)
     assert f"Liver vessels: {told['vessels_volume_ml']:.0f} ml" in run("volumetry", path).output
+
+
+def test_the_picture_shows_what_was_asked_for(run, a_scan, result, output_folder):
+    path = output_folder / "overlay.png"
+    result("liver.nii.gz", "--picture", path)
+    shown = np.asarray(Image.open(path)).reshape(-1, 3)
+    run("batch", a_scan.ct.parent, "-o", output_folder / "batch", "--segments", "--vessels", "--spleen")
+    [of_batch] = (output_folder / "batch" / "cases").glob("*/*.png")
+    for pixels in (shown, np.asarray(Image.open(of_batch)).reshape(-1, 3)):
+        for structure in (*COUINAUD, VESSELS, SPLEEN):
+            assert (pixels == structure.colour).all(axis=1).any(), structure.name
 
 
 @pytest.mark.parametrize("chosen", [("--resection", "right hepatectomy"), ("--remove", 5, 6, 7, 8)])

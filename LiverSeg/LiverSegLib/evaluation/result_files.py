@@ -98,7 +98,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
             from . import picture
 
             image = replace(result.ct, modality=found.model.modality)
-            picture.write_png(place(files.picture), picture.overlay(image, found.labels, result.reference))
+            drawn = picture.overlay(image, found.labels, result.reference, anatomy=found.anatomy)
+            picture.write_png(place(files.picture), drawn)
         report = _measured(result, perf_counter() - started)
         if files.report:
             report.write_json(place(files.report))
