@@ -81,14 +81,16 @@ def overlay(
     """
     drawn = on_network_scale(ct, WINDOW_HU) if ct.modality == MR else ct
     anatomy = anatomy or Anatomy()
-    found = (labels, reference, anatomy.segments, anatomy.spleen, anatomy.vessels)
-    hu, turned = drawn.canonical_view(), [None if one is None else ct.geometry.to_canonical(one) for one in found]
+    others = (reference, anatomy.segments, anatomy.spleen, anatomy.vessels)
+    hu, labels_turned = drawn.canonical_view(), ct.geometry.to_canonical(labels)
+    others_turned = [None if other is None else ct.geometry.to_canonical(other) for other in others]
     box = _body_box(hu, MR_BODY if ct.modality == MR else BODY_HU)
     scale = _pixels_per_mm(hu, box)
     panels = []
-    for k in _slices(turned[0]):
-        on_slice = (None if one is None else one[k][box] for one in turned)
-        panels.append(_numbered(_drawn(_grey(hu.hu[k][box], scale), *on_slice), k, len(hu.hu)))
+    for k in _slices(labels_turned):
+        others_here = [None if other is None else other[k][box] for other in others_turned]
+        panel = _drawn(_grey(hu.hu[k][box], scale), labels_turned[k][box], *others_here)
+        panels.append(_numbered(panel, k, len(hu.hu)))
     captions = [_caption(ct, _legend(ct, labels, reference, anatomy), title, _montage_width(panels))]
     if anatomy.segments is not None:
         captions.append(_segments_line(ct, anatomy.segments, _montage_width(panels)))
