@@ -248,7 +248,9 @@ SEGMENTED_AS_MR = _(
     "{name} was segmented as MR, which is experimental: look at all slices; "
     "choose CT as the modality if it is one (--modality ct)."
 )
-MR_LIVER_ALONE = _("Tumours, segments and spleen were left out, as they are found in CT alone; use a CT for them.")
+MR_LIVER_ALONE = _(
+    "Tumours, segments, vessels and spleen were left out, as they are found in CT alone; use a CT for them."
+)
 NETWORK_FOR_MR = _("The network {name} is for MR, and {volume} is none; use the bundled network.")
 NO_SUCH_MODALITY = _("There is no modality called {modality}; use auto, ct or mr.")
 NO_ATTENUATION_IN_MR = _("{name} is MR, which has no attenuation to measure; give a CT.")
@@ -498,6 +500,9 @@ RANGE_OF_HU = _("{smallest:.1f} to {largest:.1f} HU in {count} frames")
 CONTRAST_REMARK = _(
     "The spleen is as bright as contrast medium makes it, so that the difference says nothing of fat; "
     "use a scan without contrast medium for that."
+)
+TOO_THIN_REMARK = _(
+    "Of liver or spleen, too little lies away from the rim to measure its attenuation; use a scan that covers both."
 )
 PLAIN_REMARK = _(
     "Without contrast medium, livers without fat measure 1 to 18 HU more than the spleen; "
@@ -828,8 +833,11 @@ VESSELS_OF_A_PART = _(
     "The vessels are those of a liver that may be cut off: check where it ends before you use their volume."
 )
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
-SPLEEN_CUT_AT_ENDS = _(
-    "The spleen reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
+SPLEEN_CUT = _(
+    "The spleen reaches the scan's first or last slice, or its side: it may be cut off, and its volume be larger; "
     "use a scan that covers all of it if there is one."
+)
+NO_SPLEEN_OF_SO_LITTLE = _(
+    "So little of a spleen was found at the scan's end or side that it was left out; use a scan that covers all of it."
 )
 NO_SPLEEN = _("No spleen was found: it was taken out, lies outside the scan, or was missed; check the CT.")

@@ -325,6 +325,13 @@ def test_a_liver_that_may_be_cut_off_has_segments_with_a_warning(a_segmenter: Se
     assert found.anatomy.segments.any()
 
 
+def test_the_segments_of_a_single_slice_come_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    thick = np.diag((1.0, 1.0, 100.0, 1.0))
+    slice_of_it = CTVolume(a_ct.hu[:1], a_ct.affine @ thick, a_ct.name)
+    found, warnings = warnings_of(a_segmenter, slice_of_it)
+    assert found.anatomy.segments.any() and messages.SEGMENTS_OF_A_PART in warnings
+
+
 def test_the_tip_of_a_liver_has_no_segments(
     a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch
 ) -> None:

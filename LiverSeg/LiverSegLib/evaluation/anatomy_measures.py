@@ -204,4 +204,4 @@ def _attenuation(found: Attenuation) -> dict[str, Any]:
     difference = None if liver is None or spleen is None else round(liver - spleen, 1)
     rounded = {"liver": liver, "spleen": spleen, "difference": difference}
     remark = messages.CONTRAST_REMARK if found.has_contrast else messages.PLAIN_REMARK
-    return {"attenuation_hu": rounded, **({} if found.difference is None else {"attenuation_remark": remark})}
+    return {"attenuation_hu": rounded, "attenuation_remark": messages.TOO_THIN_REMARK if difference is None else remark}
