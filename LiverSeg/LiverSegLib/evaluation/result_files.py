@@ -123,13 +123,15 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
 
 
 def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
-    segments = report.anatomy.get("segments_ml", {})
+    """In ml, rounded as the report in JSON, so that segments add up to the liver there, too."""
+    told = report.to_dict()
+    segments = told.get("segments_ml", {})
     return {
-        LIVER: report.liver_volume_ml,
-        TUMOUR: report.tumour_volume_ml,
+        LIVER: told["liver_volume_ml"],
+        TUMOUR: told["tumour_volume_ml"],
         **{structure: segments.get(str(structure.label)) for structure in COUINAUD},
-        SPLEEN: report.anatomy.get("spleen_volume_ml"),
-        VESSELS: report.anatomy.get("vessels_volume_ml"),
+        SPLEEN: told.get("spleen_volume_ml"),
+        VESSELS: told.get("vessels_volume_ml"),
     }
 
 
