@@ -814,6 +814,10 @@ NO_SEGMENTS_OF_SO_LITTLE = _(
 SEGMENTS_NOT_FOUND = _(
     "These Couinaud segments were not found: {segments}; check the ones beside them, unless these were taken out."
 )
+SEGMENTS_UNSURE = _(
+    "The network is unsure of the Couinaud segments, as after a resection or in an unusual liver: "
+    "check their numbers and borders before you use the volumes."
+)
 SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from LiverSegLib import messages
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.couinaud import find_segments
@@ -56,6 +58,20 @@ def test_volumes_are_those_of_a_liver(found: Segmentation) -> None:
     assert 0.5 < shares[4:].sum() < 0.8
     assert 0.005 < shares[0] < 0.08
     assert shares.min() > 0.005
+
+
+@pytest.mark.parametrize("name", ["ircad_e19", "ircad_e20"])
+@pytest.mark.parametrize(("removed", "unsure"), [((), False), (RIGHT, True)], ids=["whole", "right hepatectomy"])
+def test_it_is_told_after_a_right_hepatectomy_that_segments_are_unsure(
+    shared_data: Path, name: str, removed: tuple[int, ...], unsure: bool
+) -> None:
+    ct = read_ct(shared_data / "train" / f"{name}_ct.nii.gz").canonical()
+    reference = read_values(shared_data / "anatomy" / f"{name}_couinaud.nii.gz")
+    gone, warnings = np.isin(reference, removed), []
+    # What lies there afterwards is fat.
+    operated = replace(ct, hu=np.where(gone, -100, ct.hu).astype(np.int16))
+    find_segments(CouinaudModel.load(), operated, np.where(gone, 0, reference), ProgressReporter(), warnings)
+    assert warnings == [messages.SEGMENTS_UNSURE] * unsure
 
 
 @pytest.mark.parametrize("name", ["ircad_e19", "ircad_e20"])

@@ -318,6 +318,17 @@ def test_segments_that_were_not_found_are_named(
     assert messages.SEGMENTS_NOT_FOUND.format(segments="1, 2, 4, 5, 6, 7, 8") in warnings
 
 
+@pytest.mark.parametrize(("bias", "unsure"), [(20.0, False), (0.1, True)])
+def test_a_network_that_is_unsure_of_the_segments_says_so(
+    a_segmenter: Segmenter, a_ct: CTVolume, bias: float, unsure: bool
+) -> None:
+    network = a_segmenter.couinaud.network
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.copy_(bias * torch.arange(SEGMENTS).eq(2).repeat_interleave(8).float())
+    assert (messages.SEGMENTS_UNSURE in warnings_of(a_segmenter, a_ct)[1]) == unsure
+
+
 def test_a_liver_that_may_be_cut_off_has_segments_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     found, warnings = warnings_of(a_segmenter, a_ct)
     assert messages.LIVER_CUT_AT_ENDS_AND_SIDE in warnings

@@ -85,7 +85,7 @@ def test_segments_are_told_apart_anew(
 
     whole = (slice(None),) * 3
     monkeypatch.setattr(
-        "LiverSegLib.inference.anatomy.find_segments", lambda _, __, labels, ___: (whole, slabs(labels))
+        "LiverSegLib.inference.anatomy.find_segments", lambda _, __, labels, *___: (whole, slabs(labels))
     )
     segmented = replace(a_result, anatomy=Anatomy(slabs(a_result.labels), None))
 

@@ -99,7 +99,7 @@ def _segments(
         return None
     progress.report(0.94, messages.FINDING_SEGMENTS)
     own, canonical = writer.new_labels()
-    box, segments = find_segments(model, writer.canonical, writer.labels, progress)
+    box, segments = find_segments(model, writer.canonical, writer.labels, progress, warnings)
     canonical[box] = segments
     missing = [str(segment) for segment in range(1, SEGMENTS + 1) if not (segments == segment).any()]
     if missing:
