@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from LiverSegLib import messages
 from LiverSegLib.data.structures import COUINAUD, SPLEEN, VESSELS
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
@@ -144,6 +145,17 @@ def test_a_ct_of_another_grid_is_refused(run, result, a_scan, changed_ct):
     shifted = nibabel.load(a_scan.ct).affine + np.array([[0, 0, 0, 5], [0] * 4, [0] * 4, [0] * 4])
     outcome = run("volumetry", result()[0], "--ct", changed_ct(affine=shifted))
     assert outcome.exit_code == 2 and "another voxel grid" in outcome.errors[0]
+
+
+def test_a_liver_that_the_ct_cuts_off_is_told(run, a_scan, output_folder):
+    image = nibabel.load(a_scan.liver)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[20:40, 20:40, :4] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, image.affine), output_folder / "cut.nii.gz")
+    cut, whole = (
+        run("volumetry", output_folder / "cut.nii.gz", *options).output for options in (("--ct", a_scan.ct), ())
+    )
+    assert messages.LIVER_CUT_AT_ENDS in cut and messages.LIVER_CUT_AT_ENDS not in whole
 
 
 def test_a_liver_that_was_edited_no_longer_fits_its_segments(run, result):
