@@ -106,7 +106,7 @@ def test_the_numbers_of_all_frames_are_shown(application, quick_panel, browser, 
         shown = messages.RANGE_OF_VOLUMES.format(smallest=min(ml), largest=max(ml), count=3)
         assert quick_panel.ui.liverVolumeLabel.text == shown
     for row, time, volume in zip(table_of_frames(), TIMES, ml, strict=True):
-        assert row == {"Frame": time, "Liver volume, ml": f"{volume:.1f}"}
+        assert row == {"Frame": time, "Liver volume, ml": f"{volume:.2f}"}
     assert "3 frames" in quick_panel.ui.statusLabel.text
 
 
@@ -205,9 +205,11 @@ def test_the_table_has_the_volumes_of_each_time_point_which_add_up(
         assert sum(frame["segments_ml"].values()) == pytest.approx(frame["liver_volume_ml"], abs=1e-6)
         assert sum(frame["segments_percent"].values()) == pytest.approx(100, abs=1e-6)
         for number, volume in frame["segments_ml"].items():
-            assert row[f"Couinaud segment {number}, ml"] == f"{volume:.1f}"
-        assert row["Spleen, ml"] == f"{frame['spleen_volume_ml']:.1f}"
-        assert row["Liver vessels, ml"] == f"{frame['vessels_volume_ml']:.1f}" and "Tumour volume, ml" in row
+            assert row[f"Couinaud segment {number}, ml"] == f"{volume:.2f}"
+        written = sum(float(row[f"Couinaud segment {number}, ml"]) for number in range(1, 9))
+        assert written == pytest.approx(float(row["Liver volume, ml"]), abs=1e-6)
+        assert row["Spleen, ml"] == f"{frame['spleen_volume_ml']:.2f}"
+        assert row["Liver vessels, ml"] == f"{frame['vessels_volume_ml']:.2f}" and "Tumour volume, ml" in row
 
 
 def test_the_panel_tells_the_range_of_each_measure_and_plans_no_resection(

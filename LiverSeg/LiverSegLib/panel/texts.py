@@ -178,8 +178,8 @@ def _is_known(value: float | None) -> bool:
 
 
 _MEASURES = (
-    ("liver_volume_ml", messages.MEASURE_LIVER_VOLUME, ".1f", "ml"),
-    ("tumour_volume_ml", messages.MEASURE_TUMOUR_VOLUME, ".1f", "ml"),
+    ("liver_volume_ml", messages.MEASURE_LIVER_VOLUME, ".2f", "ml"),
+    ("tumour_volume_ml", messages.MEASURE_TUMOUR_VOLUME, ".2f", "ml"),
     ("quality", messages.MEASURE_QUALITY, ".3f", ""),
     ("dice", messages.MEASURE_DICE, ".4f", ""),
     ("iou", messages.MEASURE_IOU, ".4f", ""),
@@ -189,7 +189,7 @@ _MEASURES = (
 )
 _MEASURES_OF_FRAMES = (
     *_MEASURES,
-    *((column, name, ".1f", "ml") for column, name in anatomy_measures.VOLUME_NAMES.items()),
+    *((column, name, ".2f", "ml") for column, name in anatomy_measures.VOLUME_NAMES.items()),
     *((column, name, ".1f", "HU") for column, name in anatomy_measures.ATTENUATION_NAMES.items()),
 )
 
