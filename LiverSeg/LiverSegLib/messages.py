@@ -496,7 +496,8 @@ ATTENUATION_SPLEEN = _("Spleen attenuation")
 ATTENUATION_DIFFERENCE = _("Liver minus spleen")
 HU = _("{hu:.1f} HU")
 HU_DIFFERENCE = _("{hu:+.1f} HU")
-RANGE_OF_HU = _("{smallest:.1f} to {largest:.1f} HU in {count} frames")
+RANGE_IN_ML = _("{smallest:.0f} to {largest:.0f} ml")
+RANGE_IN_HU = _("{smallest:.1f} to {largest:.1f} HU")
 CONTRAST_REMARK = _(
     "The spleen is as bright as contrast medium makes it, so that the difference says nothing of fat; "
     "use a scan without contrast medium for that."

@@ -218,7 +218,7 @@ def test_the_panel_tells_the_range_of_each_measure_and_plans_no_resection(
     output = segment(application, quick_panel)
     ui, frames = quick_panel.ui, mrml.stored_report(output)["frames"]
     volumes = [frame["segments_ml"]["4"] for frame in frames]
-    told = messages.RANGE_OF_VOLUMES.format(smallest=min(volumes), largest=max(volumes), count=3)
+    told = messages.RANGE_IN_ML.format(smallest=min(volumes), largest=max(volumes))
     assert f"Couinaud segment 4&nbsp;&nbsp;</td><td>{told}<" in ui.anatomyLabel.text
     assert ui.anatomyLabel.visible and not ui.resectionSection.visible
 

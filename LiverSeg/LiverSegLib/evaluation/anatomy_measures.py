@@ -121,12 +121,12 @@ def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def rows_of_frames(frames: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """The same of the reports of a sequence's frames: each measure from its smallest to its largest value."""
     found = [columns(frame) for frame in frames]
-    ranges = ((VOLUME_NAMES, messages.RANGE_OF_VOLUMES), (ATTENUATION_NAMES, messages.RANGE_OF_HU))
+    ranges = ((VOLUME_NAMES, messages.RANGE_IN_ML), (ATTENUATION_NAMES, messages.RANGE_IN_HU))
     for names, text in ranges:
         for column, name in names.items():
             values = [row[column] for row in found if row[column] is not None]
             if values:
-                yield name, text.format(smallest=min(values), largest=max(values), count=len(values))
+                yield name, text.format(smallest=min(values), largest=max(values))
 
 
 def resection_rows(planned: Resection) -> Iterator[tuple[str, str]]:
