@@ -266,7 +266,8 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def save(path: Path, picture: np.ndarray) -> None:
     """As PNG with a palette, which keeps rare colours, too: those of a legend are those of what it names."""
-    coloured = Image.fromarray(picture).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image, choice = Image.fromarray(picture), Image.Quantize.MAXCOVERAGE
+    coloured = image.quantize(COLOURS, choice, kmeans=1, dither=Image.Dither.NONE)
     coloured.save(path, optimize=True)
     print(f"{path}: {picture.shape[1]} × {picture.shape[0]} pixels, {path.stat().st_size / 1000:.0f} kB")
 
