@@ -22,7 +22,7 @@ from LiverSegLib.data.geometry import Geometry
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, ModelError
 from LiverSegLib.inference import segmenter as segmenter_module
-from LiverSegLib.inference.couinaud import find_segments, in_one_piece_each
+from LiverSegLib.inference.couinaud import LEAST_SURE, find_segments, in_one_piece_each, sureness
 from LiverSegLib.inference.liver_grid import grid_round, network_input
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
@@ -318,15 +318,19 @@ def test_segments_that_were_not_found_are_named(
     assert messages.SEGMENTS_NOT_FOUND.format(segments="1, 2, 4, 5, 6, 7, 8") in warnings
 
 
-@pytest.mark.parametrize(("bias", "unsure"), [(20.0, False), (0.1, True)])
+@pytest.mark.parametrize(("sure", "told"), [(0.01, False), (-0.01, True)])
 def test_a_network_that_is_unsure_of_the_segments_says_so(
-    a_segmenter: Segmenter, a_ct: CTVolume, bias: float, unsure: bool
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch, sure: float, told: bool
 ) -> None:
-    network = a_segmenter.couinaud.network
-    with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.copy_(bias * torch.arange(SEGMENTS).eq(2).repeat_interleave(8).float())
-    assert (messages.SEGMENTS_UNSURE in warnings_of(a_segmenter, a_ct)[1]) == unsure
+    monkeypatch.setattr("LiverSegLib.inference.couinaud.sureness", lambda probabilities: LEAST_SURE + sure)
+    assert (messages.SEGMENTS_UNSURE in warnings_of(a_segmenter, a_ct)[1]) == told
+
+
+def test_sureness_is_that_of_the_liver_alone() -> None:
+    liver = torch.tensor([1.0, 0.5, 0.0])
+    likely = torch.tensor([[0.9, 0.6, 0.5], [0.1, 0.4, 0.5]])
+    weighed = (likely * liver)[None, :, None, None]
+    assert sureness(weighed) == pytest.approx((0.9 + 0.5 * 0.6) / 1.5)
 
 
 def test_a_liver_that_may_be_cut_off_has_segments_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
