@@ -134,20 +134,21 @@ def make_mr(network: str, data: Path, options: list[str]) -> Path:
 
 
 def make(network: str, data: Path, options: list[str]) -> Path:
-    """Prepare, train and export a network, the averaged weights of its last stage; returns its file."""
+    """Prepare, train and export a network, the mean of what its last two stages end with; returns its file."""
     stages = stages_of(network, options)
     for stage in stages:
         folders = ALL_FOLDERS[:1] if stage.classes == Settings.classes else ALL_FOLDERS
         prepare(data, Path(stage.prepared), folders, stage.spacing_mm)
-    return _trained(stages, Path("runs") / network / BUNDLED[CT])
+    return _trained(stages, Path("runs") / network / BUNDLED[CT], mean_of=2)
 
 
-def _trained(stages: list[Settings], weights: Path) -> Path:
-    """Run the stages and export what the last ends with into a file; returns that."""
+def _trained(stages: list[Settings], weights: Path, mean_of: int = 1) -> Path:
+    """Run the stages and export into a file the mean of what the last ones end with; returns that file."""
     for settings in stages:
         print(command_of(settings), flush=True)
         fit(settings)
-    export(Path(stages[-1].run) / "last.ckpt", weights, weights.stem)
+    *before, last = (Path(stage.run) / "last.ckpt" for stage in stages[-mean_of:])
+    export(last, weights, weights.stem, average_with=before)
     return weights
 
 
