@@ -484,7 +484,7 @@ class LiverSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onCompared(self, comparison: Comparison) -> None:
         self._reference.show(comparison)
-        self._results.write_table(comparison.measures)
+        self._results.write_table(comparison.measures, comparison.frame)
         self._update()
 
     def _onFinished(self, text: str) -> None:

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from LiverSegLib import mrml, phantom
 from LiverSegLib.data.structures import VESSELS
 from LiverSegLib.data.volume import CTVolume
+from LiverSegLib.evaluation import picture
 from LiverSegLib.io.files import read_ct
 from Testing.bench import Application, slicer_application
 from Testing.demo.views import SLICE_VIEWS, Views
@@ -34,7 +35,7 @@ CREDIT = "CT: TCIA HCC-TACE-Seg, case HCC_048 (doi 10.7937/TCIA.5FNA-0924), CC B
 SHAPE, SPACING = (140, 320, 320), (2.0, 1.15, 1.15)
 SYNTHETIC = "synthetic"
 VIEW_SIZE, PANEL_WIDTH = (384, 300), 420
-# So many colours keep a picture of noisy tissue below 400 kB.
+# So many colours keep a picture of noisy tissue below 450 kB.
 COLOURS = 256
 # From the patient's right and from above, and how much nearer than all that there is.
 AZIMUTH, ELEVATION, ZOOM = -25.0, 8.0, 1.35
@@ -54,6 +55,8 @@ def main() -> None:
             application.load_module()
             figures = Figures(application, application.open_panel(), views)
             save(OUTPUT / "LiverSegExtension.png", figures.window(ct, credit))
+            if ct.name == SERIES_NAME:
+                save(OUTPUT / "hcc_048.png", figures.overlay(ct))
             save(OUTPUT / "anatomy.png", figures.anatomy(ct, credit))
             panel, slices = figures.comparison(sample)
             save(OUTPUT / "panel.png", panel)
@@ -85,6 +88,12 @@ class Figures:
         picture = window(self.photographed(), slices, picture_3d(self.views))
         return np.vstack([picture, line(picture.shape[1], credit)])
 
+    def overlay(self, ct: CTVolume) -> np.ndarray:
+        """The result of :meth:`window` on slices, as ``--picture`` draws it."""
+        volume_node = self.panel.ui.inputSelector.currentNode()
+        labels = mrml.segmentation_to_labels(mrml.segmentation_of(volume_node), volume_node)
+        return picture.overlay(ct, labels)
+
     def anatomy(self, ct: CTVolume, credit: str) -> np.ndarray:
         """Couinaud segments and vessels of a CT on a slice and in 3D, and the vessels alone in the liver."""
         boxes = (self.panel.ui.segmentsCheckBox, self.panel.ui.vesselsCheckBox)
@@ -111,7 +120,7 @@ class Figures:
         ui = self.panel.ui
         self.segment(volume_node)
         compare(self.application, self.panel, reference_node)
-        for section in (ui.displaySection, ui.advancedSection):
+        for section in (ui.correctSection, ui.displaySection, ui.advancedSection):
             open_section(self.application, section)
             self.wait_for_end()
         result = mrml.segmentation_of(volume_node)
@@ -133,7 +142,9 @@ class Figures:
             sys.exit(self.application.dialogs[-1].text)
 
     def photographed(self) -> np.ndarray:
-        self.panel.parent.resize(PANEL_WIDTH, self.panel.parent.height)
+        # In Slicer a panel scrolls instead of being squeezed.
+        parent = self.panel.parent
+        parent.resize(PANEL_WIDTH, max(parent.height, parent.sizeHint().height()))
         with tempfile.TemporaryDirectory() as folder:
             path = self.application.grab(self.panel.parent, Path(folder) / "panel.png")
             return np.array(Image.open(path).convert("RGB"))
@@ -254,8 +265,10 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def save(path: Path, picture: np.ndarray) -> None:
-    """As PNG with a palette."""
-    Image.fromarray(picture).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    """As PNG with a palette, which keeps rare colours, too: those of a legend are those of what it names."""
+    image, choice = Image.fromarray(picture), Image.Quantize.MAXCOVERAGE
+    coloured = image.quantize(COLOURS, choice, kmeans=1, dither=Image.Dither.NONE)
+    coloured.save(path, optimize=True)
     print(f"{path}: {picture.shape[1]} × {picture.shape[0]} pixels, {path.stat().st_size / 1000:.0f} kB")
 
 

@@ -113,7 +113,7 @@ def begin(
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # there is none for the CPU
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
     network = fabric.setup_module(network)
-    optimizer = MuonAdamW(network.module, settings.learning_rate, WEIGHT_DECAY, settings.head_rate)
+    optimizer = MuonAdamW(network.module, settings.learning_rate, WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         settings.learning_rate,

@@ -75,9 +75,14 @@ class RegionLoss(torch.nn.Module):
         return self.sum_by(region, -right.log() * weights) / self.sum_by(region, weights).clamp(min=1)
 
     def dice(self, inside: Tensor, truth: Tensor, region: Tensor) -> Tensor:
-        """One minus soft Dice of each region."""
+        """One minus soft Dice of each region that the batch shows, 0 of the others.
+
+        Of a region that it does not show, smoothed Dice would count pixels where cross-entropy counts their share: each
+        such batch would push a rare class down by far more than the others lift it, and it would never be found.
+        """
         common, total = self.sum_by(region, inside * truth), self.sum_by(region, inside + truth)
-        return 1 - (2 * common + SMOOTH) / (total + SMOOTH)
+        loss = 1 - (2 * common + SMOOTH) / (total + SMOOTH)
+        return torch.where(self.sum_by(region, truth) > 0, loss, 0.0)
 
     def sum_by(self, region: Tensor, values: Tensor) -> Tensor:
         """Sums of values (pair, rows, columns) over each region's pairs, shape (region,)."""

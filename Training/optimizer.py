@@ -18,9 +18,6 @@ ROUNDS = 5
 class MuonAdamW(Optimizer):
     """Muon for the kernels of more than one pixel or voxel, AdamW for all else, with one rate for both.
 
-    Only the head, whose parameters are named ``head.``, may have a higher one: a class that is rare learns from few
-    pixels, and AdamW's steps are too small to raise it before the run ends.
-
     Muon (Jordan et al., https://kellerjordan.github.io/posts/muon) turns the step of a matrix into the nearest
     orthogonal one, so that no direction of it lags behind. A kernel is seen as the matrix of its first axis by all
     others. Steps are as large as AdamW's (Liu et al., arXiv 2502.16982), so its rate suits both. PyTorch's own Muon
@@ -32,20 +29,15 @@ class MuonAdamW(Optimizer):
         Whose weights to move.
     lr, weight_decay
         Rate and decay of all weights.
-    head_rate
-        What the head's rate is of the others'.
     """
 
-    def __init__(self, network: nn.Module, lr: float, weight_decay: float, head_rate: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, lr: float, weight_decay: float) -> None:
         kernels = [weight for weight in network.parameters() if _is_kernel(weight)]
-        head = [weight for name, weight in network.named_parameters() if name.startswith("head.")]
         others = [weight for weight in network.parameters() if not _is_kernel(weight)]
         options = {"lr": lr, "weight_decay": weight_decay}
         super().__init__([{"params": others}, {"params": kernels}], options)
         self.momenta = [torch.zeros_like(kernel) for kernel in kernels]
-        self.head_rate = head_rate
-        rest = [weight for weight in others if all(weight is not own for own in head)]
-        self.adamw = AdamW([{"params": rest}, {"params": head}], **options)
+        self.adamw = AdamW(others, **options)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -53,8 +45,7 @@ class MuonAdamW(Optimizer):
         with torch.enable_grad():
             loss = closure() if closure else None
         of_others, of_kernels = self.param_groups
-        of_rest, of_head = self.adamw.param_groups
-        of_rest["lr"], of_head["lr"] = of_others["lr"], of_others["lr"] * self.head_rate
+        self.adamw.param_groups[0]["lr"] = of_others["lr"]
         self.adamw.step()
         for kernel, momentum in zip(of_kernels["params"], self.momenta, strict=True):
             if kernel.grad is not None:

@@ -40,8 +40,6 @@ class Settings:
     steps, batch, size, sampled_size
         Batches to train on, slices in each, over all processes together, side of their squares in pixels, and the side
         before they are warped.
-    head_rate
-        What the rate of the network's last layer is of the others', for classes that are rare.
     outline_weight
         What pixels near an outline count in the loss (:mod:`Training.losses`).
     liver_share, end_share, tumour_share
@@ -93,7 +91,6 @@ class Settings:
     size: int = 224
     sampled_size: int = 288
     learning_rate: float = 2e-3
-    head_rate: float = 1.0
     outline_weight: float = 1.0
     liver_share: float = 0.8
     end_share: float = 0.15

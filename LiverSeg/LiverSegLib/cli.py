@@ -115,7 +115,7 @@ def volumetry(options: argparse.Namespace) -> None:
     """`liverseg volumetry`: what a result on disk measures, and what a planned resection leaves of it."""
     from .data.resection import Body, segments_of
     from .evaluation.anatomy_measures import measure_result, resection_of, resection_rows, rows
-    from .inference.plausibility import looks_like_mr
+    from .inference.plausibility import check_result, looks_like_mr
     from .io.files import read_ct, read_result
     from .io.json_file import write_json
 
@@ -130,6 +130,8 @@ def volumetry(options: argparse.Namespace) -> None:
     if ct is not None and not ct.geometry.is_same_as(result.geometry):
         raise InputError(messages.CT_OF_ANOTHER_GRID.format(ct=options.ct, result=options.result))
     report = measure_result(result, None if ct is None else ct.hu)
+    # Without the CT, nobody knows where the scan ended: files of segments are often cropped.
+    report["warnings"] += [] if ct is None else check_result(ct, result.labels)
     lines = [*rows(report)]
     if removed:
         planned = resection_of(report, removed, body)

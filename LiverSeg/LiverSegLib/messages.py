@@ -248,7 +248,9 @@ SEGMENTED_AS_MR = _(
     "{name} was segmented as MR, which is experimental: look at all slices; "
     "choose CT as the modality if it is one (--modality ct)."
 )
-MR_LIVER_ALONE = _("Tumours, segments and spleen were left out, as they are found in CT alone; use a CT for them.")
+MR_LIVER_ALONE = _(
+    "Tumours, segments, vessels and spleen were left out, as they are found in CT alone; use a CT for them."
+)
 NETWORK_FOR_MR = _("The network {name} is for MR, and {volume} is none; use the bundled network.")
 NO_SUCH_MODALITY = _("There is no modality called {modality}; use auto, ct or mr.")
 NO_ATTENUATION_IN_MR = _("{name} is MR, which has no attenuation to measure; give a CT.")
@@ -341,6 +343,7 @@ REMOVED = _("Removed")
 REMNANT = _("Future liver remnant")
 REMNANT_WITHOUT_TUMOURS = _("Remnant without tumours")
 REMNANT_OF_LIVER = _("Remnant, % of liver")
+REMNANT_OF_LIVER_WITHOUT_TUMOURS = _("Remnant, % of liver, both without tumours")
 REMNANT_OF_WEIGHT = _("Remnant, % of body weight")
 STANDARD_LIVER = _("Standard liver volume")
 REMNANT_OF_STANDARD = _("Remnant, % of standard")
@@ -491,11 +494,16 @@ TUMOUR_IN_SEGMENTS = _("{measures}, in segment {segments}")
 ATTENUATION_LIVER = _("Liver attenuation")
 ATTENUATION_SPLEEN = _("Spleen attenuation")
 ATTENUATION_DIFFERENCE = _("Liver minus spleen")
-HU = _("{hu:.0f} HU")
-HU_DIFFERENCE = _("{hu:+.0f} HU")
+HU = _("{hu:.1f} HU")
+HU_DIFFERENCE = _("{hu:+.1f} HU")
+RANGE_IN_ML = _("{smallest:.0f} to {largest:.0f} ml")
+RANGE_IN_HU = _("{smallest:.1f} to {largest:.1f} HU")
 CONTRAST_REMARK = _(
     "The spleen is as bright as contrast medium makes it, so that the difference says nothing of fat; "
     "use a scan without contrast medium for that."
+)
+TOO_THIN_REMARK = _(
+    "Of liver or spleen, too little lies away from the rim to measure its attenuation; use a scan that covers both."
 )
 PLAIN_REMARK = _(
     "Without contrast medium, livers without fat measure 1 to 18 HU more than the spleen; "
@@ -505,6 +513,10 @@ PICTURE_SLICE = _("slice {number} of {count}")
 PICTURE_LIVER = _("liver {volume:.0f} ml")
 PICTURE_NO_LIVER = _("no liver found")
 PICTURE_TUMOUR = _("tumour {volume:.1f} ml")
+PICTURE_VESSELS = _("vessels {volume:.0f} ml")
+PICTURE_SPLEEN = _("spleen {volume:.0f} ml")
+PICTURE_SEGMENTS = _("Couinaud segments, ml")
+PICTURE_SEGMENT = _("{number}: {volume:.0f}")
 PICTURE_REFERENCE = _("reference {volume:.0f} ml")
 PICTURE_DICE = _("Dice {dice:.3f}")
 
@@ -694,7 +706,8 @@ COLUMN_VALUE = _("Value")
 COLUMN_UNIT = _("Unit")
 MEASURE_LIVER_VOLUME = _("Liver volume")
 MEASURE_TUMOUR_VOLUME = _("Tumour volume")
-MEASURE_IN_FRAME = _("{measure} at {frame}")
+COLUMN_FRAME = _("Frame")
+COLUMN_WITH_UNIT = _("{measure}, {unit}")
 MEASURE_QUALITY = _("Expected Dice")
 MEASURE_DICE = _("Dice")
 MEASURE_IOU = _("IoU")
@@ -802,6 +815,10 @@ NO_SEGMENTS_OF_SO_LITTLE = _(
 SEGMENTS_NOT_FOUND = _(
     "These Couinaud segments were not found: {segments}; check the ones beside them, unless these were taken out."
 )
+SEGMENTS_UNSURE = _(
+    "The network is unsure of the Couinaud segments, as after a resection or in an unusual liver: "
+    "check their numbers and borders before you use the volumes."
+)
 SEGMENTS_OF_A_PART = _(
     "The Couinaud segments are those of a liver that may be cut off: check their borders before you use the volumes."
 )
@@ -821,8 +838,11 @@ VESSELS_OF_A_PART = _(
     "The vessels are those of a liver that may be cut off: check where it ends before you use their volume."
 )
 NETWORK_WITHOUT_SPLEEN = _("The network {name} does not know the spleen; choose one whose card names it.")
-SPLEEN_CUT_AT_ENDS = _(
-    "The spleen reaches the scan's first or last slice: it may be cut off, and its volume be larger; "
+SPLEEN_CUT = _(
+    "The spleen reaches the scan's first or last slice, or its side: it may be cut off, and its volume be larger; "
     "use a scan that covers all of it if there is one."
+)
+NO_SPLEEN_OF_SO_LITTLE = _(
+    "So little of a spleen was found at the scan's end or side that it was left out; use a scan that covers all of it."
 )
 NO_SPLEEN = _("No spleen was found: it was taken out, lies outside the scan, or was missed; check the CT.")

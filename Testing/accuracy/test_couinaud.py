@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from LiverSegLib import messages
 from LiverSegLib.data.metrics import dice
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.couinaud import find_segments
@@ -56,6 +58,23 @@ def test_volumes_are_those_of_a_liver(found: Segmentation) -> None:
     assert 0.5 < shares[4:].sum() < 0.8
     assert 0.005 < shares[0] < 0.08
     assert shares.min() > 0.005
+
+
+@pytest.mark.parametrize("name", ["ircad_e19", "ircad_e20"])
+@pytest.mark.parametrize("removed", [(), RIGHT], ids=["whole", "right hepatectomy"])
+def test_after_a_right_hepatectomy_its_segments_are_gone_or_the_network_is_unsure(
+    shared_data: Path, name: str, removed: tuple[int, ...]
+) -> None:
+    ct = read_ct(shared_data / "train" / f"{name}_ct.nii.gz").canonical()
+    reference = read_values(shared_data / "anatomy" / f"{name}_couinaud.nii.gz")
+    gone, warnings = np.isin(reference, removed), []
+    # What lies there afterwards is fat.
+    operated = replace(ct, hu=np.where(gone, -100, ct.hu).astype(np.int16))
+    left = np.where(gone, 0, reference)
+    _, segments = find_segments(CouinaudModel.load(), operated, left, ProgressReporter(), warnings)
+    wrong = np.count_nonzero(np.isin(segments, removed)) / np.count_nonzero(segments)
+    assert wrong < 0.05 or messages.SEGMENTS_UNSURE in warnings
+    assert removed or not warnings
 
 
 @pytest.mark.parametrize("name", ["ircad_e19", "ircad_e20"])

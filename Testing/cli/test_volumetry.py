@@ -8,7 +8,10 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
+from LiverSegLib import messages
+from LiverSegLib.data.structures import COUINAUD, SPLEEN, VESSELS
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io import files
 from Testing.anatomy_stand_in import with_anatomy
@@ -85,6 +88,17 @@ def test_vessels_lie_in_the_liver_and_take_nothing_from_its_segments(run, a_scan
     assert f"Liver vessels: {told['vessels_volume_ml']:.0f} ml" in run("volumetry", path).output
 
 
+def test_the_picture_shows_what_was_asked_for(run, a_scan, result, output_folder):
+    path = output_folder / "overlay.png"
+    result("liver.nii.gz", "--picture", path)
+    shown = np.asarray(Image.open(path)).reshape(-1, 3)
+    run("batch", a_scan.ct.parent, "-o", output_folder / "batch", "--segments", "--vessels", "--spleen")
+    [of_batch] = (output_folder / "batch" / "cases").glob("*/*.png")
+    for pixels in (shown, np.asarray(Image.open(of_batch)).reshape(-1, 3)):
+        for structure in (*COUINAUD, VESSELS, SPLEEN):
+            assert (pixels == structure.colour).all(axis=1).any(), structure.name
+
+
 @pytest.mark.parametrize("chosen", [("--resection", "right hepatectomy"), ("--remove", 5, 6, 7, 8)])
 def test_a_planned_resection_in_figures(run, result, output_folder, chosen):
     path, _ = result()
@@ -131,6 +145,17 @@ def test_a_ct_of_another_grid_is_refused(run, result, a_scan, changed_ct):
     shifted = nibabel.load(a_scan.ct).affine + np.array([[0, 0, 0, 5], [0] * 4, [0] * 4, [0] * 4])
     outcome = run("volumetry", result()[0], "--ct", changed_ct(affine=shifted))
     assert outcome.exit_code == 2 and "another voxel grid" in outcome.errors[0]
+
+
+def test_a_liver_that_the_ct_cuts_off_is_told(run, a_scan, output_folder):
+    image = nibabel.load(a_scan.liver)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[20:40, 20:40, :4] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, image.affine), output_folder / "cut.nii.gz")
+    cut, whole = (
+        run("volumetry", output_folder / "cut.nii.gz", *options).output for options in (("--ct", a_scan.ct), ())
+    )
+    assert messages.LIVER_CUT_AT_ENDS in cut and messages.LIVER_CUT_AT_ENDS not in whole
 
 
 def test_a_liver_that_was_edited_no_longer_fits_its_segments(run, result):

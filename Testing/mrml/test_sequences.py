@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
 
 from LiverSegLib import mrml
-from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.anatomy import Anatomy
+from LiverSegLib.data.structures import LIVER, TUMOUR, VESSELS
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import InputError
+from LiverSegLib.inference.options import SegmentOptions
+from Testing.anatomy_stand_in import anatomy_of
 from Testing.mrml.snapshot import snapshot
 from Testing.mrml.test_tables import reloaded
 from Testing.mrml.transforms import add_transform
@@ -150,6 +155,31 @@ def test_the_surface_is_shown_in_every_frame(a_browser, a_moving_volume, a_segme
     mrml.set_surface(a_segmentation_node, False, 0.2)
     a_browser.SetSelectedItemNumber(0)
     assert a_segmentation_node.GetClosedSurfaceInternalRepresentation(LIVER_ID) is None
+
+
+def test_what_a_frame_lacks_keeps_its_looks(a_browser, a_moving_volume, a_segmentation_node, frames):
+    options = SegmentOptions(segments=True, vessels=True, spleen=True)
+    anatomies = {time: anatomy_of(labels, options) for time, labels in frames}
+    anatomies[TIMES[1]], anatomies[TIMES[2]] = Anatomy(), replace(anatomies[TIMES[2]], vessels=None)
+    mrml.write_frames(a_browser, a_moving_volume, a_segmentation_node, frames, False, anatomies)
+    assert list(a_segmentation_node.GetSegmentation().GetSegmentIDs()) == [LIVER_ID]
+    drawn, vessels = a_segmentation_node.GetDisplayNode(), mrml.ANATOMY_IDS[VESSELS.label]
+    assert drawn.GetSegmentOpacity3D(LIVER_ID) < 0.5
+    a_browser.SetSelectedItemNumber(0)
+    assert drawn.GetSegmentOpacity3D(mrml.ANATOMY_IDS[3]) < 0.5
+    drawn.SetSegmentVisibility(vessels, False)
+    for n in (2, 3):
+        a_browser.SetSelectedItemNumber(n)
+    assert a_segmentation_node.GetSegmentation().GetSegment(vessels) is not None
+    assert not drawn.GetSegmentVisibility(vessels)
+
+
+def test_the_frame_that_is_shown_is_known(a_browser, a_moving_volume, a_segmentation_node, frames, hu, affine):
+    assert mrml.shown_frame(a_segmentation_node) is None
+    mrml.write_frames(a_browser, a_moving_volume, a_segmentation_node, frames)
+    for n, time in enumerate(TIMES):
+        a_browser.SetSelectedItemNumber(n)
+        assert mrml.shown_frame(a_segmentation_node) == mrml.shown_frame(a_moving_volume) == time
 
 
 def surfaces_only(scene, node, frames):

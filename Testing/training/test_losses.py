@@ -93,6 +93,22 @@ def test_probabilities_of_what_is_not_labelled_are_summed() -> None:
     assert loss(halves, labels, everything) > loss(sure, labels, everything) + 0.05
 
 
+def test_a_slice_without_an_organ_pushes_it_down_by_less_than_one_with_it_lifts_it() -> None:
+    """Else an organ that few slices show, and that is not seen yet, would never be found."""
+    gallbladder = NEIGHBOURS.names.index("gallbladder")
+    everything = told(NEIGHBOURS, *NEIGHBOURS.names)
+
+    def pull(labels: Tensor) -> float:
+        logits = logits_of(torch.zeros_like(labels), NEIGHBOURS).requires_grad_()
+        RegionLoss(NEIGHBOURS)(logits, labels, everything).backward()
+        return logits.grad[:, gallbladder].sum().item()
+
+    without = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    shown = without.clone()
+    shown[0, 20:30, 20:30] = gallbladder
+    assert pull(shown) < 0 < pull(without) < -0.01 * pull(shown)
+
+
 def test_regions_are_those_that_a_scan_shows_whole() -> None:
     assert LIVER.labelled_regions(["liver"]) == (True, False)
     shown = NEIGHBOURS.labelled_regions(["liver", "spleen"])

@@ -66,17 +66,6 @@ def test_all_but_the_kernels_move_as_with_adamw(network: UNet) -> None:
     assert same == {name for name, weight in ours.items() if weight.ndim == 1 or weight.shape[-1] == 1}
 
 
-def test_the_head_alone_moves_at_a_rate_of_its_own(network: UNet) -> None:
-    other = copy.deepcopy(network)
-    before = weights(network)
-    learn(network, MuonAdamW(network, RATE, 0.0), 1)
-    learn(other, MuonAdamW(other, RATE, 0.0, head_rate=10.0), 1)
-    ours, theirs = weights(network), weights(other)
-    assert {name for name in ours if not torch.equal(ours[name], theirs[name])} == {"head.weight", "head.bias"}
-    for name in ("head.weight", "head.bias"):
-        torch.testing.assert_close(theirs[name] - before[name], 10 * (ours[name] - before[name]), rtol=1e-3, atol=1e-6)
-
-
 def test_a_schedule_sets_the_rate_of_both(network: UNet) -> None:
     before, optimizer = weights(network), MuonAdamW(network, RATE, 0.0)
     for group in optimizer.param_groups:

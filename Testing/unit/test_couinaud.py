@@ -23,7 +23,7 @@ from LiverSegLib.data.geometry import Geometry
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, ModelError
 from LiverSegLib.inference import segmenter as segmenter_module
-from LiverSegLib.inference.couinaud import find_segments, in_one_piece_each
+from LiverSegLib.inference.couinaud import LEAST_SURE, find_segments, in_one_piece_each, sureness
 from LiverSegLib.inference.liver_grid import finer_slices, grid_round, heights_in, network_input, slice_input
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
@@ -368,11 +368,33 @@ def test_segments_that_were_not_found_are_named(
     assert messages.SEGMENTS_NOT_FOUND.format(segments="1, 2, 4, 5, 6, 7, 8") in warnings
 
 
+@pytest.mark.parametrize(("sure", "told"), [(0.01, False), (-0.01, True)])
+def test_a_network_that_is_unsure_of_the_segments_says_so(
+    a_segmenter: Segmenter, a_ct: CTVolume, monkeypatch: pytest.MonkeyPatch, sure: float, told: bool
+) -> None:
+    monkeypatch.setattr("LiverSegLib.inference.couinaud.sureness", lambda probabilities: LEAST_SURE + sure)
+    assert (messages.SEGMENTS_UNSURE in warnings_of(a_segmenter, a_ct)[1]) == told
+
+
+def test_sureness_is_that_of_the_liver_alone() -> None:
+    liver = torch.tensor([1.0, 0.5, 0.0])
+    likely = torch.tensor([[0.9, 0.6, 0.5], [0.1, 0.4, 0.5]])
+    weighed = (likely * liver)[None, :, None, None]
+    assert sureness(weighed) == pytest.approx((0.9 + 0.5 * 0.6) / 1.5)
+
+
 def test_a_liver_that_may_be_cut_off_has_segments_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
     found, warnings = warnings_of(a_segmenter, a_ct)
     assert messages.LIVER_CUT_AT_ENDS_AND_SIDE in warnings
     assert messages.SEGMENTS_OF_A_PART in warnings
     assert found.anatomy.segments.any()
+
+
+def test_the_segments_of_a_single_slice_come_with_a_warning(a_segmenter: Segmenter, a_ct: CTVolume) -> None:
+    thick = np.diag((1.0, 1.0, 100.0, 1.0))
+    slice_of_it = CTVolume(a_ct.hu[:1], a_ct.affine @ thick, a_ct.name)
+    found, warnings = warnings_of(a_segmenter, slice_of_it)
+    assert found.anatomy.segments.any() and messages.SEGMENTS_OF_A_PART in warnings
 
 
 def test_the_tip_of_a_liver_has_no_segments(

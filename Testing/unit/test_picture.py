@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from LiverSegLib.data.structures import LIVER, TUMOUR
+from LiverSegLib.data.anatomy import Anatomy
+from LiverSegLib.data.structures import COUINAUD, LIVER, SPLEEN, TUMOUR, VESSELS
 from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.evaluation import picture
-from LiverSegLib.evaluation.picture import CAPTION, COLUMNS, GAP, PANEL, REFERENCE_COLOUR
+from LiverSegLib.evaluation.picture import CAPTION, COLUMNS, GAP, LINE, PANEL, REFERENCE_COLOUR, TEXT_COLOUR
+from LiverSegLib.inference.options import SegmentOptions
+from Testing.anatomy_stand_in import anatomy_of
 
 SHAPE = (20, 60, 80)
 AXIAL = np.diag((-4.0, -4.0, 5.0, 1.0))
@@ -114,3 +117,62 @@ def test_the_png_holds_the_picture(ct, labels, tmp_path):
     picture.write_png(tmp_path / "overlay.png", image)
     with Image.open(tmp_path / "overlay.png") as read:
         assert np.array_equal(np.asarray(read), image)
+
+
+@pytest.fixture
+def anatomy(labels):
+    """Segments as slabs of the liver, vessels in it, a spleen at the patient's left."""
+    found = anatomy_of(labels, SegmentOptions(segments=True, vessels=True))
+    spleen = np.zeros(SHAPE, bool)
+    spleen[10:18, 25:33, 58:66] = True
+    return replace(found, spleen=spleen)
+
+
+def test_segments_are_filled_and_vessels_and_spleen_outlined_in_their_colours(ct, labels, anatomy):
+    image, plain = picture.overlay(ct, labels, anatomy=anatomy), picture.overlay(ct, labels)
+    assert has(image, VESSELS.colour).any() and not has(plain, VESSELS.colour).any()
+    columns = np.flatnonzero(has(image[:, :PANEL], SPLEEN.colour).any(axis=0))
+    assert columns.min() > PANEL / 2
+    # All panels are as before where there is none of it, and no grey is left where segments are.
+    panels, liver = image[: len(plain) - CAPTION, :PANEL], slice(0, PANEL // 2)
+    changed = (panels != plain[: len(panels), :PANEL]).any(axis=-1)
+    assert changed[:, liver].any()
+    assert (np.ptp(panels[changed].astype(int), axis=-1) > 0).mean() > 0.9
+
+
+def test_segments_have_a_line_of_their_own_and_the_other_lines_stay(ct, labels, anatomy):
+    divided = picture.overlay(ct, labels, anatomy=replace(anatomy, spleen=None, vessels=None))
+    plain = picture.overlay(ct, labels)
+    assert len(divided) == len(plain) + LINE
+    assert np.array_equal(divided[-LINE - CAPTION : -LINE], plain[-CAPTION:])
+    for structure in COUINAUD:
+        assert (divided[-LINE:] == structure.colour).all(axis=-1).any()
+
+
+def test_the_caption_tells_of_vessels_and_spleen(ct, labels, anatomy):
+    found = replace(anatomy, segments=None)
+    captions = [picture.overlay(ct, labels, anatomy=one)[-CAPTION:] for one in (found, replace(found, spleen=None))]
+    for caption, colours in zip(captions, ([VESSELS, SPLEEN], [VESSELS]), strict=True):
+        for structure in (VESSELS, SPLEEN):
+            assert (caption == structure.colour).all(axis=-1).any() == (structure in colours)
+
+
+def test_any_order_of_axes_gives_the_same_picture_of_the_anatomy(ct, labels, anatomy):
+    def turn(array):
+        return array.transpose(2, 0, 1)[::-1]
+
+    turned = CTVolume(turn(ct.hu), turned_affine(), ct.name)
+    found = Anatomy(*map(turn, (anatomy.segments, anatomy.spleen, anatomy.vessels)))
+    image = picture.overlay(turned, turn(labels), anatomy=found)
+    assert np.array_equal(image, picture.overlay(ct, labels, anatomy=anatomy))
+
+
+def test_a_segment_narrower_than_its_number_gets_none(ct, labels):
+    thin = np.zeros(SHAPE, np.uint8)
+    thin[10:18, 30, 15:30] = 4
+    wide = np.where(labels > 0, 4, 0).astype(np.uint8)
+    for segments, numbered in ((thin, False), (wide, True)):
+        image = picture.overlay(ct, labels, anatomy=Anatomy(segments))
+        # Nothing else in the liver is as bright as the text.
+        bright = (image[: PANEL // 2, : PANEL // 2] >= TEXT_COLOUR).all(axis=-1)
+        assert bright[40:].any() == numbered

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from LiverSegLib import messages
 from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.data.strokes import Stroke
 from LiverSegLib.data.volume import CTVolume
@@ -84,7 +85,7 @@ def test_segments_are_told_apart_anew(
 
     whole = (slice(None),) * 3
     monkeypatch.setattr(
-        "LiverSegLib.inference.anatomy.find_segments", lambda _, __, labels, ___: (whole, slabs(labels))
+        "LiverSegLib.inference.anatomy.find_segments", lambda _, __, labels, *___: (whole, slabs(labels))
     )
     segmented = replace(a_result, anatomy=Anatomy(slabs(a_result.labels), None))
 
@@ -92,6 +93,32 @@ def test_segments_are_told_apart_anew(
 
     assert corrected.anatomy.segments is not None
     assert np.array_equal(corrected.anatomy.segments > 0, corrected.labels > 0)
+
+
+def test_vessels_are_found_anew_in_the_corrected_liver(
+    a_segmenter: Segmenter, a_ct: CTVolume, a_result: Segmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Testing.anatomy_stand_in import lines
+
+    whole = (slice(None),) * 3
+    monkeypatch.setattr("LiverSegLib.inference.anatomy.find_vessels", lambda _, __, labels, ___: (whole, lines(labels)))
+    with_vessels = replace(a_result, anatomy=Anatomy(vessels=lines(a_result.labels)))
+
+    corrected = a_segmenter.refine(a_ct, with_vessels, strokes_on(a_ct, (10, 20, 33)))
+
+    assert not np.array_equal(corrected.labels, a_result.labels)
+    assert np.array_equal(corrected.anatomy.vessels, lines(corrected.labels))
+
+
+def test_that_nothing_is_left_to_be_divided_is_told(
+    a_segmenter: Segmenter, a_ct: CTVolume, a_result: Segmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Testing.anatomy_stand_in import slabs
+
+    segmented = replace(a_result, anatomy=Anatomy(slabs(a_result.labels)))
+    monkeypatch.setattr("LiverSegLib.inference.anatomy.SMALLEST_LIVER_ML", 1e6)
+    corrected = a_segmenter.refine(a_ct, segmented, strokes_on(a_ct, (10, 20, 33)))
+    assert corrected.anatomy.segments is None and messages.NO_SEGMENTS_OF_SO_LITTLE in corrected.warnings
 
 
 def test_without_strokes_the_result_is_the_same(a_segmenter: Segmenter, a_ct: CTVolume, a_result: Segmentation) -> None:

@@ -118,5 +118,15 @@ def test_a_patient_without_spleen_has_none_and_is_told(a_segmenter: Segmenter, c
 
 def test_a_spleen_that_the_scan_cuts_off_is_told(a_segmenter: Segmenter, ct: CTVolume) -> None:
     for part in (slice(80, None), slice(105)):
-        assert messages.SPLEEN_CUT_AT_ENDS in a_segmenter.segment(replace(ct, hu=ct.hu[part]), SPLEEN).warnings
-    assert messages.SPLEEN_CUT_AT_ENDS not in a_segmenter.segment(ct, SPLEEN).warnings
+        assert messages.SPLEEN_CUT in a_segmenter.segment(replace(ct, hu=ct.hu[part]), SPLEEN).warnings
+    columns = np.flatnonzero((ct.hu == SPLEEN_HU).any(axis=(0, 1)))
+    at_side = replace(ct, hu=ct.hu[:, :, columns[len(columns) // 2] :])
+    assert messages.SPLEEN_CUT in a_segmenter.segment(at_side, SPLEEN).warnings
+    assert messages.SPLEEN_CUT not in a_segmenter.segment(ct, SPLEEN).warnings
+
+
+def test_a_slice_of_a_spleen_is_told_from_none(a_segmenter: Segmenter, ct: CTVolume) -> None:
+    slices = np.flatnonzero((ct.hu == SPLEEN_HU).any(axis=(1, 2)))
+    found = a_segmenter.segment(replace(ct, hu=ct.hu[slices[-1] :]), SPLEEN)
+    assert found.anatomy.spleen is None
+    assert messages.NO_SPLEEN_OF_SO_LITTLE in found.warnings and messages.NO_SPLEEN not in found.warnings

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from LiverSegLib import messages
 from LiverSegLib.data.anatomy import Anatomy
 from LiverSegLib.data.labels import LabelVolume
 from LiverSegLib.data.patient_space import PatientSpace, cell_edges
 from LiverSegLib.data.volumetry import Volumetry, find_tumours, measure_attenuation, rounded_parts
+from LiverSegLib.evaluation.anatomy_measures import measure
 
 SPACING = (2.5, 1.0, 1.0)
 AFFINE = np.diag([-1.0, -1.0, 2.5, 1.0])
@@ -122,6 +124,20 @@ def test_of_what_is_too_thin_to_measure_nothing_is_said(labels) -> None:
     spleen[3, 30:38, 36:44] = True
     found = measure_attenuation(np.full(labels.shape, 50, np.int16), labels, spleen, SPACING)
     assert found.liver == 50 and found.spleen is None and found.difference is None
+
+
+def test_a_report_says_why_it_has_no_difference_and_its_figures_add_up(labels, anatomy) -> None:
+    hu = np.where(labels > 0, 100, np.where(anatomy.spleen, 80, 0)).astype(np.int16)
+    hu[4], hu[5, 33] = hu[4] + 1, hu[5, 33] + 1
+    space = LabelVolume(labels, AFFINE)
+    thin = measure(labels, anatomy, space, hu, SPACING)
+    assert thin["attenuation_hu"]["spleen"] is None and thin["attenuation_remark"] == messages.TOO_THIN_REMARK
+    spleen = np.zeros(labels.shape, bool)
+    spleen[1:11, 28:40, 34:48] = True
+    thick = measure(labels, Anatomy(spleen=spleen), space, np.where(spleen, hu + 80, hu), SPACING)
+    found = thick["attenuation_hu"]
+    assert found["difference"] == pytest.approx(found["liver"] - found["spleen"], abs=1e-9)
+    assert thick["attenuation_remark"] == messages.CONTRAST_REMARK
 
 
 def test_rounded_parts_add_up_to_the_rounded_whole() -> None:

@@ -159,6 +159,14 @@ def tags(output: slicer.vtkMRMLSegmentationNode) -> list[str]:
     return found
 
 
+def table_of_frames() -> list[dict[str, str]]:
+    """The rows of the only table in the scene, which is that of a sequence, each by the titles of its columns."""
+    [table] = nodes("Table")
+    titles = [table.GetColumnName(n) for n in range(table.GetNumberOfColumns())]
+    rows = range(table.GetNumberOfRows())
+    return [{title: table.GetCellText(row, n) for n, title in enumerate(titles)} for row in rows]
+
+
 def table_rows() -> dict[str, str]:
     """Measure and value of the only table in the scene."""
     [table] = nodes("Table")

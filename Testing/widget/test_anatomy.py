@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import slicer.util
 
 from LiverSegLib import messages, mrml
+from LiverSegLib.data.resection import HEPATECTOMIES
 from LiverSegLib.data.structures import COUINAUD
 from Testing.widget.actions import LIVER_ID, open_section, segment, table_rows
 from Testing.widget.stand_in import small_ct
@@ -84,6 +87,19 @@ def test_the_result_reads_like_a_report(quick_panel, divided):
     for words in (messages.VESSELS, messages.SPLEEN, "Tumour 1", "in segment"):
         assert words in text
     assert table_rows()["Couinaud segment 4"].endswith("%")
+
+
+def test_what_table_and_panel_tell_adds_up(application, quick_panel, divided):
+    liver = round(mrml.stored_report(divided)["liver_volume_ml"])
+    for text in (" ".join(f"{name} {value}" for name, value in table_rows().items()), quick_panel.ui.anatomyLabel.text):
+        segments = re.findall(r"Couinaud segment \d\D*(\d+) ml, (\d+) %", text)
+        assert len(segments) == 8 and sum(int(ml) for ml, _ in segments) == liver
+        assert sum(int(percent) for _, percent in segments) == 100
+    for name in HEPATECTOMIES:
+        application.choose(quick_panel.ui.hepatectomySelector, name.capitalize())
+        parts = re.findall(r">(\d+) ml, (\d+) %<", quick_panel.ui.resectionLabel.text)
+        assert len(parts) == 2 and sum(int(ml) for ml, _ in parts) == liver
+        assert sum(int(percent) for _, percent in parts) == 100
 
 
 def test_nothing_of_it_is_there_unless_it_is_asked_for(application, quick_panel, stand_in, ct_node):

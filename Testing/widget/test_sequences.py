@@ -7,8 +7,12 @@ import pytest
 import slicer
 
 from LiverSegLib import messages, mrml
+from LiverSegLib.data.structures import SPLEEN, VESSELS
+from LiverSegLib.inference.options import SegmentOptions
+from Testing.anatomy_stand_in import anatomy_of
 from Testing.mrml.snapshot import snapshot
 from Testing.widget.actions import (
+    LIVER_ID,
     add_reference,
     choose_reference,
     liver_in,
@@ -16,7 +20,7 @@ from Testing.widget.actions import (
     open_advanced,
     segment,
     start,
-    table_rows,
+    table_of_frames,
     wait_for_the_end,
 )
 from Testing.widget.stand_in import small_ct
@@ -75,9 +79,7 @@ def test_volumes_of_all_frames_are_those_in_the_patient(application, quick_panel
     true = [6 * expected(n).sum() * small_ct()[0].voxel_volume_ml for n in range(3)]
     assert told == pytest.approx(true, abs=0.01)
     assert f"{min(true):.0f} to {max(true):.0f} ml" in quick_panel.ui.liverVolumeLabel.text
-    assert [float(value) for name, value in table_rows().items() if name.startswith(messages.MEASURE_LIVER_VOLUME)] == (
-        pytest.approx(true, abs=0.06)
-    )
+    assert [float(row["Liver volume, ml"]) for row in table_of_frames()] == pytest.approx(true, abs=0.06)
 
 
 def test_by_default_the_current_frame_is_segmented(application, quick_panel, browser, moving_ct):
@@ -103,9 +105,8 @@ def test_the_numbers_of_all_frames_are_shown(application, quick_panel, browser, 
         go_to(browser, frame)
         shown = messages.RANGE_OF_VOLUMES.format(smallest=min(ml), largest=max(ml), count=3)
         assert quick_panel.ui.liverVolumeLabel.text == shown
-    rows = table_rows()
-    for time, volume in zip(TIMES, ml, strict=True):
-        assert rows[f"Liver volume at {time}"] == f"{volume:.1f}"
+    for row, time, volume in zip(table_of_frames(), TIMES, ml, strict=True):
+        assert row == {"Frame": time, "Liver volume, ml": f"{volume:.2f}"}
     assert "3 frames" in quick_panel.ui.statusLabel.text
 
 
@@ -167,6 +168,82 @@ def test_a_reference_is_compared_with_the_frame_that_is_shown(application, quick
     segment(application, quick_panel)
     wait_for_the_end(application, quick_panel)
     assert quick_panel.ui.diceLabel.text == "1.000" and "3 frames" in quick_panel.ui.statusLabel.text
+    assert [row["Dice"] for row in table_of_frames()] == ["1.0000", "", ""]
+
+
+@pytest.fixture
+def all_anatomy(application, quick_panel, all_frames):
+    ui = quick_panel.ui
+    for box in (ui.tumourCheckBox, ui.segmentsCheckBox, ui.vesselsCheckBox, ui.spleenCheckBox):
+        application.click(box)
+
+
+def voxels(output, moving_ct, label):
+    return slicer.util.arrayFromSegmentBinaryLabelmap(output, mrml.ANATOMY_IDS[label], moving_ct) > 0
+
+
+def test_segments_vessels_and_spleen_follow_the_frame(application, quick_panel, browser, moving_ct, all_anatomy):
+    output = segment(application, quick_panel)
+    for frame in (2, 0, 1):
+        go_to(browser, frame)
+        found = anatomy_of(expected(frame).astype(np.uint8), SegmentOptions(segments=True, vessels=True, spleen=True))
+        segments = [voxels(output, moving_ct, number) for number in range(1, 9)]
+        for number, mask in enumerate(segments, start=1):
+            np.testing.assert_array_equal(mask, found.segments == number)
+        np.testing.assert_array_equal(np.sum(segments, axis=0), liver_in(output, moving_ct))
+        np.testing.assert_array_equal(voxels(output, moving_ct, SPLEEN.label), found.spleen)
+        np.testing.assert_array_equal(voxels(output, moving_ct, VESSELS.label), found.vessels)
+
+
+def test_the_table_has_the_volumes_of_each_time_point_which_add_up(
+    application, quick_panel, browser, moving_ct, all_anatomy
+):
+    output = segment(application, quick_panel)
+    told = mrml.stored_report(output)["frames"]
+    for row, frame, time in zip(table_of_frames(), told, TIMES, strict=True):
+        assert row["Frame"] == time
+        assert sum(frame["segments_ml"].values()) == pytest.approx(frame["liver_volume_ml"], abs=1e-6)
+        assert sum(frame["segments_percent"].values()) == pytest.approx(100, abs=1e-6)
+        for number, volume in frame["segments_ml"].items():
+            assert row[f"Couinaud segment {number}, ml"] == f"{volume:.2f}"
+        written = sum(float(row[f"Couinaud segment {number}, ml"]) for number in range(1, 9))
+        assert written == pytest.approx(float(row["Liver volume, ml"]), abs=1e-6)
+        assert row["Spleen, ml"] == f"{frame['spleen_volume_ml']:.2f}"
+        assert row["Liver vessels, ml"] == f"{frame['vessels_volume_ml']:.2f}" and "Tumour volume, ml" in row
+
+
+def test_the_panel_tells_the_range_of_each_measure_and_plans_no_resection(
+    application, quick_panel, browser, moving_ct, all_anatomy
+):
+    output = segment(application, quick_panel)
+    ui, frames = quick_panel.ui, mrml.stored_report(output)["frames"]
+    volumes = [frame["segments_ml"]["4"] for frame in frames]
+    told = messages.RANGE_IN_ML.format(smallest=min(volumes), largest=max(volumes))
+    assert f"Couinaud segment 4&nbsp;&nbsp;</td><td>{told}<" in ui.anatomyLabel.text
+    assert ui.anatomyLabel.visible and not ui.resectionSection.visible
+
+
+def test_the_liver_is_glass_in_all_frames_and_whole_again_without(
+    application, quick_panel, browser, moving_ct, all_anatomy
+):
+    output = segment(application, quick_panel)
+    drawn, ui = output.GetDisplayNode(), quick_panel.ui
+    drawn.SetSegmentVisibility(mrml.ANATOMY_IDS[4], False)
+    for frame in (2, 0):
+        go_to(browser, frame)
+        assert drawn.GetSegmentOpacity3D(LIVER_ID) < 0.5 and drawn.GetSegmentOpacity3D(mrml.ANATOMY_IDS[5]) < 0.5
+        assert not drawn.GetSegmentVisibility(mrml.ANATOMY_IDS[4])
+    for box in (ui.segmentsCheckBox, ui.vesselsCheckBox, ui.spleenCheckBox):
+        application.click(box)
+    segment(application, quick_panel)
+    assert drawn.GetSegmentOpacity3D(LIVER_ID) == 1 and set(table_of_frames()[0]) == {
+        "Frame",
+        "Liver volume, ml",
+        "Tumour volume, ml",
+    }
+    for frame in range(3):
+        go_to(browser, frame)
+        assert not set(output.GetSegmentation().GetSegmentIDs()) & set(mrml.ANATOMY_IDS.values())
 
 
 def test_turning_the_frames_off_segments_one_again(application, quick_panel, stand_in, moving_ct, all_frames):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +22,8 @@ RIM_MM = 5.0
 
 # A spleen brighter than this has taken up contrast medium: without, it has 40 to 60 HU, in fat livers, too.
 CONTRAST_SPLEEN_HU = 70.0
+
+Name = TypeVar("Name")
 
 # Voxels of a tumour that touch by face, edge or corner are one tumour, as in the clean-up of the labels.
 _TOUCHING = np.ones((3, 3, 3), bool)
@@ -122,7 +124,7 @@ class Volumetry:
         return {number: 100 * volume / whole if whole else 0.0 for number, volume in self.segments_ml.items()}
 
 
-def rounded_parts(parts: dict[int, float], decimals: int) -> dict[int, float]:
+def rounded_parts(parts: dict[Name, float], decimals: int) -> dict[Name, float]:
     """Parts rounded so that they add up to their rounded sum: each is at most one unit of the last place away."""
     steps = np.round(np.cumsum([0.0, *parts.values()]), decimals)
     return dict(zip(parts, np.round(np.diff(steps), decimals).tolist(), strict=True))

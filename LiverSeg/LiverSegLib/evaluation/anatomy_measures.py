@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,19 @@ DECIMALS = 2
 # Of a table: the same columns whatever was asked for.
 SEGMENT_COLUMNS = {f"segments_ml_{structure.label}": str(structure.label) for structure in COUINAUD}
 ATTENUATION_COLUMNS = {f"attenuation_hu_{part}": part for part in ("liver", "spleen", "difference")}
+# What a reader calls the columns of volumes, and those of attenuation.
+VOLUME_NAMES = {
+    **{column: messages.COUINAUD_SEGMENT.format(number=number) for column, number in SEGMENT_COLUMNS.items()},
+    "vessels_volume_ml": messages.VESSELS,
+    "spleen_volume_ml": messages.SPLEEN,
+}
+ATTENUATION_NAMES = dict(
+    zip(
+        ATTENUATION_COLUMNS,
+        (messages.ATTENUATION_LIVER, messages.ATTENUATION_SPLEEN, messages.ATTENUATION_DIFFERENCE),
+        strict=True,
+    )
+)
 
 
 def measure(
@@ -88,9 +101,9 @@ def measure_result(result: LabelVolume, hu: np.ndarray | None = None) -> dict[st
 
 
 def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a report tells of it, line by line: what is measured, and how much it is."""
-    percent = report.get("segments_percent", {})
-    for number, volume in report.get("segments_ml", {}).items():
+    """What a report tells of it, line by line: what is measured, and how much it is; what are parts adds up."""
+    volumes, percent = (rounded_parts(report.get(key, {}), 0) for key in ("segments_ml", "segments_percent"))
+    for number, volume in volumes.items():
         share = messages.SEGMENT_VOLUME.format(volume=volume, percent=percent.get(number, 0.0))
         yield messages.COUINAUD_SEGMENT.format(number=number), share
     if (vessels := report.get("vessels_volume_ml")) is not None:
@@ -99,25 +112,38 @@ def rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield messages.SPLEEN, messages.LIVER_VOLUME.format(volume=spleen)
     for number, tumour in enumerate(report.get("tumours", ()), start=1):
         yield messages.TUMOUR_NUMBER.format(number=number), tumour_text(tumour)
-    hu = report.get("attenuation_hu", {})
-    for part, name in (("liver", messages.ATTENUATION_LIVER), ("spleen", messages.ATTENUATION_SPLEEN)):
-        if hu.get(part) is not None:
-            yield name, messages.HU.format(hu=hu[part])
-    if (difference := hu.get("difference")) is not None:
-        yield messages.ATTENUATION_DIFFERENCE, messages.HU_DIFFERENCE.format(hu=difference)
+    for column, part in ATTENUATION_COLUMNS.items():
+        if (hu := report.get("attenuation_hu", {}).get(part)) is not None:
+            text = messages.HU_DIFFERENCE if part == "difference" else messages.HU
+            yield ATTENUATION_NAMES[column], text.format(hu=hu)
+
+
+def rows_of_frames(frames: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The same of the reports of a sequence's frames: each measure from its smallest to its largest value."""
+    found = [columns(frame) for frame in frames]
+    ranges = ((VOLUME_NAMES, messages.RANGE_IN_ML), (ATTENUATION_NAMES, messages.RANGE_IN_HU))
+    for names, text in ranges:
+        for column, name in names.items():
+            values = [row[column] for row in found if row[column] is not None]
+            if values:
+                yield name, text.format(smallest=min(values), largest=max(values))
 
 
 def resection_rows(planned: Resection) -> Iterator[tuple[str, str]]:
     """A planned resection, line by line: what goes and what stays, and the ratios that are known."""
     whole = planned.removed_ml + planned.remnant_ml
-    removed = 100 * planned.removed_ml / whole if whole else 0.0
-    yield messages.REMOVED, messages.SEGMENT_VOLUME.format(volume=planned.removed_ml, percent=removed)
-    yield messages.REMNANT, messages.LIVER_VOLUME.format(volume=planned.remnant_ml)
-    if planned.liver_without_tumours_ml < whole:
+    parts = {messages.REMNANT: planned.remnant_ml, messages.REMOVED: planned.removed_ml}
+    volumes = rounded_parts(parts, 0)
+    percent = rounded_parts({name: 100 * ml / whole if whole else 0.0 for name, ml in parts.items()}, 0)
+    for name in (messages.REMOVED, messages.REMNANT):
+        yield name, messages.SEGMENT_VOLUME.format(volume=volumes[name], percent=percent[name])
+    has_tumours = planned.liver_without_tumours_ml < whole
+    if has_tumours:
         without = messages.LIVER_VOLUME.format(volume=planned.remnant_without_tumours_ml)
         yield messages.REMNANT_WITHOUT_TUMOURS, without
     if planned.remnant_percent is not None:
-        yield messages.REMNANT_OF_LIVER, messages.PERCENT.format(percent=planned.remnant_percent)
+        name = messages.REMNANT_OF_LIVER_WITHOUT_TUMOURS if has_tumours else messages.REMNANT_OF_LIVER
+        yield name, messages.PERCENT.format(percent=planned.remnant_percent)
     if planned.remnant_to_weight_percent is not None:
         yield messages.REMNANT_OF_WEIGHT, messages.FINE_PERCENT.format(percent=planned.remnant_to_weight_percent)
     if planned.body.standard_liver_ml is not None and planned.remnant_to_standard_percent is not None:
@@ -174,7 +200,8 @@ def _tumour(tumour: Tumour) -> dict[str, Any]:
 
 
 def _attenuation(found: Attenuation) -> dict[str, Any]:
-    values = {"liver": found.liver, "spleen": found.spleen, "difference": found.difference}
-    rounded = {part: None if value is None else round(value, 1) for part, value in values.items()}
+    liver, spleen = (None if value is None else round(value, 1) for value in (found.liver, found.spleen))
+    difference = None if liver is None or spleen is None else round(liver - spleen, 1)
+    rounded = {"liver": liver, "spleen": spleen, "difference": difference}
     remark = messages.CONTRAST_REMARK if found.has_contrast else messages.PLAIN_REMARK
-    return {"attenuation_hu": rounded, **({} if found.difference is None else {"attenuation_remark": remark})}
+    return {"attenuation_hu": rounded, "attenuation_remark": messages.TOO_THIN_REMARK if difference is None else remark}

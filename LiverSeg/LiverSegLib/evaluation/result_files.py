@@ -98,7 +98,8 @@ def write_result(files: ResultFiles, result: Result) -> SegmentationReport:
             from . import picture
 
             image = replace(result.ct, modality=found.model.modality)
-            picture.write_png(place(files.picture), picture.overlay(image, found.labels, result.reference))
+            drawn = picture.overlay(image, found.labels, result.reference, anatomy=found.anatomy)
+            picture.write_png(place(files.picture), drawn)
         report = _measured(result, perf_counter() - started)
         if files.report:
             report.write_json(place(files.report))
@@ -122,13 +123,15 @@ def _write_labels(path: Path, files: ResultFiles, result: Result) -> None:
 
 
 def _volumes(report: SegmentationReport) -> dict[Structure, float | None]:
-    segments = report.anatomy.get("segments_ml", {})
+    """In ml, rounded as the report in JSON, so that segments add up to the liver there, too."""
+    told = report.to_dict()
+    segments = told.get("segments_ml", {})
     return {
-        LIVER: report.liver_volume_ml,
-        TUMOUR: report.tumour_volume_ml,
+        LIVER: told["liver_volume_ml"],
+        TUMOUR: told["tumour_volume_ml"],
         **{structure: segments.get(str(structure.label)) for structure in COUINAUD},
-        SPLEEN: report.anatomy.get("spleen_volume_ml"),
-        VESSELS: report.anatomy.get("vessels_volume_ml"),
+        SPLEEN: told.get("spleen_volume_ml"),
+        VESSELS: told.get("vessels_volume_ml"),
     }
 
 

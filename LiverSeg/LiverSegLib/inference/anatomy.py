@@ -46,9 +46,15 @@ def find_anatomy(
 
 
 def corrected_anatomy(
-    ct: CTVolume, labels: np.ndarray, found: Anatomy, couinaud: CouinaudModel | None, progress: ProgressReporter
+    ct: CTVolume,
+    labels: np.ndarray,
+    found: Anatomy,
+    couinaud: CouinaudModel | None,
+    vessels: VesselModel | None,
+    progress: ProgressReporter,
+    warnings: list[str],
 ) -> Anatomy:
-    """What was found, on the input's own grid, after a reader corrected the liver: new segments, and no spleen in it.
+    """What was found after a reader corrected the liver: segments and vessels anew, and no spleen in it.
 
     Parameters
     ----------
@@ -56,28 +62,30 @@ def corrected_anatomy(
         The input, and uint8 (k, j, i) on its own grid.
     found
         Before.
-    couinaud, progress
+    couinaud, vessels, progress, warnings
         As of :func:`find_anatomy`.
     """
-    spleen = None if found.spleen is None else found.spleen & (labels == 0)
-    if couinaud is None:
-        return Anatomy(None, spleen)
     writer = LabelWriter(ct, None)
     writer.take(labels)
-    return Anatomy(_segments(writer, couinaud, progress, []), spleen)
+    return Anatomy(
+        _segments(writer, couinaud, progress, warnings) if couinaud else None,
+        None if found.spleen is None else found.spleen & (labels == 0),
+        _vessels(writer, vessels, progress, warnings) if vessels else None,
+    )
 
 
 def _spleen(writer: LabelWriter, warnings: list[str]) -> np.ndarray | None:
     """Bool (k, j, i); None if it is not wanted or not found."""
     if writer.own_spleen is None or writer.spleen is None:
         return None
-    slices = box_of(writer.spleen)[0]
-    voxels = np.count_nonzero(writer.spleen[slices])
+    box = box_of(writer.spleen)
+    is_cut = any(part.start == 0 or part.stop == size for part, size in zip(box, writer.spleen.shape, strict=True))
+    voxels = np.count_nonzero(writer.spleen[box])
     if voxels * writer.canonical.voxel_volume_ml < SMALLEST_SPLEEN_ML:
-        warnings.append(messages.NO_SPLEEN)
+        warnings.append(messages.NO_SPLEEN_OF_SO_LITTLE if voxels and is_cut else messages.NO_SPLEEN)
         return None
-    if slices.start == 0 or slices.stop == len(writer.spleen):
-        warnings.append(messages.SPLEEN_CUT_AT_ENDS)
+    if is_cut:
+        warnings.append(messages.SPLEEN_CUT)
     return writer.own_spleen.view(np.bool_)
 
 
@@ -91,12 +99,12 @@ def _segments(
         return None
     progress.report(0.94, messages.FINDING_SEGMENTS)
     own, canonical = writer.new_labels()
-    box, segments = find_segments(model, writer.canonical, writer.labels, progress)
+    box, segments = find_segments(model, writer.canonical, writer.labels, progress, warnings)
     canonical[box] = segments
     missing = [str(segment) for segment in range(1, SEGMENTS + 1) if not (segments == segment).any()]
     if missing:
         warnings.append(messages.SEGMENTS_NOT_FOUND.format(segments=", ".join(missing)))
-    if any(sentence in CUT for sentence in warnings):
+    if _is_part(writer, warnings):
         warnings.append(messages.SEGMENTS_OF_A_PART)
     progress.lap("segments")
     return own
@@ -119,7 +127,12 @@ def _vessels(
         return None
     if are_faint(writer.canonical.hu[box], writer.labels[box], vessels):
         warnings.append(messages.FAINT_VESSELS)
-    if any(sentence in CUT for sentence in warnings):
+    if _is_part(writer, warnings):
         warnings.append(messages.VESSELS_OF_A_PART)
     progress.lap("vessels")
     return own.view(np.bool_)
+
+
+def _is_part(writer: LabelWriter, warnings: list[str]) -> bool:
+    """Whether the scan may cut the liver off, as a single slice always does."""
+    return len(writer.labels) == 1 or any(sentence in CUT for sentence in warnings)

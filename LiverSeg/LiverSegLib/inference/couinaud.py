@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
+from .. import messages
 from ..data.bounding_box import Box, box_of
 from ..data.geometry import Geometry
 from ..data.volume import CTVolume
@@ -22,6 +23,9 @@ from .progress import ProgressReporter
 
 # What is found of a segment that was taken out is less; the smallest of the reference data has 9 ml.
 SMALLEST_SEGMENT_ML = 2.0
+# How sure the network is of the likeliest segment, in the mean over the liver: 0.77 to 0.84 in 53 whole livers, 20 of
+# them of patients that it never saw, and less in 28 of 33 from which a right hepatectomy was drawn.
+LEAST_SURE = 0.76
 # Less is the tip of a liver, in which nothing tells the segments apart.
 SMALLEST_LIVER_ML = 50.0
 # The networks have learnt nothing about what lies outside the liver, so that counts only where there is nothing else.
@@ -33,7 +37,11 @@ _FACES = ndimage.generate_binary_structure(3, 1)
 
 @torch.inference_mode()
 def find_segments(
-    model: CouinaudModel, ct: CTVolume, labels: np.ndarray, progress: ProgressReporter
+    model: CouinaudModel,
+    ct: CTVolume,
+    labels: np.ndarray,
+    progress: ProgressReporter,
+    warnings: list[str] | None = None,
 ) -> tuple[Box, np.ndarray]:
     """The segment of each voxel of a liver.
 
@@ -49,6 +57,8 @@ def find_segments(
         bool or uint8 (k, j, i) on its grid; what is not 0 is liver, at least :data:`SMALLEST_LIVER_ML`.
     progress
         Is asked whether somebody cancelled.
+    warnings
+        Gets a sentence where the network is unsure of most of it, as after a resection.
 
     Returns
     -------
@@ -63,6 +73,8 @@ def find_segments(
     coarse = CoarseScan.of(ct.hu, labels, ct.geometry)
     grid = grid_round(coarse.liver_mm(), model.card.shape, model.card.finest_mm)
     probabilities = _probabilities(model, coarse, grid)
+    if warnings is not None and sureness(probabilities) < LEAST_SURE:
+        warnings.append(messages.SEGMENTS_UNSURE)
     box = box_of(labels)
     liver = labels[box] > 0
     own = ct.geometry.part((box[0].start, box[1].start, box[2].start), liver.shape)
@@ -81,6 +93,11 @@ def _probabilities(model: CouinaudModel, coarse: CoarseScan, grid: Geometry) -> 
         slice_input(finer_hu, finer_liver, heights_in(liver), window_hu),
     )
     return logarithms.softmax(dim=1) * (liver + WEIGHT_OUTSIDE)
+
+
+def sureness(probabilities: Tensor) -> float:
+    """Mean probability of the likeliest class of each voxel; (1, class, k, j, i), which add up to a voxel's weight."""
+    return float(probabilities.amax(dim=1).sum() / probabilities.sum())
 
 
 def _segments_of(

@@ -245,7 +245,7 @@ class Segmenter:
     ) -> Segmentation:
         """Correct a result by what a reader marked, one stroke after the other.
 
-        Couinaud segments, where the result has them, are told apart anew; places and warnings stay.
+        Couinaud segments and vessels, where the result has them, are found anew; places and warnings stay.
 
         Parameters
         ----------
@@ -265,7 +265,7 @@ class Segmenter:
         Cancelled
             If ``cancel`` was set.
         ModelError
-            If the network of corrections, or of segments, is missing or damaged.
+            If a network that is needed is missing or damaged.
         DeviceError
             If even the CPU has too little memory.
         """
@@ -279,15 +279,17 @@ class Segmenter:
         for number in range(1, len(strokes) + 1):
             reporter.report(0.9 * (number - 1) / len(strokes), messages.CORRECTING)
             labels = refiner.refine(labels, strokes[:number], cancel)
-        couinaud = self.couinaud if result.anatomy.segments is not None else None
-        anatomy = corrected_anatomy(ct, labels, result.anatomy, couinaud, reporter)
+        found, warnings = result.anatomy, [*refiner.warnings, *result.warnings]
+        couinaud = self.couinaud if found.segments is not None else None
+        vessels = self.vessels if found.vessels is not None else None
+        anatomy = corrected_anatomy(ct, labels, found, couinaud, vessels, reporter, warnings)
         reporter.report(1.0, messages.DONE)
         return replace(
             result,
             labels=labels,
             anatomy=anatomy,
             quality=None,
-            warnings=tuple(dict.fromkeys((*refiner.warnings, *result.warnings))),
+            warnings=tuple(dict.fromkeys(warnings)),
             corrections=result.corrections + len(strokes),
         )
 

@@ -51,7 +51,7 @@ from .segmentation import (
     segmentation_of,
     write_segmentation,
 )
-from .sequences import frame_nodes, sequence_browser_of, write_frames
+from .sequences import frame_nodes, sequence_browser_of, shown_frame, write_frames
 from .storage import save_node
 from .strokes import remove_strokes, show_strokes
 from .tables import store_report, stored_report, write_report_table
@@ -103,6 +103,7 @@ __all__ = [
     "show_removed",
     "show_results_of",
     "show_strokes",
+    "shown_frame",
     "sign",
     "slice_of",
     "store_corrections",

@@ -62,12 +62,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A result against a reference: measures of :func:`LiverSegLib.data.metrics.compare`, and both on the CT's grid."""
+    """A result against a reference: measures of :func:`LiverSegLib.data.metrics.compare`, and both on the CT's grid.
+
+    ``frame`` is the index value of what was compared if the CT is a frame of a sequence.
+    """
 
     measures: dict[str, float]
     warnings: list[str]
     labels: np.ndarray
     reference_labels: np.ndarray
+    frame: str | None = None
 
 
 def run_to_end(
@@ -156,8 +160,6 @@ class SceneSegmenter:
     ) -> Steps[list[Outcome]]:
         """Segment every frame of the sequence that a volume node belongs to; written together at the end.
 
-        Couinaud segments, vessels and spleen are found in single volumes only.
-
         Returns one outcome for each frame, in the sequence's order; without labels, which are in the scene by then.
         """
         browser = mrml.sequence_browser_of(volume_node)
@@ -167,21 +169,22 @@ class SceneSegmenter:
         if segmentation_node is not None:
             mrml.check_output(segmentation_node, volume_node)
         started = perf_counter()
-        options = replace(options or SegmentOptions(), segments=False, vessels=False, spleen=False)
+        options = options or SegmentOptions()
         nodes = mrml.frame_nodes(volume_node)
-        frames, reports = [], []
+        frames, anatomies, reports = [], {}, []
         for number, (value, frame_node) in enumerate(nodes):
             steps = self._one_frame(frame_node, volume_node, options)
             part = (WRITE_SHARE * number / len(nodes), WRITE_SHARE * (number + 1) / len(nodes))
             stage = messages.FRAME_PROGRESS.format(number=number + 1, count=len(nodes), stage="{stage}")
-            report, labels = yield from _scaled(steps, part, stage)
-            frames.append((value, labels))
+            report, found = yield from _scaled(steps, part, stage)
+            frames.append((value, found.labels))
+            anatomies[value] = found.anatomy
             reports.append(report)
         yield WRITE_SHARE, messages.WRITING_RESULT
         self.check_still_there(volume_node, segmentation_node)
         modality = MR if messages.MR_EXPERIMENTAL in (report.modality for report in reports) else CT
         with self._output(volume_node, segmentation_node, modality) as node:
-            mrml.write_frames(browser, volume_node, node, frames, options.on(modality).tumour)
+            mrml.write_frames(browser, volume_node, node, frames, options.on(modality).tumour, anatomies)
         self._forget(node)
         outcomes = [Outcome(replace(report, output=node.GetName()), node, np.empty(0)) for report in reports]
         values = [value for value, _ in frames]
@@ -198,6 +201,7 @@ class SceneSegmenter:
         """Compare the liver that a former run wrote with a reference, on the grid of the CT; changes nothing."""
         found = mrml.read_result(segmentation_node, volume_node)
         truth = mrml.read_reference(reference, volume_node, segmentation_node)
+        frame = mrml.shown_frame(segmentation_node)
 
         def read(progress: Progress, cancel: threading.Event) -> tuple[np.ndarray, np.ndarray, list[str], Box]:
             labels, _ = found.labels()
@@ -212,7 +216,7 @@ class SceneSegmenter:
             return compare(labels > 0, reference_labels > 0, space or spacing)
 
         measures = yield from self.in_worker(measure, (0.5, 1.0), messages.COMPARING)
-        return Comparison(measures, warnings, labels, reference_labels)
+        return Comparison(measures, warnings, labels, reference_labels, frame)
 
     def devices(self) -> Steps[list[str]]:
         """Names of the devices that run a kernel now."""
@@ -265,7 +269,7 @@ class SceneSegmenter:
         frame_node: slicer.vtkMRMLScalarVolumeNode,
         volume_node: slicer.vtkMRMLScalarVolumeNode,
         options: SegmentOptions,
-    ) -> Steps[tuple[SegmentationReport, np.ndarray]]:
+    ) -> Steps[tuple[SegmentationReport, Segmentation]]:
         ct = yield from self.copied(frame_node, COPY_SPAN, options.modality)
 
         def work(progress: Progress, cancel: threading.Event) -> _Found:
@@ -273,7 +277,7 @@ class SceneSegmenter:
 
         found = yield from self.in_worker(work, WORK_SPAN)
         report = yield from self._measured(ct, found, volume_node, frame_node, options)
-        return report, found.segmentation.labels
+        return report, found.segmentation
 
     def _measured(
         self,
@@ -449,17 +453,19 @@ def space_of(
 def _report_of_frames(values: list[str], outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
     """One report for all frames, as :meth:`LiverSegLib.evaluation.report.SegmentationReport.to_dict` gives it for one.
 
-    Its ``frames`` hold the index value, volumes and quality of each; those on top are the first one's.
+    Its ``frames`` hold the index value, volumes, quality and anatomy of each; those on top are the first one's, without
+    the anatomy, in which a resection could be planned.
     """
     reports = [outcome.report.to_dict() for outcome in outcomes]
     measures = ("liver_volume_ml", "tumour_volume_ml", "quality")
     frames = [
-        {"frame": value, **{key: report.get(key) for key in measures}}
-        for value, report in zip(values, reports, strict=True)
+        {"frame": value, **{key: report.get(key) for key in measures}, **outcome.report.anatomy}
+        for value, outcome, report in zip(values, outcomes, reports, strict=True)
     ]
     warnings = list(dict.fromkeys(warning for report in reports for warning in report["warnings"]))
     total = {**reports[0]["seconds"], "total": round(seconds, 3)}
-    return {**reports[0], "seconds": total, "warnings": warnings, "frames": frames}
+    first = {key: value for key, value in reports[0].items() if key not in outcomes[0].report.anatomy}
+    return {**first, "seconds": total, "warnings": warnings, "frames": frames}
 
 
 def within(span: Span, share: float) -> float:

@@ -119,10 +119,10 @@ def write_segmentation(
         segmentation_node.RemoveClosedSurfaceRepresentation()
     before = _our_segments(segmentation_node)
     segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    inside = _what_is_inside(segmentation_node)
+    inside = what_is_inside(segmentation_node)
     fill_segments(segmentation_node, labels, affine_of(volume_node), tumour, anatomy)
-    if _what_is_inside(segmentation_node) != inside:
-        _show_inside_of_liver(segmentation_node)
+    if (now_inside := what_is_inside(segmentation_node)) != inside:
+        show_inside_of_liver(segmentation_node, *now_inside)
     if surface_shown and not surfaces_later:
         segmentation_node.CreateClosedSurfaceRepresentation()
     segmentation_node.GetDisplayNode().RemoveUnusedDisplayPropertiesOn()
@@ -155,14 +155,14 @@ def is_divided(segmentation_node: slicer.vtkMRMLSegmentationNode) -> bool:
     return any(segmentation.GetSegment(segment_id) is not None for segment_id in COUINAUD_IDS.values())
 
 
-def _what_is_inside(segmentation_node: slicer.vtkMRMLSegmentationNode) -> tuple[bool, bool]:
-    """Whether Couinaud segments, and whether vessels of ours are among the segments."""
-    return is_divided(segmentation_node), segmentation_node.GetSegmentation().GetSegment(VESSELS_ID) is not None
+def what_is_inside(*segmentation_nodes: slicer.vtkMRMLSegmentationNode) -> tuple[bool, bool]:
+    """Whether Couinaud segments, and whether vessels of ours are among the segments of any."""
+    divided = any(is_divided(node) for node in segmentation_nodes)
+    return divided, any(node.GetSegmentation().GetSegment(VESSELS_ID) is not None for node in segmentation_nodes)
 
 
-def _show_inside_of_liver(segmentation_node: slicer.vtkMRMLSegmentationNode) -> None:
+def show_inside_of_liver(segmentation_node: slicer.vtkMRMLSegmentationNode, divided: bool, with_vessels: bool) -> None:
     """Let the liver stand round what is in it as glass in 3D and as an outline on the slices, or whole again."""
-    divided, with_vessels = _what_is_inside(segmentation_node)
     display, liver = segmentation_node.GetDisplayNode(), SEGMENT_IDS[LIVER.label]
     display.SetSegmentOpacity3D(liver, GLASS_OPACITY if divided or with_vessels else 1.0)
     display.SetSegmentVisibility2DFill(liver, not (divided or with_vessels))

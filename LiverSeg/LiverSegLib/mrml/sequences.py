@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import slicer
 
 from .. import messages
+from ..data.anatomy import Anatomy
 from ..errors import InputError
 from .images import affine_of, geometry_of
 from .scene import nodes_of_class, unique_name
@@ -22,6 +23,8 @@ from .segmentation import (
     other_segments,
     put_into_study_of,
     put_under_transform_of,
+    show_inside_of_liver,
+    what_is_inside,
 )
 from .transforms import matrix_between
 
@@ -43,7 +46,22 @@ def frame_nodes(node: slicer.vtkMRMLNode) -> list[tuple[str, slicer.vtkMRMLNode]
     if browser is None:
         return []
     sequence = browser.GetSequenceNode(node)
-    return [(sequence.GetNthIndexValue(n), sequence.GetNthDataNode(n)) for n in range(sequence.GetNumberOfDataNodes())]
+    values = map(sequence.GetNthIndexValue, range(sequence.GetNumberOfDataNodes()))
+    return list(zip(values, _data_nodes(sequence), strict=True))
+
+
+def shown_frame(node: slicer.vtkMRMLNode) -> str | None:
+    """Index value of the frame that a volume, or segmentation, shows; None if it is no frame of a sequence."""
+    browser = sequence_browser_of(node)
+    if browser is None or browser.GetSelectedItemNumber() < 0:
+        return None
+    sequence = browser.GetSequenceNode(node)
+    at = browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber())
+    return sequence.GetNthIndexValue(sequence.GetItemNumberFromIndexValue(at, False))
+
+
+def _data_nodes(sequence: slicer.vtkMRMLSequenceNode | None) -> list[slicer.vtkMRMLNode]:
+    return [] if sequence is None else [sequence.GetNthDataNode(n) for n in range(sequence.GetNumberOfDataNodes())]
 
 
 def write_frames(
@@ -52,6 +70,7 @@ def write_frames(
     segmentation_node: slicer.vtkMRMLSegmentationNode,
     frames: Sequence[tuple[str, np.ndarray]],
     tumour: bool = False,
+    anatomies: Mapping[str, Anatomy] | None = None,
 ) -> None:
     """Let a segmentation node show the result of the frame that the browser is at.
 
@@ -65,6 +84,8 @@ def write_frames(
     frames, tumour
         Index value and labels, uint8 (k, j, i) on the grid of that frame: 0 background, 1 liver, 2 tumour; whether to
         write the tumours' segment too.
+    anatomies
+        What else was found in each frame, by its index value and on its grid.
 
     Raises
     ------
@@ -78,13 +99,17 @@ def write_frames(
     for index_value, labels in frames:
         kept = sequence and sequence.GetDataNodeAtValue(index_value, True)
         node = _kept_segments(kept or segmentation_node, segmentation_node, volume_node)
-        results.append((index_value, _filled(node, labels, volumes[index_value], tumour)))
+        anatomy = (anatomies or {}).get(index_value)
+        results.append((index_value, _filled(node, labels, volumes[index_value], tumour, anatomy)))
     # Until here nothing in the scene was touched.
     put_under_transform_of(volume_node, segmentation_node)
     make_display(segmentation_node)
+    inside = what_is_inside(segmentation_node, *_data_nodes(sequence))
     segmentation_node.SetNodeReferenceID(VOLUME_ROLE, volume_node.GetID())
     sequence = sequence or _new_sequence(segmentation_node, browser.GetSequenceNode(volume_node))
     _play(results, browser, segmentation_node, sequence)
+    if (now_inside := what_is_inside(*_data_nodes(sequence))) != inside:
+        show_inside_of_liver(segmentation_node, *now_inside)
     put_into_study_of(volume_node, segmentation_node)
 
 
@@ -101,10 +126,14 @@ def _volumes_of(
 
 
 def _filled(
-    node: slicer.vtkMRMLSegmentationNode, labels: np.ndarray, frame: slicer.vtkMRMLScalarVolumeNode, tumour: bool
+    node: slicer.vtkMRMLSegmentationNode,
+    labels: np.ndarray,
+    frame: slicer.vtkMRMLScalarVolumeNode,
+    tumour: bool,
+    anatomy: Anatomy | None,
 ) -> slicer.vtkMRMLSegmentationNode:
     node.GetSegmentation().SetConversionParameter(GEOMETRY_PARAMETER, geometry_of(frame))
-    fill_segments(node, labels, affine_of(frame), tumour)
+    fill_segments(node, labels, affine_of(frame), tumour, anatomy)
     return node
 
 

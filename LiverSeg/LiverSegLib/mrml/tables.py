@@ -34,7 +34,7 @@ def write_report_table(
     scene: slicer.vtkMRMLScene,
     title: str,
     rows: Sequence[tuple[str, ...]],
-    columns: tuple[str, ...],
+    columns: Sequence[str],
     segmentation_node: slicer.vtkMRMLSegmentationNode | None = None,
 ) -> slicer.vtkMRMLTableNode:
     """Put rows of text under named columns into the table of a segmentation, which is made if there is none.

@@ -92,12 +92,16 @@ class ResultsSection:
         self._drawn = self._wanted_surface(output)
         self._follow_choices(output)
 
-    def write_table(self, measures: dict[str, float]) -> None:
-        """Write the report, with the measures of a comparison, into the table node of the output."""
+    def write_table(self, measures: dict[str, float], frame: str | None = None) -> None:
+        """Write the report, with the measures of a comparison, into the table node of the output.
+
+        ``frame`` is the index value of the frame that was compared, of a sequence.
+        """
         output = self.parameters.outputSegmentation
-        report = {**(mrml.stored_report(output) or {}), **measures}
+        report = texts.with_comparison(mrml.stored_report(output) or {}, measures, frame)
+        columns, rows = texts.tabulated(report)
         title = messages.TABLE_TITLE.format(name=output.GetName())
-        mrml.write_report_table(output.GetScene(), title, texts.rows(report), texts.columns(), output)
+        mrml.write_report_table(output.GetScene(), title, rows, columns, output)
 
     def _wanted_surface(self, output: Any) -> tuple[Any, ...]:
         return output.GetID(), self.parameters.show3D, self.parameters.surfaceSmoothing

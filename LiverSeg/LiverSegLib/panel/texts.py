@@ -101,6 +101,8 @@ def _with_modality(volume: str, report: Mapping[str, Any]) -> str:
 
 def _anatomy(report: Mapping[str, Any]) -> str:
     """Segments, spleen, tumours and attenuation, as a reader lists them; nothing where they were not asked for."""
+    if "frames" in report:
+        return table(anatomy_measures.rows_of_frames(report["frames"]))
     listed = table(anatomy_measures.rows(report))
     return f"{listed}{html.escape(report.get('attenuation_remark', ''))}" if listed else ""
 
@@ -175,25 +177,48 @@ def _is_known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def columns() -> tuple[str, str, str]:
-    """Titles of the table node's columns."""
-    return messages.COLUMN_MEASURE, messages.COLUMN_VALUE, messages.COLUMN_UNIT
+_MEASURES = (
+    ("liver_volume_ml", messages.MEASURE_LIVER_VOLUME, ".2f", "ml"),
+    ("tumour_volume_ml", messages.MEASURE_TUMOUR_VOLUME, ".2f", "ml"),
+    ("quality", messages.MEASURE_QUALITY, ".3f", ""),
+    ("dice", messages.MEASURE_DICE, ".4f", ""),
+    ("iou", messages.MEASURE_IOU, ".4f", ""),
+    ("hd95_mm", messages.MEASURE_HD95, ".2f", "mm"),
+    ("assd_mm", messages.MEASURE_ASSD, ".2f", "mm"),
+    ("volume_difference_percent", messages.MEASURE_VOLUME_DIFFERENCE, "+.2f", "%"),
+)
+_MEASURES_OF_FRAMES = (
+    *_MEASURES,
+    *((column, name, ".2f", "ml") for column, name in anatomy_measures.VOLUME_NAMES.items()),
+    *((column, name, ".1f", "HU") for column, name in anatomy_measures.ATTENUATION_NAMES.items()),
+)
 
 
-def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Measure, value and unit of everything that a report tells; what is not known is left out."""
+def with_comparison(report: Mapping[str, Any], values: Mapping[str, Any], frame: str | None) -> dict[str, Any]:
+    """A report with the measures of a comparison: of a sequence, at the frame that was compared."""
+    if "frames" not in report:
+        return {**report, **values}
+    frames = [{**found, **values} if found.get("frame") == frame else found for found in report["frames"]]
+    return {**report, "frames": frames}
+
+
+def tabulated(report: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Titles of the columns, and the rows, of all that a report tells; what is not known is left out.
+
+    A row for each measure, with its value and unit; of a sequence, a row for each frame and a column for each measure.
+    """
+    if "frames" in report:
+        return _tabulated_frames(report)
+    return (messages.COLUMN_MEASURE, messages.COLUMN_VALUE, messages.COLUMN_UNIT), _rows(report)
+
+
+def _rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     seconds = report.get("seconds", {}).get("total")
-    values = (
-        *_volumes(report),
-        (messages.MEASURE_QUALITY, report.get("quality"), ".3f", ""),
-        (messages.MEASURE_DICE, report.get("dice"), ".4f", ""),
-        (messages.MEASURE_IOU, report.get("iou"), ".4f", ""),
-        (messages.MEASURE_HD95, report.get("hd95_mm"), ".2f", "mm"),
-        (messages.MEASURE_ASSD, report.get("assd_mm"), ".2f", "mm"),
-        (messages.MEASURE_VOLUME_DIFFERENCE, report.get("volume_difference_percent"), "+.2f", "%"),
-        (messages.MEASURE_TIME, seconds, ".1f", "s"),
-    )
-    found = [(name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)]
+    values = [(name, report.get(key), pattern, unit) for key, name, pattern, unit in _MEASURES]
+    values.append((messages.MEASURE_TIME, seconds, ".1f", "s"))
+    found: list[tuple[str, ...]] = [
+        (name, format(value, pattern), unit) for name, value, pattern, unit in values if _is_known(value)
+    ]
     found += [(name, value, "") for name, value in (*anatomy_measures.rows(report), *reader.rows(report))]
     if not is_ct(report):
         found.append((messages.MEASURE_MODALITY, str(report["modality"]), ""))
@@ -202,18 +227,17 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _volumes(report: Mapping[str, Any]) -> list[tuple[str, float | None, str, str]]:
-    """Of the whole, or of each frame."""
-    keys = {"liver_volume_ml": messages.MEASURE_LIVER_VOLUME, "tumour_volume_ml": messages.MEASURE_TUMOUR_VOLUME}
-    return [
-        (_in_frame(name, frame.get("frame")), frame.get(key), ".1f", "ml")
-        for frame in report.get("frames", [report])
-        for key, name in keys.items()
-    ]
-
-
-def _in_frame(measure: str, frame: str | None) -> str:
-    return measure if frame is None else messages.MEASURE_IN_FRAME.format(measure=measure, frame=frame)
+def _tabulated_frames(report: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    frames = [{**anatomy_measures.columns(frame), **frame} for frame in report["frames"]]
+    columns = [(messages.COLUMN_FRAME, [str(frame.get("frame", "")) for frame in frames])]
+    for key, name, pattern, unit in _MEASURES_OF_FRAMES:
+        cells = [format(value, pattern) if _is_known(value := frame.get(key)) else "" for frame in frames]
+        title = messages.COLUMN_WITH_UNIT.format(measure=name, unit=unit) if unit else name
+        columns += [(title, cells)] * any(cells)
+    if not is_ct(report):
+        columns.append((messages.MEASURE_MODALITY, [str(report["modality"])] * len(frames)))
+    titles, cells_of = zip(*columns, strict=True)
+    return titles, list(zip(*cells_of, strict=True))
 
 
 def frames(outcomes: Sequence[Outcome]) -> str:
