@@ -22,11 +22,13 @@ from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.refine import Refiner
 from LiverSegLib.inference.segmenter import Segmenter
 from LiverSegLib.io.atomic import replacing
+from LiverSegLib.model.liver_model import LiverModel
 from LiverSegLib.model.refine_model import RefineModel
 
 from ..checkpoint import read_checkpoint
 from ..data.catalogue import DATA_SETS, NEVER_TRAINED_ON, Entry, data_set_of, read_catalogue, shared_data
 from ..data.splits import check_unseen
+from ..export import export
 from .baselines import Growth, Painting
 from .clicks import next_click
 from .export import model_of
@@ -43,11 +45,16 @@ Refine = Callable[[np.ndarray, Sequence[Stroke], np.ndarray], np.ndarray]
 
 
 def evaluate(
-    model: RefineModel, data: Path, output: Path, scans: Sequence[str], methods: Sequence[str], sloppy: int | None
+    model: RefineModel,
+    segmenter: Segmenter,
+    data: Path,
+    output: Path,
+    scans: Sequence[str],
+    methods: Sequence[str],
+    sloppy: int | None,
 ) -> list[dict[str, Any]]:
     """A row for each scan and method; the liver network's results are kept in ``output`` for the next time."""
     output.mkdir(parents=True, exist_ok=True)
-    segmenter = Segmenter()
     rows = []
     for entry in tqdm(_entries(data, scans), desc="scans"):
         scan = entry.read()
@@ -164,6 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line of the step."""
     parser = argparse.ArgumentParser(prog="python -m Training.refine.evaluate", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="of Training.refine.fit")
+    parser.add_argument("liver", type=Path, help="checkpoint of the liver network whose results are to be corrected")
     parser.add_argument("--data", type=Path, default=shared_data(), help="holds the folders (default: LIVERSEG_DATA)")
     parser.add_argument("--output", type=Path, default=Path("out/refine"), help="folder for results.json")
     parser.add_argument("--scans", nargs="*", default=[*UNSEEN.split(","), *NEVER_TRAINED_ON])
@@ -171,8 +179,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sloppy", type=int, help="seed of a reader who does not hit the middle")
     chosen = parser.parse_args(argv)
     state = read_checkpoint(chosen.checkpoint)
-    check_unseen(state["trained_on"], chosen.scans)
-    rows = evaluate(model_of(state), chosen.data, chosen.output, chosen.scans, chosen.methods, chosen.sloppy)
+    for trained_on in (state["trained_on"], read_checkpoint(chosen.liver)["trained_on"]):
+        check_unseen(trained_on, chosen.scans)
+    liver = chosen.output / "liver_unet.pt"
+    export(chosen.liver, liver)
+    segmenter = Segmenter(LiverModel.load(liver))
+    rows = evaluate(model_of(state), segmenter, chosen.data, chosen.output, chosen.scans, chosen.methods, chosen.sloppy)
     results = {"summary": summary(rows), "scans": rows}
     (chosen.output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results["summary"], indent=2))

@@ -12,7 +12,7 @@ OFFSETS_MM = (-6.0, -3.0, 0.0, 3.0, 6.0)
 WINDOW_HU = (-160.0, 240.0)
 # Side in pixels of the blocks round a click, and how far their slices lie from it.
 SIDE, HALF_HEIGHT_MM = 96, 66.0
-# Whom the bundled network has not seen either: what both are worth on other patients is measured on them.
+# Whom the liver network has not seen before its last stage: what both are worth on others is measured on them.
 UNSEEN = "btcv_0005,btcv_0008,btcv_0025,btcv_0028,btcv_0033,btcv_0038"
 
 
