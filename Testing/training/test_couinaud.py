@@ -1,4 +1,4 @@
-"""The network of the Couinaud segments: its samples, its loss, and a short run from files to a model that loads."""
+"""The networks of the Couinaud segments: samples, loss, and a short run from files to a model that loads."""
 
 from __future__ import annotations
 
@@ -16,18 +16,25 @@ from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.inference.liver_grid import CoarseScan
 from LiverSegLib.io.files import write_ct, write_labels
 from LiverSegLib.model.couinaud_model import CouinaudModel
-from Training.checkpoint import read_checkpoint
+from Training.checkpoint import averaged_weights, read_checkpoint
 from Training.couinaud.evaluate import evaluate, share, summary
+from Training.couinaud.export import model_of
 from Training.couinaud.fit import fit, loss_of
+from Training.couinaud.fit_slices import fit as fit_slices
+from Training.couinaud.fit_slices import single_slices
+from Training.couinaud.join import join
 from Training.couinaud.prepare import prepare, read_prepared
 from Training.couinaud.recipe import make
 from Training.couinaud.sample import LiverSampler
-from Training.couinaud.settings import SHAPE, Settings
+from Training.couinaud.sample_slices import SLICE_SHAPE, SliceSampler
+from Training.couinaud.settings import SHAPE, Settings, SliceSettings
 from Training.recipe import OTHERS
 from Training.recipe import main as recipe
 
 # The second is held back in fold0of2; the last never trains.
 SCANS = ("ircad_e01", "ircad_e02", "ircad_e19")
+# Single slices; one is of the person of a whole scan.
+SINGLE = ("lits_051_z010", "lits_051_z020", "ircad_e02_z010")
 CALM = {"cut_probability": 0.0, "resection_probability": 0.0, "rough_probability": 0.0}
 
 
@@ -48,8 +55,8 @@ def a_coarse_liver(seed: int = 0) -> CoarseScan:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder of data with these scans and their segments."""
-    for folder in ("train", "anatomy", "more"):
+    """A folder of data with these scans, single slices and their segments."""
+    for folder in ("train", "anatomy", "more", "slices"):
         (tmp_path / folder).mkdir()
     for seed, name in enumerate(SCANS):
         ct, segments = a_liver(seed)
@@ -57,6 +64,12 @@ def data(tmp_path: Path) -> Path:
         write_labels(tmp_path / "anatomy" / f"{name}_couinaud.nii.gz", segments, ct.affine)
     (tmp_path / "train" / "catalogue.json").write_text(json.dumps([{"id": name} for name in (*SCANS, "ircad_e12")]))
     (tmp_path / "more" / "catalogue.json").write_text("[]")
+    for seed, name in enumerate(SINGLE):
+        ct, segments = a_liver(seed)
+        thin = ct.affine @ np.diag((1.0, 1.0, 0.2, 1.0))
+        write_ct(tmp_path / "slices" / f"{name}_ct.nii.gz", CTVolume(ct.hu[20:21], thin))
+        write_labels(tmp_path / "slices" / f"{name}_couinaud.nii.gz", segments[20:21], thin)
+    (tmp_path / "slices" / "catalogue.json").write_text(json.dumps([{"id": name} for name in SINGLE]))
     return tmp_path
 
 
@@ -68,20 +81,39 @@ def settings(data: Path, tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture
+def slice_settings(settings: Settings) -> SliceSettings:
+    """The same for the network of slices."""
+    run = f"{settings.run}/slices"
+    return SliceSettings(prepared=settings.prepared, run=run, base_width=8, depth=2, steps=2, save_every=1)
+
+
 def test_scans_with_segments_are_prepared_but_those_that_never_train(data: Path, settings: Settings) -> None:
     prepare(data, Path(settings.prepared))
-    files = sorted(Path(settings.prepared).glob("*"))
+    files = sorted(Path(settings.prepared).glob("*.npz"))
     assert [path.stem for path in files] == ["ircad_e01", "ircad_e02"]
     assert set(np.unique(read_prepared(files[0]).labels)) == set(range(9))
+    single = sorted((Path(settings.prepared) / "slices").glob("*"))
+    assert [path.stem for path in single] == sorted(SINGLE)
+    for path in single:
+        one = read_prepared(path)
+        assert one.hu.shape == one.labels.shape and len(one.labels) == 1 and one.labels.any()
 
 
-def test_a_run_learns_and_ends_as_a_model_that_the_library_accepts(data: Path, settings: Settings) -> None:
+def test_the_recipe_ends_with_networks_that_the_library_accepts(data: Path, settings: Settings) -> None:
     options = [f"--{name}={getattr(settings, name)}" for name in ("prepared", "run", "depth", "steps")]
-    model = CouinaudModel.load(make(data, [*options, "--base-width=8", "--save-every=1"]))
-    assert model.card.shape == SHAPE and model.card.widths == (8, 16)
+    weights = make(data, [*options, "--base-width=8", "--save-every=1"])
+    model = CouinaudModel.load(weights)
+    assert model.card.shape == SHAPE
+    assert model.card.widths == model.card.slice_widths == (8, 16)
     assert model.card.training_data[0]["patients"] == "2; never trained on: ircad_e19, ircad_e20"
-    with (Path(settings.run) / "log.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
+    assert model.card.training_data[1]["patients"] == "1"
+    for part in ("volume", "slices"):
+        with (weights.parent / part / "log.csv").open() as file:
+            assert [row["step"] for row in csv.DictReader(file)] == ["1", "2"]
+    record = json.loads(weights.with_suffix(".training.json").read_text())
+    assert {record["settings"][part]["steps"] for part in ("volume", "slices")} == {2}
+    assert set(SINGLE) < set(record["trained_on"])
 
 
 def test_make_train_knows_the_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -102,16 +134,36 @@ def test_a_stopped_run_goes_on_and_other_settings_are_refused(data: Path, settin
     assert read_checkpoint(fit(replace(settings, save_every=2)))["step"] == 2
 
 
-def test_persons_held_back_do_not_train_and_are_measured(data: Path, settings: Settings) -> None:
+def test_persons_held_back_do_not_train_and_are_measured(
+    data: Path, settings: Settings, slice_settings: SliceSettings, tmp_path: Path
+) -> None:
     prepare(data, Path(settings.prepared))
-    held_back = fit(replace(settings, held_out="fold1of2"))
-    assert read_checkpoint(held_back)["trained_on"] == ["ircad_e01"]
+    of_volume = fit(replace(settings, held_out="fold1of2"))
+    of_slices = fit_slices(replace(slice_settings, held_out="fold1of2"))
+    held_back = join(of_volume, of_slices, tmp_path / "joined.ckpt")
+    # The single slice of the second scan's person stays away as well.
+    assert read_checkpoint(held_back)["trained_on"] == ["ircad_e01", "lits_051_z010", "lits_051_z020"]
     results = evaluate([held_back], data)
     assert [row["scan"] for row in results["scans"]] == ["ircad_e02"]
     assert 0 <= results["summary"]["dice"] <= 1
     assert evaluate([held_back], data, ["ircad_e19"])["scans"][0]["scan"] == "ircad_e19"
     with pytest.raises(ValueError, match="has trained on the persons of ircad_e01"):
         evaluate([held_back], data, ["ircad_e01"])
+    all_see = fit(replace(settings, run=str(tmp_path / "all")))
+    with pytest.raises(ValueError, match="hold back different scans"):
+        join(all_see, of_slices, tmp_path / "other.ckpt")
+
+
+def test_joined_networks_are_those_that_trained(
+    data: Path, settings: Settings, slice_settings: SliceSettings, tmp_path: Path
+) -> None:
+    prepare(data, Path(settings.prepared))
+    volume, slices = fit(settings), fit_slices(slice_settings)
+    joined = model_of(read_checkpoint(join(volume, slices, tmp_path / "joined.ckpt"))).network
+    for part, checkpoint in ((joined.volume, volume), (joined.slices, slices)):
+        for name, value in averaged_weights(read_checkpoint(checkpoint)).items():
+            assert torch.equal(part.state_dict()[name], value), name
+    assert not joined.training
 
 
 def test_samples_keep_left_and_right_above_and_below(settings: Settings) -> None:
@@ -141,6 +193,41 @@ def test_cut_livers_and_resections_leave_no_label_outside_of_the_liver(settings:
     present = [len(segments.unique()) - 1 for segments in batch.segments]
     assert min(present) < 8
     assert ((batch.segments > 0) & (batch.liver < 0.2)).float().mean() < 0.001
+
+
+def test_slices_keep_left_and_right_and_say_their_height_where_it_is_known(slice_settings: SliceSettings) -> None:
+    calm = replace(slice_settings, batch=24, single_share=0.0, resection_probability=0.0, rough_probability=0.0)
+    batch = SliceSampler({"ircad_e01": a_coarse_liver()}, {}, calm, seed=0).draw()
+    assert batch.hu.shape == batch.liver.shape == batch.segments.shape == (24, *SLICE_SHAPE[1:])
+    assert ((batch.segments > 0) == (batch.liver > 0.5)).float().mean() > 0.98
+    for segments in batch.segments:
+        for axis, bit in ((0, 2), (1, 4)):
+            places = torch.arange(SLICE_SHAPE[axis + 1]).view((-1, 1) if axis == 0 else (1, -1)).expand_as(segments)
+            upper = ((segments - 1) & bit > 0) & (segments > 0)
+            lower = ((segments - 1) & bit == 0) & (segments > 0)
+            assert places[upper].float().mean() > places[lower].float().mean()
+    known = ~batch.heights.isnan()
+    assert 4 < known.sum() < 20
+    # Odd segments lie below the middle.
+    above = torch.tensor([int(segments.max()) % 2 == 0 for segments in batch.segments])
+    assert batch.heights[known & above].mean() > 0.2 > -0.2 > batch.heights[known & ~above].mean()
+
+
+def test_the_height_of_a_single_slice_is_not_told(data: Path, slice_settings: SliceSettings) -> None:
+    prepare(data, Path(slice_settings.prepared))
+    alone = replace(slice_settings, batch=6, single_share=1.0)
+    single = single_slices(alone)
+    batch = SliceSampler({"ircad_e01": a_coarse_liver()}, single, alone, seed=0).draw()
+    assert batch.heights.isnan().all()
+    assert all((segments > 0).any() for segments in batch.segments)
+
+
+def test_the_same_seed_draws_the_same_slices(slice_settings: SliceSettings) -> None:
+    def draw(seed: int) -> torch.Tensor:
+        return SliceSampler({"ircad_e01": a_coarse_liver()}, {}, slice_settings, seed).draw().hu
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
 
 
 def test_the_loss_asks_nothing_about_what_is_outside_the_liver() -> None:

@@ -1,6 +1,6 @@
 """Couinaud segments: every voxel of the liver has one, whatever the scan's axes, and nothing of it runs unasked.
 
-An untrained network of the real one's kind serves: what is tested here holds for any weights.
+Untrained networks of the real ones' kind serve: what is tested here holds for any weights.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,36 +24,38 @@ from LiverSegLib.data.volume import CTVolume
 from LiverSegLib.errors import Cancelled, ModelError
 from LiverSegLib.inference import segmenter as segmenter_module
 from LiverSegLib.inference.couinaud import LEAST_SURE, find_segments, in_one_piece_each, sureness
-from LiverSegLib.inference.liver_grid import grid_round, network_input
+from LiverSegLib.inference.liver_grid import finer_slices, grid_round, heights_in, network_input, slice_input
 from LiverSegLib.inference.options import SegmentOptions
 from LiverSegLib.inference.progress import ProgressReporter
 from LiverSegLib.inference.segmenter import Segmentation, Segmenter
-from LiverSegLib.model.couinaud_model import CHANNELS, SEGMENTS, CouinaudModel
+from LiverSegLib.model.couinaud_model import (
+    CHANNELS,
+    SEGMENTS,
+    SLICE_CHANNELS,
+    CouinaudCard,
+    CouinaudModel,
+    CouinaudNetwork,
+)
 from LiverSegLib.model.liver_model import LiverModel
-from LiverSegLib.model.unet_3d import UNet3D, fold, unfold
+from LiverSegLib.model.unet_3d import fold, unfold
 
 SEGMENTS_WANTED = SegmentOptions(segments=True)
 
 
 @pytest.fixture
 def couinaud_file(tmp_path: Path) -> Path:
-    """Weights of a small network from a fixed seed, with a fitting card beside them."""
-    torch.manual_seed(0)
-    network = UNet3D(CHANNELS, SEGMENTS, (8, 16))
-    # The same for the eight voxels of a cube: segments of some size, as a trained network's are.
-    network.head.weight.data = torch.randn(SEGMENTS, 8, 1, 1, 1).repeat_interleave(8, dim=0)
-    network.head.bias.data.zero_()
-    buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
-    card = {
+    """Weights of small networks from a fixed seed, with a fitting card beside them."""
+    card: dict[str, Any] = {
         "name": "untrained",
         "version": "0",
-        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "sha256": "",
         "shape": (20, 20, 24),
         "finest_mm": 4.0,
         "window_hu": (-40.0, 160.0),
         "widths": (8, 16),
         "patch": 2,
+        "slice_widths": (8, 16),
+        "slice_patch": 2,
         "intended_use": "tests",
         "training_data": [],
         "licence": "Apache-2.0",
@@ -60,6 +63,16 @@ def couinaud_file(tmp_path: Path) -> Path:
         "accuracy": {},
         "limits": [],
     }
+    torch.manual_seed(0)
+    network = CouinaudNetwork(CouinaudCard(**card))
+    # The same for the voxels of a cube or square: segments of some size, as trained networks' are.
+    for part in (network.volume, network.slices):
+        weight = torch.randn(SEGMENTS, *part.head.weight.shape[1:])
+        part.head.weight.data = weight.repeat_interleave(len(part.head.weight) // SEGMENTS, dim=0)
+        part.head.bias.data.zero_()
+    buffer = io.BytesIO()
+    torch.save(network.state_dict(), buffer)
+    card["sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
     path = tmp_path / "couinaud.pt"
     path.write_bytes(buffer.getvalue())
     path.with_suffix(".json").write_text(json.dumps(card))
@@ -180,6 +193,42 @@ def test_the_network_is_told_where_in_the_liver_it_is() -> None:
         assert inside.mean().abs() < 1e-5
         assert inside.std(unbiased=False).item() == pytest.approx(0.5, abs=1e-5)
         assert (positions.diff(dim=axis) > 0).all()
+
+
+def test_the_network_of_slices_is_told_the_height_where_it_is_known() -> None:
+    liver = torch.zeros(4, 10, 12)
+    liver[1:3, 3:9, 4:8] = 1
+    heights = heights_in(liver)
+    assert heights[1] == pytest.approx(-heights[2].item()) and (heights.diff() > 0).all()
+    heights[3] = float("nan")
+    seen = slice_input(torch.full(liver.shape, 60.0), liver, heights, (-40.0, 160.0))
+    assert seen.shape == (4, SLICE_CHANNELS, 10, 12)
+    assert torch.equal(seen[:, :4], network_input(torch.full(liver.shape, 60.0), liver, (-40.0, 160.0)))
+    assert (seen[1, 4] == heights[1]).all() and (seen[:3, 5] == 1).all()
+    assert (seen[3, 4:] == 0).all()
+
+
+def test_finer_slices_fill_the_same_place() -> None:
+    grid = Geometry((3, 4, 5), np.diag((-4.0, -4.0, 4.0, 1.0)))
+    finer = finer_slices(grid)
+    assert finer.shape == (3, 8, 10) and finer.spacing == (4.0, 2.0, 2.0)
+    # The pixels 2 and 3 of each row and column are those of the voxel 1.
+    middle = finer.affine @ (2.5, 2.5, 1, 1)
+    assert np.allclose(middle, grid.affine @ (1, 1, 1, 1))
+
+
+def test_both_networks_have_a_say(couinaud: CouinaudModel) -> None:
+    """What one of them is sure of, the other, which knows nothing, does not change."""
+    volume, slices = torch.zeros(1, CHANNELS, 4, 8, 8), torch.zeros(4, SLICE_CHANNELS, 16, 16)
+    heads = couinaud.network.volume.head, couinaud.network.slices.head
+    for sure in heads:
+        for head in heads:
+            torch.nn.init.zeros_(head.weight)
+            torch.nn.init.zeros_(head.bias)
+        sure.bias.data.view(SEGMENTS, -1)[5] = 10.0
+        probabilities = couinaud.network(volume, slices).softmax(dim=1)
+        assert probabilities.shape == (1, SEGMENTS, 4, 8, 8)
+        assert (probabilities.argmax(dim=1) == 5).all()
 
 
 def test_cubes_folded_into_channels_unfold() -> None:
@@ -310,9 +359,10 @@ def test_segments_that_were_not_found_are_named(
 ) -> None:
     monkeypatch.setattr("LiverSegLib.inference.couinaud.SMALLEST_SEGMENT_ML", 1e6)  # so that all is one island
     network = a_segmenter.couinaud.network
-    with torch.no_grad():
-        network.head.weight.zero_()
-        network.head.bias.copy_(torch.arange(SEGMENTS).eq(2).repeat_interleave(8).float())
+    for part in (network.volume, network.slices):
+        torch.nn.init.zeros_(part.head.weight)
+        torch.nn.init.zeros_(part.head.bias)
+        part.head.bias.data.view(SEGMENTS, -1)[2] = 1.0
     found, warnings = warnings_of(a_segmenter, a_ct)
     assert set(np.unique(found.anatomy.segments)) == {0, 3}
     assert messages.SEGMENTS_NOT_FOUND.format(segments="1, 2, 4, 5, 6, 7, 8") in warnings
@@ -366,6 +416,9 @@ def test_the_tip_of_a_liver_has_no_segments(
         {"widths": []},
         {"patch": 0},
         {"patch": "2"},
+        {"slice_widths": []},
+        {"slice_patch": 5},
+        {"slice_patch": 3},
         {"shape": [20, 20]},
         {"shape": [20, 20, 22]},
         {"shape": [4000, 4000, 4000]},

@@ -1,6 +1,6 @@
-"""Turn a checkpoint into the model file of the Couinaud segments with its card: ``python -m Training.couinaud.export``.
+"""Turn joined networks into the model file of the Couinaud segments: ``python -m Training.couinaud.export``.
 
-How the run was made goes into ``FILE.training.json``.
+A card goes beside it. How the runs were made goes into ``FILE.training.json``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from LiverSegLib import __version__
-from LiverSegLib.model.couinaud_model import CouinaudCard, CouinaudModel
+from LiverSegLib.model.couinaud_model import CouinaudCard, CouinaudModel, CouinaudNetwork
 
 from ..checkpoint import averaged_weights, read_checkpoint
 from ..export import LICENCE, export_from, summary_in, training_data, write_network
-from .fit import build_network
-from .settings import FINEST_MM, SHAPE, WINDOW_HU, Settings
+from .settings import FINEST_MM, SHAPE, WINDOW_HU, Settings, SliceSettings
 
 LIMITS = Path(__file__).with_name("limits.txt")
 NAME = "couinaud_unet"
@@ -29,7 +28,7 @@ LABELS = {
 
 
 def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, test: Path | None = None) -> None:
-    """Write ``output``, the averaged weights with kernels in float16, the card beside it and the record of the run.
+    """Write ``output``, the weights of joined networks with kernels in float16, and its card and record beside it.
 
     The card has the summaries of what ``Training.couinaud.evaluate`` wrote, if there are any.
     """
@@ -39,8 +38,8 @@ def export(checkpoint: Path, output: Path, crossvalidation: Path | None = None, 
 
 
 def card_of(state: dict[str, Any]) -> dict[str, Any]:
-    """What the card of a checkpoint's network says, but for the digest of its file and its accuracy."""
-    settings = Settings(**state["settings"])
+    """What the card of joined networks says, but for the digest of its file and its accuracy."""
+    volume, slices = Settings(**state["settings"]["volume"]), SliceSettings(**state["settings"]["slices"])
     return {
         "name": NAME,
         "version": __version__,
@@ -48,8 +47,10 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
         "shape": SHAPE,
         "finest_mm": FINEST_MM,
         "window_hu": WINDOW_HU,
-        "widths": settings.widths,
-        "patch": settings.patch,
+        "widths": volume.widths,
+        "patch": volume.patch,
+        "slice_widths": slices.widths,
+        "slice_patch": slices.patch,
         "classes": [f"segment {segment}" for segment in range(1, 9)],
         "intended_use": "Couinaud segments within a liver that was found in adult abdominal CT, for research.",
         "training_data": [*training_data(state["trained_on"]), LABELS],
@@ -61,12 +62,13 @@ def card_of(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_of(state: dict[str, Any]) -> CouinaudModel:
-    """The model of a checkpoint, as the library uses it."""
-    card = card_of(state)
-    del card["classes"]
-    network = build_network(Settings(**state["settings"]))
+    """The model of joined networks, as the library uses it."""
+    said = card_of(state)
+    del said["classes"]
+    card = CouinaudCard(**said)
+    network = CouinaudNetwork(card)
     network.load_state_dict(averaged_weights(state))
-    return CouinaudModel(network.eval(), CouinaudCard(**card))
+    return CouinaudModel(network.eval(), card)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Train the network of the Couinaud segments: ``python -m Training.couinaud.fit``. Stops and resumes like its model.
+"""Train a network that sees the whole liver: ``python -m Training.couinaud.fit``. Stops and resumes like its model.
 
-One CPU core does, in float32.
+One CPU core does.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from LiverSegLib.model.unet_3d import UNet3D
 
 from ..data.splits import training_scans
 from ..loop import begin, learn, train
+from ..optimizer import fast_dtype
 from .prepare import read_prepared
 from .sample import Batch, LiverSampler
-from .settings import WINDOW_HU, Settings, parse_settings
+from .settings import WINDOW_HU, Settings, SliceSettings, parse_settings
 
 SMOOTH = 1.0
 
@@ -46,18 +47,25 @@ def build_network(settings: Settings) -> UNet3D:
     return UNet3D(CHANNELS, SEGMENTS, settings.widths, settings.patch)
 
 
-def rate_at(step: int, settings: Settings) -> float:
+def rate_at(step: int, settings: Settings | SliceSettings) -> float:
     """Share of the learning rate: up at first, and never down, since the moving average does the work of that."""
     return min(1.0, (step + 1) / settings.warm_up)
 
 
 def take_step(state: dict[str, Any], batch: Batch) -> Tensor:
     """Learn from one batch; returns its loss."""
-    logits = state["network"](network_input(batch.hu, batch.liver, WINDOW_HU))
+    logits = fast_logits(state["network"], network_input(batch.hu, batch.liver, WINDOW_HU))
     return learn(state, loss_of(logits, batch.segments))
 
 
-def loss_of(logits: Tensor, segments: Tensor) -> Tensor:
+def fast_logits(network: torch.nn.Module, images: Tensor) -> Tensor:
+    """Logits in float32, in training; most of the work is done in bfloat16 where the processor has it."""
+    dtype = fast_dtype(images.device)
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        return network.train()(images).float()
+
+
+def loss_of(logits: Tensor, segments: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy + soft Dice (Milletari et al., 3DV 2016), of the voxels that belong to a segment alone.
 
     Parameters
@@ -66,11 +74,13 @@ def loss_of(logits: Tensor, segments: Tensor) -> Tensor:
         Of segments 1 to 8, (n, 8, k, j, i).
     segments
         1 to 8, 0 outside, (n, k, j, i).
+    label_smoothing
+        Of the cross-entropy: readers place borders by choice.
     """
     inside = segments > 0
     probabilities = logits.permute(0, 2, 3, 4, 1)[inside]
     truth = segments[inside] - 1
-    cross_entropy = functional.cross_entropy(probabilities, truth)
+    cross_entropy = functional.cross_entropy(probabilities, truth, label_smoothing=label_smoothing)
     probabilities, wanted = probabilities.softmax(dim=1), functional.one_hot(truth, SEGMENTS)
     common, total = (probabilities * wanted).sum(0), (probabilities + wanted).sum(0)
     present = wanted.any(dim=0)

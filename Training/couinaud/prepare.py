@@ -1,4 +1,4 @@
-"""Bring every scan with Couinaud segments to the voxels that training samples from, once."""
+"""Bring every scan and single slice with Couinaud segments to the voxels that training samples from, once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 from tqdm import tqdm
 
 from LiverSegLib.data.geometry import Geometry
-from LiverSegLib.inference.liver_grid import CoarseScan
+from LiverSegLib.inference.liver_grid import AVERAGED_MM, CoarseScan
 from LiverSegLib.io.files import read_ct
 
 from ..data.catalogue import NEVER_TRAINED_ON, read_catalogue, read_values
 
 # Where the segments of a folder's scans lie.
 LABEL_FOLDERS = {"train": "anatomy", "more": "more"}
+# Of single slices, in the data and within the folder of what is prepared.
+SLICES = "slices"
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,35 @@ def segmented_scans(data: Path) -> Iterator[SegmentedScan]:
             yield SegmentedScan(entry.name, entry.folder / f"{entry.name}_ct.nii.gz", segments)
 
 
+def segmented_slices(data: Path) -> Iterator[SegmentedScan]:
+    """All single slices with segments, each by itself."""
+    for entry in read_catalogue(data, [SLICES]):
+        for name in entry.ids:
+            segments = entry.folder / f"{name}_couinaud.nii.gz"
+            if segments.exists():
+                yield SegmentedScan(name, entry.folder / f"{name}_ct.nii.gz", segments)
+
+
 def prepare(data: Path, output: Path) -> None:
-    """Store each scan that may train as ``<name>.npz``; what is there stays."""
-    output.mkdir(parents=True, exist_ok=True)
-    for scan in tqdm([scan for scan in segmented_scans(data) if scan.name not in NEVER_TRAINED_ON], desc="scans"):
-        path = output / f"{scan.name}.npz"
-        if not path.exists():
-            ct = read_ct(scan.ct_file).canonical()
-            coarse = CoarseScan.of(ct.hu, read_values(scan.segments_file), ct.geometry)
-            np.savez(path, hu=coarse.hu, labels=coarse.labels, affine=coarse.geometry.affine)
+    """Store each scan that may train as ``<name>.npz``, single slices in a folder beside them; what is there stays."""
+    scans = [scan for scan in segmented_scans(data) if scan.name not in NEVER_TRAINED_ON]
+    for some, folder in ((scans, output), (list(segmented_slices(data)), output / SLICES)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for scan in tqdm(some, desc=folder.name):
+            path = folder / f"{scan.name}.npz"
+            if not path.exists():
+                coarse = coarse_scan(scan)
+                np.savez(path, hu=coarse.hu, labels=coarse.labels, affine=coarse.geometry.affine)
+
+
+def coarse_scan(scan: SegmentedScan) -> CoarseScan:
+    """A scan in the voxels that its network sees; a single slice in its pixels."""
+    ct = read_ct(scan.ct_file).canonical()
+    geometry = ct.geometry
+    if len(ct.hu) == 1:  # of any thickness: there is nothing to average it with
+        thickness = np.diag((1.0, 1.0, AVERAGED_MM / geometry.spacing[0], 1.0))
+        geometry = Geometry(geometry.shape, geometry.affine @ thickness)
+    return CoarseScan.of(ct.hu, read_values(scan.segments_file), geometry)
 
 
 def read_prepared(path: Path) -> CoarseScan:

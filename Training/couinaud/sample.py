@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +52,7 @@ class LiverSampler:
     def __init__(self, scans: dict[str, CoarseScan], settings: Settings, seed: int) -> None:
         self._settings = settings
         self._rng = np.random.default_rng(seed)
-        persons: dict[str, list[CoarseScan]] = {}
-        for name, scan in scans.items():
-            persons.setdefault(person_of(name), []).append(scan)
-        self._persons = list(persons.values())
+        self._persons = of_each_person(scans)
 
     def draw(self) -> Batch:
         """The next batch."""
@@ -64,22 +61,21 @@ class LiverSampler:
 
     def _sample(self) -> tuple[Tensor, Tensor, Tensor]:
         rng, settings = self._rng, self._settings
-        scans = self._persons[rng.integers(len(self._persons))]
-        scan = scans[rng.integers(len(scans))]
+        scan = one_of(rng, self._persons)
         hu, labels = scan.hu.copy(), scan.labels.copy()
         if rng.random() < settings.cut_probability:
             self._cut(hu, labels)
         if rng.random() < settings.resection_probability:
-            self._resect(hu, labels)
+            resect(rng, hu, labels)
         if rng.random() < NARROW_PROBABILITY:
             self._narrow(hu, labels)
         places = self._places(CoarseScan(hu, labels, scan.geometry))
-        seen = _at(places, hu - AIR_HU, "bilinear") + AIR_HU
-        segments = _at(places, labels.astype(np.float32), "nearest").round().long()
-        liver = _at(places, (labels > 0).astype(np.float32), "bilinear")
+        seen = at(places, hu - AIR_HU, "bilinear") + AIR_HU
+        segments = at(places, labels.astype(np.float32), "nearest").round().long()
+        liver = at(places, (labels > 0).astype(np.float32), "bilinear")
         if rng.random() < settings.rough_probability:
-            liver = self._rough(liver)
-        return self._other_contrast(seen), liver, segments
+            liver = rough(rng, liver)
+        return other_contrast(rng, seen), liver, segments
 
     def _cut(self, hu: np.ndarray, labels: np.ndarray) -> None:
         """Let the scan end within the liver."""
@@ -87,14 +83,6 @@ class LiverSampler:
         depth = int(self._rng.uniform(0.03, LARGEST_CUT) * (slices.stop - slices.start))
         outside = slice(0, slices.start + depth) if self._rng.random() < 0.5 else slice(slices.stop - depth, None)
         hu[outside], labels[outside] = AIR_HU, 0
-
-    def _resect(self, hu: np.ndarray, labels: np.ndarray) -> None:
-        """Take segments out; what lies there then is fat, or liver that was not found."""
-        gone = np.isin(labels, RESECTIONS[self._rng.integers(len(RESECTIONS))])
-        if gone.sum() < 0.8 * np.count_nonzero(labels):
-            labels[gone] = 0
-            if self._rng.random() < 0.6:
-                hu[gone] = FAT_HU + self._rng.normal(0, 20)
 
     def _narrow(self, hu: np.ndarray, labels: np.ndarray) -> None:
         """Leave little of the scan round the liver, as in scans of the liver alone."""
@@ -108,7 +96,7 @@ class LiverSampler:
         settings, rng = self._settings, self._rng
         points = scan.liver_mm()[::7]
         centre = points.mean(axis=0)
-        warp = _rotation(np.radians(rng.uniform(-1, 1, 3) * settings.rotation_degrees))
+        warp = rotation(np.radians(rng.uniform(-1, 1, 3) * settings.rotation_degrees))
         warp = warp @ np.diag(1 + rng.uniform(-1, 1, 3) * settings.stretch)
         grid = grid_round((points - centre) @ warp.T, SHAPE, FINEST_MM)
         grid.affine[:3, 3] += rng.uniform(-1, 1, 3) * settings.shift_mm
@@ -128,37 +116,57 @@ class LiverSampler:
         coarse = torch.from_numpy(self._rng.normal(0, strength, (1, 3, 5, 5, 6)).astype(np.float32))
         return functional.interpolate(coarse, size=SHAPE, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0)
 
-    def _rough(self, liver: Tensor) -> Tensor:
-        """The liver as it is found with an outline too wide, too narrow, or rough."""
-        noise = torch.from_numpy(self._rng.normal(0, 1, (1, 1, 12, 12, 14)).astype(np.float32))
-        noise = functional.interpolate(noise, size=SHAPE, mode="trilinear")[0, 0]
-        smooth = functional.avg_pool3d(liver[None, None], 3, stride=1, padding=1)[0, 0]
-        found = smooth + 0.25 * noise > self._rng.uniform(0.3, 0.7)
-        return (found & (smooth > 0.05)).float()
 
-    def _other_contrast(self, hu: Tensor) -> Tensor:
-        """Brighter or darker, with more noise, and vessels that are clearer, fainter or not to be seen."""
-        rng = self._rng
-        if rng.random() < CONTRAST_PROBABILITY:
-            soft = (hu > -50) & (hu < 250)
-            middle = hu[soft].mean() if soft.any() else 0.0
-            hu = torch.where(soft, middle + (hu - middle) * rng.uniform(0.2, 1.5), hu)
-        noise = torch.from_numpy(rng.normal(0, rng.uniform(0, 15), SHAPE).astype(np.float32))
-        return hu + noise + rng.normal(0, 15)
+def of_each_person(scans: Mapping[str, CoarseScan]) -> list[list[CoarseScan]]:
+    """The scans of one person after the other."""
+    persons: dict[str, list[CoarseScan]] = {}
+    for name, scan in scans.items():
+        persons.setdefault(person_of(name), []).append(scan)
+    return list(persons.values())
 
 
-def scans_of_persons(scans: dict[str, CoarseScan], persons: Sequence[str]) -> dict[str, CoarseScan]:
-    """Those of some persons."""
-    return {name: scan for name, scan in scans.items() if person_of(name) in persons}
+def one_of(rng: np.random.Generator, persons: Sequence[Sequence[CoarseScan]]) -> CoarseScan:
+    """A scan of any person, whoever has more of them."""
+    scans = persons[rng.integers(len(persons))]
+    return scans[rng.integers(len(scans))]
 
 
-def _at(places: Tensor, values: np.ndarray, mode: str) -> Tensor:
+def resect(rng: np.random.Generator, hu: np.ndarray, labels: np.ndarray) -> None:
+    """Take segments out; what lies there then is fat, or liver that was not found."""
+    gone = np.isin(labels, RESECTIONS[rng.integers(len(RESECTIONS))])
+    if gone.sum() < 0.8 * np.count_nonzero(labels):
+        labels[gone] = 0
+        if rng.random() < 0.6:
+            hu[gone] = FAT_HU + rng.normal(0, 20)
+
+
+def rough(rng: np.random.Generator, liver: Tensor) -> Tensor:
+    """The liver (k, j, i), k may be 1, as it is found with an outline too wide, too narrow, or rough."""
+    noise = torch.from_numpy(rng.normal(0, 1, (1, 1, 12, 12, 14)).astype(np.float32))
+    noise = functional.interpolate(noise, size=liver.shape, mode="trilinear")[0, 0]
+    side = [min(3, size) for size in liver.shape]
+    smooth = functional.avg_pool3d(liver[None, None], side, stride=1, padding=[size // 2 for size in side])[0, 0]
+    found = smooth + 0.25 * noise > rng.uniform(0.3, 0.7)
+    return (found & (smooth > 0.05)).float()
+
+
+def other_contrast(rng: np.random.Generator, hu: Tensor) -> Tensor:
+    """Brighter or darker, with more noise, and vessels that are clearer, fainter or not to be seen."""
+    if rng.random() < CONTRAST_PROBABILITY:
+        soft = (hu > -50) & (hu < 250)
+        middle = hu[soft].mean() if soft.any() else 0.0
+        hu = torch.where(soft, middle + (hu - middle) * rng.uniform(0.2, 1.5), hu)
+    noise = torch.from_numpy(rng.normal(0, rng.uniform(0, 15), hu.shape).astype(np.float32))
+    return hu + noise + rng.normal(0, 15)
+
+
+def at(places: Tensor, values: np.ndarray, mode: str) -> Tensor:
     """Values (k, j, i) at some places of their grid; 0 outside."""
     source = torch.from_numpy(values)[None, None]
     return functional.grid_sample(source, places[None], mode=mode, align_corners=True)[0, 0]
 
 
-def _rotation(angles: np.ndarray) -> np.ndarray:
+def rotation(angles: np.ndarray) -> np.ndarray:
     """Matrix (3, 3) that turns by some radians about each axis in turn."""
     rotation = np.eye(3)
     for axis, angle in enumerate(angles):

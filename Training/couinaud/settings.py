@@ -63,6 +63,52 @@ class Settings:
         return tuple(self.base_width * 2**level for level in range(self.depth))
 
 
+@dataclass
+class SliceSettings:
+    """Everything that a run of ``Training.couinaud.fit_slices`` depends on besides the data and the code.
+
+    Parameters
+    ----------
+    single_share
+        Share of samples that are single slices of patients of whom there is no whole scan.
+    prepared, run, held_out, base_width, depth, patch, steps, warm_up, batch, seed
+        As of :class:`Settings`; squares of pixels in place of cubes, slices in place of livers.
+    rotation_degrees, stretch, elastic_mm, resection_probability, rough_probability
+        As of :class:`Settings`, within the slice.
+    """
+
+    prepared: str = "prepared/couinaud"
+    run: str = "runs/couinaud/all/slices"
+    held_out: str = ""
+    base_width: int = 32
+    depth: int = 4
+    patch: int = 2
+    steps: int = 600
+    warm_up: int = 60
+    batch: int = 8
+    learning_rate: float = 3e-3
+    single_share: float = 0.6
+    rotation_degrees: float = 20.0
+    stretch: float = 0.15
+    elastic_mm: float = 5.0
+    resection_probability: float = 0.1
+    rough_probability: float = 0.4
+    label_smoothing: float = 0.05
+    weight_decay: float = 0.01
+    save_every: int = 50
+    seed: int = 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level, from the finest to the bottom."""
+        return tuple(self.base_width * 2**level for level in range(self.depth))
+
+
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``."""
     return settings_from(argv, defaults or Settings(), "Training.couinaud.fit", __doc__)
+
+
+def parse_slice_settings(argv: Sequence[str] | None, defaults: SliceSettings | None = None) -> SliceSettings:
+    """The same for ``Training.couinaud.fit_slices``."""
+    return settings_from(argv, defaults or SliceSettings(), "Training.couinaud.fit_slices", __doc__)

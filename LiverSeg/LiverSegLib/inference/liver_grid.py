@@ -93,29 +93,65 @@ def grid_round(points_mm: np.ndarray, shape: tuple[int, int, int], finest_mm: fl
     return Geometry(shape, affine)
 
 
+def finer_slices(grid: Geometry) -> Geometry:
+    """The axial slices of a grid as of :func:`grid_round` in pixels of half the side."""
+    affine = grid.affine @ np.diag((0.5, 0.5, 1.0, 1.0))
+    affine[:3, 3] -= (affine[:3, 0] + affine[:3, 1]) / 2
+    k, j, i = grid.shape
+    return Geometry((k, 2 * j, 2 * i), affine)
+
+
 def network_input(hu: Tensor, liver: Tensor, window_hu: tuple[float, float]) -> Tensor:
-    """What the network sees: CT, liver and where each voxel lies in the liver, (n, 5, k, j, i).
+    """What a network sees: CT, liver and where each voxel lies in the liver.
 
     Parameters
     ----------
     hu, liver
-        float32 (n, k, j, i), HU and 0 to 1, on grids as of :func:`grid_round`.
+        float32 (n, k, j, i), HU and 0 to 1, on grids as of :func:`grid_round`; or single slices (n, j, i).
     window_hu
         HU that become -1 and 1; what lies beyond is clipped.
+
+    Returns
+    -------
+    (n, 5, k, j, i), or (n, 4, j, i).
     """
     return torch.cat((window(hu, window_hu)[:, None], 2 * liver[:, None] - 1, _positions(liver)), dim=1)
 
 
+def slice_input(hu: Tensor, liver: Tensor, heights: Tensor, window_hu: tuple[float, float]) -> Tensor:
+    """What the network of single slices sees: :func:`network_input`, and the height of each slice in the liver.
+
+    Parameters
+    ----------
+    hu, liver, window_hu
+        As of :func:`network_input`, (n, j, i).
+    heights
+        (n,), as :func:`heights_in` has them; nan where nobody knows.
+
+    Returns
+    -------
+    (n, 6, j, i).
+    """
+    told = torch.stack((heights.nan_to_num(0.0), (~heights.isnan()).float()), dim=1)
+    return torch.cat((network_input(hu, liver, window_hu), told[:, :, None, None].expand(-1, -1, *hu.shape[1:])), dim=1)
+
+
+def heights_in(liver: Tensor) -> Tensor:
+    """Of each slice k of a liver (k, j, i), 0 to 1: its height above the centre of mass in two standard deviations."""
+    return _positions(liver[None])[0, 0, :, 0, 0]
+
+
 def _positions(liver: Tensor) -> Tensor:
     """Position along each axis from the liver's centre of mass, in units of two standard deviations."""
-    total = liver.sum(dim=(1, 2, 3)).clamp(min=1)
+    axes = range(1, liver.ndim)
+    total = liver.sum(dim=tuple(axes)).clamp(min=1)
     positions = []
-    for axis in (1, 2, 3):
-        profile = liver.sum(dim=[other for other in (1, 2, 3) if other != axis])
+    for axis in axes:
+        profile = liver.sum(dim=[other for other in axes if other != axis])
         steps = torch.arange(liver.shape[axis], dtype=liver.dtype, device=liver.device)
         centre = (profile * steps).sum(dim=1) / total
         apart = steps - centre[:, None]
         spread = ((profile * apart.square()).sum(dim=1) / total).sqrt().clamp(min=1)
-        shape = [len(liver), *(liver.shape[other] if other == axis else 1 for other in (1, 2, 3))]
+        shape = [len(liver), *(liver.shape[other] if other == axis else 1 for other in axes)]
         positions.append((apart / (2 * spread[:, None])).view(shape).expand_as(liver))
     return torch.stack(positions, dim=1)
