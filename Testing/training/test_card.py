@@ -81,7 +81,7 @@ def test_networks_whose_last_stage_saw_more_of_their_fold_are_told_apart(card: M
     assert "in it without the measured part alone. The mean of the last two stages' weights is measured. The" in text
 
 
-def test_scans_that_only_the_last_stage_has_seen_show_what_the_network_was_before(
+def test_scans_that_only_a_late_stage_has_seen_show_what_the_network_was_before(
     card: ModelCard, tmp_path: Path
 ) -> None:
     after = summarise([a_row("ircad_e19", 0.9612), a_row("ircad_e19", 0.9512, "streaks")])
@@ -92,7 +92,7 @@ def test_scans_that_only_the_last_stage_has_seen_show_what_the_network_was_befor
     (tmp_path / "evaluation.json").write_text(json.dumps(after))
     (tmp_path / "before_final.json").write_text(json.dumps({"model_sha256": "0123abcd", **summarise(rows)}))
     text = model_card(card, tmp_path)
-    assert "Validation, before the last stage" in text and "0123abcd" in text and "e10 0.971, e16 0.971" in text
+    assert "Validation, before the fifth stage" in text and "0123abcd" in text and "e10 0.971, e16 0.971" in text
     assert "| streaks | 0.951 (-0.010) | 0.971 (+0.000) |" in text
     assert "| validation | any size | 6 |" in text
     assert "0.941" not in text

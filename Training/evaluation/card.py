@@ -22,7 +22,7 @@ OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
 TEMPLATE = Path(__file__).with_name("card.md")
 NOT_MEASURED = "Not measured yet."
-TITLES = {"btcv": "BTCV, six patients", "without_btcv": "BTCV, all 20 patients"}
+TITLES = {"btcv": "BTCV, by two folds", "without_btcv": "BTCV, all 20 patients"}
 
 MEASURES = {
     "dice": "Dice",

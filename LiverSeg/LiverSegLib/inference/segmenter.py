@@ -38,7 +38,7 @@ from .plausibility import check_input, check_mr, check_no_picture, check_result
 from .predictor import Predictor
 from .progress import Progress, ProgressReporter
 from .refine import Refiner
-from .sides import Sides, knows_sides, sides_of
+from .sides import Sides, are_beside, knows_sides, sides_of
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
 
@@ -384,10 +384,10 @@ class _Run:
         return self.card.classes.index(SPLEEN) if known else None
 
     def _labelled_or_mirrored(self, ct: CTVolume) -> LabelWriter:
-        """The network's labels; where it is unsure, those of the mirror image if it is surer there, or none."""
+        """The network's labels; where there is a doubt, those of the mirror image if it is surer there, or none."""
         writer = self._labelled(ct)
         quality = self._quality(writer)
-        if not self._is_unsure(quality):
+        if not self._is_unsure(quality) and not self._is_alone(ct, writer):
             return writer
         look = self._labelled(ct.every_few_slices(MIRRORED_LOOK_MM).mirrored())
         mirrored, symmetric = self._is_mirrored(look, quality or 0.0), self._is_symmetric(writer, look)
@@ -403,6 +403,12 @@ class _Run:
         """Whether a look at the mirror image shows a liver of some size, and of far more than this quality."""
         promised = self._quality(look) or 0.0
         return promised >= max(MIRRORED_DICE, quality + MIRRORED_GAIN) and look.volume_ml >= MIRRORED_ML
+
+    def _is_alone(self, ct: CTVolume, writer: LabelWriter) -> bool:
+        """Whether a liver of some size has no great vessel beside it, as far as the network knows them."""
+        if writer.volume_ml < MIRRORED_ML or not knows_sides(self.card):
+            return False
+        return not are_beside(self.predictor, ct, writer.labels, BATCH_SIZE[self.predictor.device.type])
 
     def _sides(self, ct: CTVolume) -> Sides:
         """What aorta and vena cava say of left and right, if the network knows them."""

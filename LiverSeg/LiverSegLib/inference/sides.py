@@ -1,9 +1,10 @@
-"""Whether a scan is a mirror image, told by the great vessels beside the liver."""
+"""What the great vessels beside a liver tell: whether a scan is a mirror image, and whether there is a liver at all."""
 
 from __future__ import annotations
 
 from enum import Enum
 
+import numpy as np
 import torch
 
 from ..data.volume import CTVolume
@@ -22,6 +23,9 @@ LEFT, RIGHT = "aorta", "vena cava"
 LOOK_MM = 10.0
 # What has to lie on its side in a scan or in its mirror image, and how many times as much as in the other.
 LEAST_ML, RATIO = 30.0, 1.3
+# Beside a liver, slices that far apart are looked at for vessels of that area in half of them. Of twelve scans and
+# phantoms the vessels measured 112 to 245 ml; of a head, legs and a bottle of water that were taken for livers, none.
+BESIDE_MM, LEAST_MM2 = 25.0, 100.0
 
 
 class Sides(Enum):
@@ -45,6 +49,21 @@ def sides_of(predictor: Predictor, ct: CTVolume, batch_size: int) -> Sides:
     if mirrored >= max(LEAST_ML, RATIO * image):
         return Sides.EXCHANGED
     return Sides.UNTOLD
+
+
+@torch.inference_mode()
+def are_beside(predictor: Predictor, ct: CTVolume, liver: np.ndarray, batch_size: int) -> bool:
+    """Whether aorta or vena cava are seen beside a liver: uint8 labels (k, j, i) of the axial stack, not 0 in it."""
+    card, stack = predictor.card, ct.canonical_view()
+    with_liver = np.flatnonzero(liver.any(axis=(1, 2)))[:: stack.slices_within(BESIDE_MM)]
+    whole = aligned(WHOLE, size_of(stack, card.spacing_mm))
+    cache = SliceCache(stack, card.spacing_mm, whole, card.window_hu, card.offsets_mm, predictor.device)
+    vessels = torch.tensor([card.classes.index(LEFT), card.classes.index(RIGHT)], device=predictor.device)
+    seen = 0
+    for batch in even_batches(with_liver.tolist(), batch_size):
+        pixels = torch.isin(predictor.classes(cache.stacks(batch)), vessels).sum(dim=(1, 2))
+        seen += int((pixels * card.spacing_mm**2 >= LEAST_MM2).sum())
+    return 2 * seen >= len(with_liver)
 
 
 @torch.inference_mode()
