@@ -40,7 +40,7 @@ LOADS_OBJECTS = {"load", "loads"}
 # Each with its reason; SECURITY.md tells of them.
 ALLOWED = {
     # Which code a network was trained with. The words are our own.
-    ("fit.py", "subprocess.run"),
+    ("loop.py", "subprocess.run"),
 }
 # The workers of one's own cluster, asked for with --scheduler, in the only files that may know of them.
 CLUSTER_FILES = {"cluster.py", "cluster_ledger.py", "cluster_session.py", "cluster_worker.py"}
