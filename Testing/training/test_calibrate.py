@@ -36,3 +36,10 @@ def test_no_more_than_a_few_good_results_are_flagged_whatever_is_missed(rows: li
     assert judged["good_as_they_are"] == good
     assert judged["good_as_they_are_flagged"] <= LARGEST_SHARE_FLAGGED * good
     assert judged["poor_flagged"] < judged["poor"]
+
+
+def test_a_result_that_promises_to_be_good_is_not_flagged_whatever_is_missed() -> None:
+    """Poor results that look as good as any, of scans that are all good, draw the line no higher."""
+    sure = [a_row(n, 0.975, 0.97 + 0.0005 * n) for n in range(40)]
+    missed = [a_row(n, 0.90, 0.97 + 0.0005 * n, "ascites") for n in range(4)]
+    assert calibrate(sure + missed)["check_below"] <= (POOR_DICE + GOOD_DICE) / 2

@@ -23,6 +23,8 @@ from .summary import NONE
 
 # Below this a reader would correct the liver; from that on, there is little to correct.
 POOR_DICE, GOOD_DICE = 0.93, 0.95
+# What is expected to be nearer to good than to poor is not warned of.
+HIGHEST_CHECKED = (POOR_DICE + GOOD_DICE) / 2
 # More warnings than this of good results of scans as they are, and nobody reads them.
 LARGEST_SHARE_FLAGGED = 0.15
 
@@ -46,9 +48,9 @@ def fit_line(agreement: Sequence[float], dice: Sequence[float]) -> tuple[float, 
 def calibrate(rows: list[dict]) -> dict:
     """The line, the Dice below which to warn, and how well both do on patients that were left out of the fit.
 
-    ``check_below`` is chosen so that every poor result is flagged, unless that would flag more than
-    :data:`LARGEST_SHARE_FLAGGED` of the good ones of scans as they are: degraded ones are chosen to be hard, and their
-    share says nothing of what users meet.
+    ``check_below`` is chosen so that every poor result is flagged, unless it would lie above :data:`HIGHEST_CHECKED` or
+    flag more than :data:`LARGEST_SHARE_FLAGGED` of the good ones of scans as they are: degraded ones are chosen to be
+    hard, and their share says nothing of what users meet.
     ``left_one_patient_out`` holds what each patient's results say of a line fitted without them.
     """
     agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
@@ -77,7 +79,7 @@ def _threshold(expected: np.ndarray, dice: np.ndarray, usual: np.ndarray) -> flo
     # Just above the poor result that looked best.
     wanted = float(poor.max()) + 1e-4 if len(poor) else float(expected.min())
     most = np.quantile(expected[usual] if usual.any() else expected, LARGEST_SHARE_FLAGGED, method="lower")
-    return min(wanted, float(most))
+    return min(wanted, float(most), HIGHEST_CHECKED)
 
 
 def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float, as_they_are: np.ndarray) -> dict:
