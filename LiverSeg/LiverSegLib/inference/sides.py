@@ -25,7 +25,7 @@ LOOK_MM = 10.0
 LEAST_ML, RATIO = 30.0, 1.3
 # Beside a liver, slices that far apart are looked at for vessels of that area in half of them. Of twelve scans and
 # phantoms the vessels measured 112 to 245 ml; of a head, legs and a bottle of water that were taken for livers, none.
-BESIDE_MM, LEAST_MM2 = 25.0, 100.0
+BESIDE_MM, LEAST_MM2 = 50.0, 100.0
 
 
 class Sides(Enum):
