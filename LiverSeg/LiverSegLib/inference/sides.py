@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data.volume import CTVolume
 from ..model.liver_model import ModelCard
@@ -56,12 +58,10 @@ def are_beside(predictor: Predictor, ct: CTVolume, liver: np.ndarray, batch_size
     """Whether aorta or vena cava are seen beside a liver: uint8 labels (k, j, i) of the axial stack, not 0 in it."""
     card, stack = predictor.card, ct.canonical_view()
     with_liver = np.flatnonzero(liver.any(axis=(1, 2)))[:: stack.slices_within(BESIDE_MM)]
-    whole = aligned(WHOLE, size_of(stack, card.spacing_mm))
-    cache = SliceCache(stack, card.spacing_mm, whole, card.window_hu, card.offsets_mm, predictor.device)
     vessels = torch.tensor([card.classes.index(LEFT), card.classes.index(RIGHT)], device=predictor.device)
     seen = 0
-    for batch in even_batches(with_liver.tolist(), batch_size):
-        pixels = torch.isin(predictor.classes(cache.stacks(batch)), vessels).sum(dim=(1, 2))
+    for _, classes in _looks(predictor, stack, with_liver.tolist(), batch_size):
+        pixels = torch.isin(classes, vessels).sum(dim=(1, 2))
         seen += int((pixels * card.spacing_mm**2 >= LEAST_MM2).sum())
     return 2 * seen >= len(with_liver)
 
@@ -71,14 +71,10 @@ def ml_on_their_sides(predictor: Predictor, ct: CTVolume, batch_size: int) -> fl
     """Volume of aorta and vena cava on their own sides of the body's middle, less that on the others, in ml."""
     card, stack = predictor.card, ct.canonical_view()
     step = stack.slices_within(LOOK_MM)
-    whole = aligned(WHOLE, size_of(stack, card.spacing_mm))
-    cache = SliceCache(stack, card.spacing_mm, whole, card.window_hu, card.offsets_mm, predictor.device)
     left, right = card.classes.index(LEFT), card.classes.index(RIGHT)
-    vessels = torch.zeros(whole[1].stop, dtype=torch.float64)
-    body = torch.zeros_like(vessels)
-    for batch in even_batches(range(0, len(stack.hu), step), batch_size):
-        images = cache.stacks(batch)
-        classes = predictor.classes(images)
+    columns = aligned(WHOLE, size_of(stack, card.spacing_mm))[1].stop
+    vessels, body = torch.zeros(2, columns, dtype=torch.float64)
+    for images, classes in _looks(predictor, stack, range(0, len(stack.hu), step), batch_size):
         vessels += ((classes == left).sum(dim=(0, 1)) - (classes == right).sum(dim=(0, 1))).cpu()
         # All that is warmer than the window's lower end.
         body += (images[:, 0] > -1).sum(dim=(0, 1)).cpu()
@@ -87,3 +83,15 @@ def ml_on_their_sides(predictor: Predictor, ct: CTVolume, batch_size: int) -> fl
     middle = (body * column).sum() / body.sum().clamp(min=1)
     pixels = float((vessels * (column - middle).sign()).sum())
     return pixels * card.spacing_mm**2 * stack.spacing[0] * step / 1000
+
+
+def _looks(
+    predictor: Predictor, stack: CTVolume, positions: Sequence[int], batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of some whole slices of an axial stack, batch by batch, what the network sees and the likeliest classes."""
+    card = predictor.card
+    whole = aligned(WHOLE, size_of(stack, card.spacing_mm))
+    cache = SliceCache(stack, card.spacing_mm, whole, card.window_hu, card.offsets_mm, predictor.device)
+    for batch in even_batches(positions, batch_size):
+        images = cache.stacks(batch)
+        yield images, predictor.classes(images)
