@@ -61,7 +61,13 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "neighbours": ("btcv_0005", "btcv_0008", "btcv_0025", "btcv_0028", "btcv_0033", "btcv_0038"),
     "all_patients": (),
 }
-# Networks to measure by, which hold back the same scans in all stages, and learn from all others in each.
+# Networks to measure by, which hold back the same scans in all stages, and learn from all others in each, in a quarter
+# of the bundled one's steps.
+SHORT_STAGES: dict[str, dict] = {
+    "coarse": {**COARSE, **NEIGHBOURS, "steps": 2000, "validate_every": 2000},
+    "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 2600, "validate_every": 2600},
+    "last": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 300, "learning_rate": 1e-3, "validate_every": 300},
+}
 MEASURED: dict[str, tuple[str, ...]] = {
     **{f"fold{fold}of4": (f"fold{fold}of4",) for fold in range(4)},
     "without_btcv": ("btcv_*",),
@@ -98,14 +104,11 @@ MR_NETWORKS = ("mr", *MR_MEASURED)
 def stages_of(network: str, options: list[str]) -> list[Settings]:
     """The settings of each stage of a network."""
     stages: list[Settings] = []
-    for name, changes in STAGES.items():
+    for name, changes in (SHORT_STAGES if network in MEASURED else STAGES).items():
         settings = replace(Settings(), **changes, run=f"runs/{network}/{name}")
         if stages:
             settings.start_from = f"{stages[-1].run}/last.ckpt"
-        if network in MEASURED:
-            settings = replace(settings, **NEIGHBOURS, held_out=MEASURED[network])
-        else:
-            settings.held_out = HELD_OUT.get(name, settings.held_out)
+        settings.held_out = MEASURED.get(network) or HELD_OUT.get(name, settings.held_out)
         folders = "first" if settings.classes == Settings.classes else "all"
         settings.prepared = f"prepared/{folders}_{settings.spacing_mm:g}mm"
         stages.append(parse_settings(options, settings))
