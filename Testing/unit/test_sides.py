@@ -85,3 +85,21 @@ def test_a_liver_on_the_left_is_a_mirror_image_only_if_the_vessels_say_so(
 def test_what_looks_the_same_in_the_mirror_and_has_no_vessels_is_no_liver(a_segmenter: Segmenter) -> None:
     found = a_segmenter.segment(a_patient(LEFT, slice(0), slice(0)), SegmentOptions(force=True))
     assert not found.labels.any() and messages.NO_LIVER in found.warnings
+
+
+def test_a_look_for_vessels_needs_no_more_memory_than_there_is(
+    a_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, classes, sizes = a_segmenter.predictor, a_segmenter.predictor.classes, []
+
+    def with_room_for_one(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return classes(images)
+
+    ct = a_patient(RIGHT, LEFT_OF_MIDDLE, RIGHT_OF_MIDDLE)
+    expected = a_segmenter.segment(ct, SegmentOptions(force=True)).labels
+    monkeypatch.setattr(predictor, "classes", with_room_for_one)
+    assert np.array_equal(a_segmenter.segment(ct, SegmentOptions(force=True)).labels, expected)
+    assert max(sizes) > 1 and sizes[-1] == 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ from .refine import Refiner
 from .sides import Sides, are_beside, knows_sides, sides_of
 from .slice_search import batches, joined
 from .stack import LiverLogits, StackInference
+
+Answer = TypeVar("Answer")
 
 # What the card calls it.
 SPLEEN = "spleen"
@@ -408,13 +411,13 @@ class _Run:
         """Whether a liver of some size has no great vessel beside it, as far as the network knows them."""
         if writer.volume_ml < MIRRORED_ML or not knows_sides(self.card):
             return False
-        return not are_beside(self.predictor, ct, writer.labels, BATCH_SIZE[self.predictor.device.type])
+        return not self._on_device(lambda batch_size: are_beside(self.predictor, ct, writer.labels, batch_size))
 
     def _sides(self, ct: CTVolume) -> Sides:
         """What aorta and vena cava say of left and right, if the network knows them."""
         if not knows_sides(self.card):
             return Sides.UNTOLD
-        return sides_of(self.predictor, ct, BATCH_SIZE[self.predictor.device.type])
+        return self._on_device(lambda batch_size: sides_of(self.predictor, ct, batch_size))
 
     def _is_symmetric(self, writer: LabelWriter, look: LabelWriter) -> bool:
         """Whether a look at the mirror image shows the same, in the same place or where it is reflected to."""
@@ -432,11 +435,15 @@ class _Run:
         return quality is not None and quality < LEAST_DICE and writer.confidence.sure_share < LEAST_SURE
 
     def _labelled(self, ct: CTVolume) -> LabelWriter:
-        """The network's labels; with smaller batches when memory runs out, on the CPU if the GPU fails."""
+        """The network's labels."""
+        return self._on_device(lambda batch_size: self._labelled_in_batches(ct, batch_size))
+
+    def _on_device(self, work: Callable[[int], Answer]) -> Answer:
+        """What work in batches of a size gives; in smaller ones when memory runs out, on the CPU if the GPU fails."""
         batch_size = BATCH_SIZE[self.predictor.device.type]
         while True:
             try:
-                return self._labelled_in_batches(ct, batch_size)
+                return work(batch_size)
             except (RuntimeError, MemoryError) as error:
                 batch_size = self._batch_size_after(error, batch_size)
 
