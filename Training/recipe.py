@@ -61,11 +61,11 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "neighbours": ("btcv_0005", "btcv_0008", "btcv_0025", "btcv_0028", "btcv_0033", "btcv_0038"),
     "all_patients": (),
 }
-# Networks to measure by, which hold back the same scans in all stages, and learn from all others in each, in a quarter
+# Networks to measure by, which hold back the same scans in all stages, and learn from all others in each, in a fifth
 # of the bundled one's steps.
 SHORT_STAGES: dict[str, dict] = {
-    "coarse": {**COARSE, **NEIGHBOURS, "steps": 2000, "validate_every": 2000},
-    "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 2600, "validate_every": 2600},
+    "coarse": {**COARSE, **NEIGHBOURS, "steps": 1200, "validate_every": 1200},
+    "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 2000, "validate_every": 2000},
     "last": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 300, "learning_rate": 1e-3, "validate_every": 300},
 }
 MEASURED: dict[str, tuple[str, ...]] = {
