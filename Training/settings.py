@@ -156,6 +156,18 @@ class Settings:
         return name.startswith("phantom") or any(fnmatchcase(name, f"{pattern}*") for pattern in self.scans)
 
 
+class DoublingWidths:
+    """Part of the small networks' settings: from each level to the next the channels double."""
+
+    base_width: int
+    depth: int
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each level, from the finest to the bottom."""
+        return tuple(self.base_width * 2**level for level in range(self.depth))
+
+
 def parse_settings(argv: Sequence[str] | None = None, defaults: Settings | None = None) -> Settings:
     """Settings from a command line; what it does not name is as in ``defaults``. Bad ones end the program with 2."""
     return settings_from(argv, defaults or Settings(), "Training.fit", __doc__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..settings import settings_from
+from ..settings import DoublingWidths, settings_from
 
 # In every scan at hand values within it are right.
 WINDOW_HU = (-40.0, 160.0)
@@ -15,7 +15,7 @@ FINEST_MM = 4.0
 
 
 @dataclass
-class Settings:
+class Settings(DoublingWidths):
     """Everything that a run depends on besides the data and the code.
 
     Parameters
@@ -57,14 +57,9 @@ class Settings:
     save_every: int = 50
     seed: int = 0
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels at each level, from the finest to the bottom."""
-        return tuple(self.base_width * 2**level for level in range(self.depth))
-
 
 @dataclass
-class SliceSettings:
+class SliceSettings(DoublingWidths):
     """Everything that a run of ``Training.couinaud.fit_slices`` depends on besides the data and the code.
 
     Parameters
@@ -97,11 +92,6 @@ class SliceSettings:
     weight_decay: float = 0.01
     save_every: int = 50
     seed: int = 0
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels at each level, from the finest to the bottom."""
-        return tuple(self.base_width * 2**level for level in range(self.depth))
 
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..settings import settings_from
+from ..settings import DoublingWidths, settings_from
 
 # Counted from the liver's median.
 WINDOW_HU = (-100.0, 100.0)
@@ -15,7 +15,7 @@ OFFSETS_MM = (-4.0, -2.0, 0.0, 2.0, 4.0)
 
 
 @dataclass
-class Settings:
+class Settings(DoublingWidths):
     """Everything that a run depends on besides the data and the code.
 
     Parameters
@@ -58,11 +58,6 @@ class Settings:
     missing_neighbours: float = 0.05
     save_every: int = 100
     seed: int = 0
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels at each level, from the finest to the bottom."""
-        return tuple(self.base_width * 2**level for level in range(self.depth))
 
 
 def parse_settings(argv: Sequence[str] | None, defaults: Settings | None = None) -> Settings:
