@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from Training.evaluation.calibrate import GOOD_DICE, LARGEST_SHARE_FLAGGED, POOR_DICE, calibrate
+from Training.evaluation.calibrate import GOOD_DICE, LARGEST_SHARE_FLAGGED, POOR_DICE, calibrate, judge_across_data_sets
 
 
 def a_row(patient: int, dice: float, agreement: float, degradation: str = "none") -> dict:
@@ -43,3 +43,18 @@ def test_a_result_that_promises_to_be_good_is_not_flagged_whatever_is_missed() -
     sure = [a_row(n, 0.975, 0.97 + 0.0005 * n) for n in range(40)]
     missed = [a_row(n, 0.90, 0.97 + 0.0005 * n, "ascites") for n in range(4)]
     assert calibrate(sure + missed)["check_below"] <= (POOR_DICE + GOOD_DICE) / 2
+
+
+def test_each_data_set_is_judged_by_what_the_others_tell(rows: list[dict]) -> None:
+    """Of the second hospital the network promises 0.02 more than it keeps."""
+    first = [{**row, "dataset": "first"} for row in rows]
+    second = [{**row, "dataset": "second", "dice": row["dice"] - 0.02} for row in rows]
+    judged = judge_across_data_sets(first + second)
+    assert set(judged) == {"first", "second"}
+    assert judged["second"]["rank_correlation"] > 0.9
+    assert (
+        judged["second"]["mean_absolute_error"]
+        > 0.01
+        > calibrate(second)["left_one_patient_out"]["mean_absolute_error"]
+    )
+    assert judge_across_data_sets(first) == {}

@@ -53,14 +53,13 @@ def calibrate(rows: list[dict]) -> dict:
     hard, and their share says nothing of what users meet.
     ``left_one_patient_out`` holds what each patient's results say of a line fitted without them.
     """
-    agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
+    agreement, dice, as_they_are = _columns(rows)
     patients = np.array([row["patient"] for row in rows])
     expected = np.empty(len(rows))
     for patient in np.unique(patients):
         others = patients != patient
         line = fit_line(agreement[others], dice[others])
         expected[~others] = [expected_dice(value, *line) for value in agreement[~others]]
-    as_they_are = np.array([row["degradation"] == NONE for row in rows])
     check_below = _threshold(expected, dice, as_they_are & (dice >= GOOD_DICE))
     intercept, slope = fit_line(agreement, dice)
     return {
@@ -72,6 +71,28 @@ def calibrate(rows: list[dict]) -> dict:
             **_judged(expected, dice, check_below, as_they_are),
         },
     }
+
+
+def judge_across_data_sets(rows: list[dict]) -> dict[str, dict]:
+    """How well, on the results of each data set, a calibration does that knows those of all others; none of one alone.
+
+    With results of networks that had seen nothing of the data set either, that is what another hospital may expect.
+    """
+    names = sorted({row["dataset"] for row in rows})
+    judged = {}
+    for name in names if len(names) > 1 else []:
+        calibration = calibrate([row for row in rows if row["dataset"] != name])
+        agreement, dice, as_they_are = _columns([row for row in rows if row["dataset"] == name])
+        line = calibration["intercept"], calibration["slope"]
+        expected = np.array([expected_dice(value, *line) for value in agreement])
+        judged[name] = _judged(expected, dice, calibration["check_below"], as_they_are)
+    return judged
+
+
+def _columns(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Self-agreement, Dice, and whether the scan is as it was, of each result."""
+    agreement, dice = (np.array([row[key] for row in rows], float) for key in ("self_agreement", "dice"))
+    return agreement, dice, np.array([row["degradation"] == NONE for row in rows])
 
 
 def _threshold(expected: np.ndarray, dice: np.ndarray, usual: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from ..checkpoint import read_checkpoint
 from ..data.catalogue import DATA_SETS, shared_data
 from ..data.splits import check_unseen
 from ..export import export
+from .calibrate import judge_across_data_sets
 from .evaluate import degradation_names, evaluate, named_cases, read_results, with_degradations, write_results
 
 
@@ -34,6 +35,8 @@ def crossvalidate(
     """Measure each network, then write ``results.csv`` and ``summary.json`` of all of them together into ``output``.
 
     In the joined results ``fold`` is the network's folder and all cases are of one group, "crossvalidation".
+    ``expected_dice`` of the summary says, for each of several data sets, how well the Dice to expect is told from the
+    results of the others.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def crossvalidate(
         check_unseen(state["trained_on"], [row["name"] for row in found], network)
         rows += [{**row, "group": "crossvalidation", "fold": network.name} for row in found]
     _check_each_once(rows)
-    return write_results(rows, {"models": models, "training": training}, output)
+    about = {"models": models, "training": training, "expected_dice": judge_across_data_sets(rows)}
+    return write_results(rows, about, output)
 
 
 def _network_in(folder: Path) -> tuple[dict, LiverModel]:
