@@ -53,6 +53,7 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
     held_out, joined, before, training, compute, btcv, without_btcv, failures = (
         _read(record / f"{name}.json") for name in files
     )
+    left_out = _read(record / "left_out.json")
     training = training or {"runs": []}
     # Of our own words, and no HTML.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701
@@ -65,6 +66,9 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         compute=compute,
         btcv=btcv,
         without_btcv=without_btcv,
+        left_out=left_out,
+        data_sets=_data_sets(left_out) if left_out else "",
+        lengths=_lengths,
         held_out=held_out,
         before=before,
         joined=joined and {"averaged_with_start": False, **joined},
@@ -112,6 +116,19 @@ def _group(name: str, statistics: dict) -> str:
     per_case = ", ".join(f"{case} {_number(values['dice'])}" for case, values in statistics["per_case"].items())
     table = _table(("Measure", "Cases", "Mean", "95 % interval", "Median", "Worst"), rows)
     return f"### {TITLES.get(name, name.capitalize())}\n\n{table}\n\nDice of each: {per_case}."
+
+
+def _data_sets(joined: dict) -> str:
+    """Dice of each data set by a network that had seen none of it, and how well that told its Dice."""
+    rows = []
+    for name, statistics in joined["by_dataset"].items():
+        dice, told = statistics["metrics"]["dice"], joined["expected_dice"][name]
+        counts = dice["cases"], _number(dice["mean"]), _interval(dice["mean_interval_95"])
+        flagged = (f"{told[f'{kind}_flagged']} of {told[kind]}" for kind in ("good_as_they_are", "poor"))
+        correlation = f"{told['rank_correlation_as_they_are']:.2f}"
+        rows.append((name, *counts, _number(dice["median"]), _number(dice["worst"]), correlation, *flagged))
+    head = "Left out", "Scans", "Mean", "95 % interval", "Median", "Worst"
+    return _table((*head, "Rank correlation", "0.95 or more, flagged", "below 0.93, flagged"), rows)
 
 
 def _degradations(*summaries: dict | None) -> str:
