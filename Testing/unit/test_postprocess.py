@@ -92,6 +92,17 @@ def test_a_large_piece_is_kept_only_near_the_rest(a_liver: np.ndarray, gap_mm: f
     np.testing.assert_array_equal(clean(far, SPACING), far if kept else tall)
 
 
+@pytest.mark.parametrize(("gap_mm", "kept"), ((24.0, True), (45.0, False)))
+def test_a_large_piece_is_as_far_as_its_nearest_voxel(gap_mm: float, kept: bool) -> None:
+    """A liver of the shape of an L, and a huge spleen that its box would hold."""
+    liver = np.zeros((16, 96, 96), np.uint8)
+    liver[2:14, 4:16, 4:92] = liver[2:14, 4:92, 4:16] = 1
+    both = liver.copy()
+    start = 16 + round(gap_mm / SPACING[1])
+    both[3:13, start:92, start:92] = 1
+    np.testing.assert_array_equal(clean(both, SPACING), both if kept else liver)
+
+
 def test_what_begins_where_the_liver_has_tapered_off_is_no_liver() -> None:
     liver, bowel = np.zeros((24, 48, 48), np.uint8), np.zeros((24, 48, 48), np.uint8)
     for k in range(10, 24):

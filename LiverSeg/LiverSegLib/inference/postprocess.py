@@ -19,8 +19,8 @@ KEPT_SHARE = 0.1
 SURE_ML = 10.0
 
 # A part of the liver lies near the rest of it, unlike a muscle of the pelvis that the network takes for liver where a
-# scan has no contrast. Between the boxes of both, so that it is never more than the distance itself.
-FARTHEST_MM = 30.0
+# scan has no contrast, or a huge spleen. Measured between voxels about 3 mm apart.
+FARTHEST_MM, COARSE_MM = 30.0, 3.0
 
 # Slices that an artefact spoils can part a liver into an upper and a lower piece, whose ends then resemble each other
 # by this Dice. What begins where the liver has tapered off is bowel, full of what has the liver's own HU.
@@ -97,11 +97,12 @@ def _large_pieces(
     kept = large | (sizes * np.prod(spacing) >= 1000 * SURE_ML)
     if np.count_nonzero(kept) > 1:
         largest, boxes = int(sizes.argmax()), ndimage.find_objects(pieces)
-        kept[1:] &= _near_largest(boxes, largest, spacing)
         for piece in np.flatnonzero(kept):
             box = boxes[piece - 1]
-            kept[piece] = (large[piece] or is_sure(box, pieces[box] == piece)) and _is_beside_or_goes_on(
-                pieces, boxes, largest, int(piece), spacing[0]
+            kept[piece] = (
+                _is_near(pieces, box, largest, int(piece), spacing)
+                and (large[piece] or is_sure(box, pieces[box] == piece))
+                and _is_beside_or_goes_on(pieces, boxes, largest, int(piece), spacing[0])
             )
     result = np.zeros_like(liver)
     result[liver] = kept[piece_of_voxel]
@@ -118,13 +119,18 @@ def _within(outer: Box, is_sure: Callable[[Box, np.ndarray], bool] | None) -> Ca
     return is_sure_within
 
 
-def _near_largest(boxes: list[Box], largest: int, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Whether the box of each piece, from 1 on, is no more than :data:`FARTHEST_MM` from the largest one's."""
-    edges = np.array([[(side.start, side.stop) for side in box] for box in boxes])
-    starts, stops = edges[..., 0], edges[..., 1]
-    first, last = edges[largest - 1].T
-    gaps = np.maximum(0, np.maximum(starts - last, first - stops)) * spacing
-    return np.linalg.norm(gaps, axis=1) <= FARTHEST_MM
+def _is_near(pieces: np.ndarray, box: Box, largest: int, piece: int, spacing: tuple[float, float, float]) -> bool:
+    """Whether a piece, which has this box, lies within :data:`FARTHEST_MM` of the largest one."""
+    from scipy.spatial import KDTree  # a liver in one piece does not need it, and it takes long to import
+
+    margins, steps = ([max(1, round(length / mm)) for mm in spacing] for length in (FARTHEST_MM, COARSE_MM))
+    around = zip(box, margins, steps, strict=True)
+    nearby = pieces[tuple(slice(max(0, side.start - n), side.stop + n, step) for side, n, step in around)]
+    points = [np.argwhere(nearby == number) * np.multiply(steps, spacing) for number in (largest, piece)]
+    if not all(map(len, points)):
+        return False
+    distances, _ = KDTree(points[0]).query(points[1], distance_upper_bound=FARTHEST_MM + COARSE_MM)
+    return bool(np.isfinite(distances).any())
 
 
 def _is_beside_or_goes_on(pieces: np.ndarray, boxes: list[Box], largest: int, piece: int, slice_mm: float) -> bool:
