@@ -74,7 +74,7 @@ def test_numbers_are_those_of_the_record(card: ModelCard, tmp_path: Path) -> Non
 
 
 def test_a_data_set_that_was_left_out_has_a_row(card: ModelCard, tmp_path: Path) -> None:
-    rows = [{**a_row(f"btcv_{n}", 0.90 + n / 100), "dataset": "btcv"} for n in range(7)]
+    rows = [{**a_row(f"btcv_{n}", 0.90 + n / 100, group="crossvalidation"), "dataset": "btcv"} for n in range(7)]
     told = {"rank_correlation_as_they_are": 0.523, "poor": 3, "poor_flagged": 2}
     told |= {"good_as_they_are": 2, "good_as_they_are_flagged": 1}
     training = {"without_btcv": [{"steps": 120, "batch": 8}, {"steps": 35, "batch": 8}]}
@@ -82,6 +82,7 @@ def test_a_data_set_that_was_left_out_has_a_row(card: ModelCard, tmp_path: Path)
     (tmp_path / "left_out.json").write_text(json.dumps(joined))
     text = model_card(card, tmp_path)
     assert "made in steps of slices: 120 of 8, then 35 of 8;" in text
+    assert "Dice of each: btcv_0 0.900, btcv_1 0.910" in text
     assert "| btcv | 7 | 0.930 | " in text and " | 0.930 | 0.900 | 0.52 | 1 of 2 | 2 of 3 |" in text
 
 

@@ -22,7 +22,7 @@ OUTPUT = Path(__file__).parents[2] / "Resources" / "Models" / "liver_unet.md"
 FAILURES = OUTPUT.with_name("failures.png")
 TEMPLATE = Path(__file__).with_name("card.md")
 NOT_MEASURED = "Not measured yet."
-TITLES = {"btcv": "BTCV, by two folds", "without_btcv": "BTCV, all 20 patients"}
+TITLES = {"btcv": "BTCV, by two folds"}
 
 MEASURES = {
     "dice": "Dice",
@@ -49,11 +49,10 @@ PROTOCOLS = {
 
 def model_card(card: ModelCard, record: Path = RECORD) -> str:
     """The whole card in Markdown, by the template ``card.md``."""
-    files = ("evaluation", "crossvalidation", "before_final", "training", "compute", "btcv", "without_btcv", "failures")
-    held_out, joined, before, training, compute, btcv, without_btcv, failures = (
+    files = ("evaluation", "crossvalidation", "before_final", "training", "compute", "btcv", "left_out", "failures")
+    held_out, joined, before, training, compute, btcv, left_out, failures = (
         _read(record / f"{name}.json") for name in files
     )
-    left_out = _read(record / "left_out.json")
     training = training or {"runs": []}
     # Of our own words, and no HTML.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)  # nosec B701
@@ -65,7 +64,6 @@ def model_card(card: ModelCard, record: Path = RECORD) -> str:
         stages=_stages(training),
         compute=compute,
         btcv=btcv,
-        without_btcv=without_btcv,
         left_out=left_out,
         data_sets=_data_sets(left_out) if left_out else "",
         lengths=_lengths,
@@ -113,9 +111,13 @@ def _group(name: str, statistics: dict) -> str:
         for key, title in MEASURES.items()
         if (m := statistics["metrics"].get(key))
     ]
-    per_case = ", ".join(f"{case} {_number(values['dice'])}" for case, values in statistics["per_case"].items())
     table = _table(("Measure", "Cases", "Mean", "95 % interval", "Median", "Worst"), rows)
-    return f"### {TITLES.get(name, name.capitalize())}\n\n{table}\n\nDice of each: {per_case}."
+    return f"### {TITLES.get(name, name.capitalize())}\n\n{table}\n\n{_each(statistics)}"
+
+
+def _each(statistics: dict) -> str:
+    per_case = ", ".join(f"{case} {_number(values['dice'])}" for case, values in statistics["per_case"].items())
+    return f"Dice of each: {per_case}."
 
 
 def _data_sets(joined: dict) -> str:
@@ -128,7 +130,8 @@ def _data_sets(joined: dict) -> str:
         correlation = f"{told['rank_correlation_as_they_are']:.2f}"
         rows.append((name, *counts, _number(dice["median"]), _number(dice["worst"]), correlation, *flagged))
     head = "Left out", "Scans", "Mean", "95 % interval", "Median", "Worst"
-    return _table((*head, "Rank correlation", "0.95 or more, flagged", "below 0.93, flagged"), rows)
+    table = _table((*head, "Rank correlation", "0.95 or more, flagged", "below 0.93, flagged"), rows)
+    return f"{table}\n\n{_each(joined['crossvalidation'])}"
 
 
 def _degradations(*summaries: dict | None) -> str:
