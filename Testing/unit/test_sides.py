@@ -87,6 +87,17 @@ def test_what_looks_the_same_in_the_mirror_and_has_no_vessels_is_no_liver(a_segm
     assert not found.labels.any() and messages.NO_LIVER in found.warnings
 
 
+def test_a_large_piece_away_from_the_liver_is_left_out_and_told(a_segmenter: Segmenter) -> None:
+    """Of two thirds of the liver's size, and 36 mm from it, as a huge spleen may lie."""
+    ct = a_patient(RIGHT, LEFT_OF_MIDDLE, RIGHT_OF_MIDDLE)
+    alone = a_segmenter.segment(ct, SegmentOptions(force=True))
+    ct.hu[5:25, 20:68, 84:116] = LIVER_HU
+    found = a_segmenter.segment(ct, SegmentOptions(force=True))
+    assert np.array_equal(found.labels, alone.labels)
+    (told,) = set(found.warnings) - set(alone.warnings)
+    assert told == messages.LOOKED_LIKE_LIVER.format(ml=int(told.split()[0])) and 300 < int(told.split()[0]) < 350
+
+
 def test_a_look_for_vessels_needs_no_more_memory_than_there_is(
     a_segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

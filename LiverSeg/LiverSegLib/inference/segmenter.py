@@ -71,6 +71,9 @@ LEAST_MR_AGREEMENT, LEAST_MR_SURE = 0.85, 0.3
 # windows have 0.904 at least; two of three MR that pass for pictures have less, the third 0.932.
 PICTURE_DICE, PICTURE_ML = 0.906, 300.0
 
+# What clean-up takes away is told if it is more than this share of the liver.
+LEFT_OUT_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class Segmentation:
@@ -324,6 +327,7 @@ class _Run:
         writer = self._labelled_or_mirrored(ct)
         self.warnings[:0] = self.predictor.warnings
         self.progress.report(0.92, messages.CLEANING_UP)
+        found_ml = writer.volume_ml
         writer.clean_up()
         quality = self._quality(writer)
         if quality is not None and quality < PICTURE_DICE and writer.volume_ml >= PICTURE_ML and not force:
@@ -331,6 +335,9 @@ class _Run:
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(writer.canonical, writer.labels, self.card.modality)
+        left_out_ml = found_ml - writer.volume_ml
+        if left_out_ml > LEFT_OUT_SHARE * writer.volume_ml:
+            self.warnings.append(messages.LOOKED_LIKE_LIVER.format(ml=left_out_ml))
         places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
         anatomy = find_anatomy(writer, couinaud, vessels, self.progress, self.warnings)
