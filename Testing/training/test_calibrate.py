@@ -58,3 +58,9 @@ def test_each_data_set_is_judged_by_what_the_others_tell(rows: list[dict]) -> No
         > calibrate(second)["left_one_patient_out"]["mean_absolute_error"]
     )
     assert judge_across_data_sets(first) == {}
+
+
+def test_results_that_are_all_the_same_have_no_rank(rows: list[dict]) -> None:
+    """JSON has no word for what is not a number."""
+    same = [{**row, "dice": 0.95} for row in rows]
+    assert calibrate(same)["left_one_patient_out"]["rank_correlation"] is None

@@ -122,8 +122,10 @@ def _judged(expected: np.ndarray, dice: np.ndarray, check_below: float, as_they_
 
 
 def _rank_correlation(expected: np.ndarray, dice: np.ndarray) -> float | None:
-    """Spearman's; None of fewer than three results."""
-    return round(float(spearmanr(expected, dice).statistic), 3) if len(dice) > 2 else None
+    """Spearman's; None of fewer than three results, or where all of either are the same."""
+    if len(dice) < 3 or not np.ptp(expected) or not np.ptp(dice):
+        return None
+    return round(float(spearmanr(expected, dice).statistic), 3)
 
 
 def main(argv: list[str] | None = None) -> None:

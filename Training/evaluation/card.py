@@ -127,8 +127,9 @@ def _data_sets(joined: dict) -> str:
         dice, told = statistics["metrics"]["dice"], joined["expected_dice"][name]
         counts = dice["cases"], _number(dice["mean"]), _interval(dice["mean_interval_95"])
         flagged = (f"{told[f'{kind}_flagged']} of {told[kind]}" for kind in ("good_as_they_are", "poor"))
-        correlation = f"{told['rank_correlation_as_they_are']:.2f}"
-        rows.append((name, *counts, _number(dice["median"]), _number(dice["worst"]), correlation, *flagged))
+        correlation = told["rank_correlation_as_they_are"]
+        told_as = "" if correlation is None else f"{correlation:.2f}"
+        rows.append((name, *counts, _number(dice["median"]), _number(dice["worst"]), told_as, *flagged))
     head = "Left out", "Scans", "Mean", "95 % interval", "Median", "Worst"
     table = _table((*head, "Rank correlation", "0.95 or more, flagged", "below 0.93, flagged"), rows)
     return f"{table}\n\n{_each(joined['crossvalidation'])}"
