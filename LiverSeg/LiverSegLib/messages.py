@@ -281,7 +281,8 @@ MIRRORED = _(
 )
 SEPARATE_PIECES = _("The liver was found in {count} separate pieces; check that each of them is liver.")
 LOOKED_LIKE_LIVER = _(
-    "{ml:.0f} ml away from the liver looked like liver, too, and were left out; check that none of it is."
+    "{ml:.0f} ml away from the liver, most of it in slice {number}, looked like liver, too, and were left out; "
+    "check that none of it is."
 )
 
 # ---- the network and its device --------------------------------------------------------------------------------------

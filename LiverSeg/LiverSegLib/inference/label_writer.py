@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from torch import Tensor
 
@@ -15,6 +17,14 @@ from .preprocess import Rectangle
 
 # The network has to be sure of so much of a small piece that it is kept.
 SURE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What clean-up takes for no part of the liver: how much, and the index k of the input's slice with most of it."""
+
+    ml: float
+    slice: int
 
 
 class LabelWriter:
@@ -98,11 +108,25 @@ class LabelWriter:
         self.own_labels, self.labels = labels, self.own.to_canonical(labels)
         self._first, self._last = 0, len(self.labels)
 
-    def clean_up(self) -> None:
+    def clean_up(self) -> LeftOut:
         """Leave the large pieces of the liver, without holes, and of the spleen the largest."""
-        self.labels[self.slices] = clean(self.labels[self.slices], self.canonical.spacing, self._is_sure)
+        found = self.labels[self.slices]
+        cleaned = clean(found, self.canonical.spacing, self._is_sure)
+        left_out = self._left_out((found > 0) & (cleaned == 0))
+        self.labels[self.slices] = cleaned
         if self.spleen is not None:
-            self.spleen[self.slices] = largest_piece(self.spleen[self.slices] > self.labels[self.slices])
+            self.spleen[self.slices] = largest_piece(self.spleen[self.slices] > cleaned)
+        return left_out
+
+    def _left_out(self, voxels: np.ndarray) -> LeftOut:
+        pixels = np.count_nonzero(voxels, axis=(1, 2))
+        if not pixels.any():
+            return LeftOut(0.0, 0)
+        k = int(pixels.argmax())
+        row, column = np.argwhere(voxels[k]).mean(axis=0)
+        in_patient = self.canonical.affine @ (column, row, self.slices.start + k, 1.0)
+        index = np.linalg.solve(self.own.affine, in_patient)
+        return LeftOut(float(pixels.sum() * self.canonical.voxel_volume_ml), round(index[2]))
 
     def _is_sure(self, box: Box, piece: np.ndarray) -> bool:
         """Whether the network is sure of half of a piece, bool in a box of the slices written."""

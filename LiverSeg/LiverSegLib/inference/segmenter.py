@@ -327,17 +327,15 @@ class _Run:
         writer = self._labelled_or_mirrored(ct)
         self.warnings[:0] = self.predictor.warnings
         self.progress.report(0.92, messages.CLEANING_UP)
-        found_ml = writer.volume_ml
-        writer.clean_up()
+        left_out = writer.clean_up()
         quality = self._quality(writer)
         if quality is not None and quality < PICTURE_DICE and writer.volume_ml >= PICTURE_ML and not force:
             check_no_picture(ct)
         if quality is not None and self._is_unsure(quality):
             self.warnings.append(messages.CHECK_THIS_RESULT.format(quality=quality))
         self.warnings += check_result(writer.canonical, writer.labels, self.card.modality)
-        left_out_ml = found_ml - writer.volume_ml
-        if left_out_ml > LEFT_OUT_SHARE * writer.volume_ml:
-            self.warnings.append(messages.LOOKED_LIKE_LIVER.format(ml=left_out_ml))
+        if left_out.ml > LEFT_OUT_SHARE * writer.volume_ml:
+            self.warnings.append(messages.LOOKED_LIKE_LIVER.format(ml=left_out.ml, number=left_out.slice + 1))
         places = places_to_check(writer, ct.affine)
         self.progress.lap("postprocess")
         anatomy = find_anatomy(writer, couinaud, vessels, self.progress, self.warnings)
