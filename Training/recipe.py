@@ -66,7 +66,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
 SHORT_STAGES: dict[str, dict] = {
     "coarse": {**COARSE, **NEIGHBOURS, "steps": 1200, "validate_every": 1200},
     "neighbours": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 2000, "validate_every": 2000},
-    "last": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 300, "learning_rate": 1e-3, "validate_every": 300},
+    "last": {**RARE, **SMALLER, **NEIGHBOURS, "steps": 300, "learning_rate": 1e-3},
 }
 # Networks to measure by, which hold back the same scans in all stages, and learn from all others in each.
 MEASURED: dict[str, tuple[str, ...]] = {

@@ -109,24 +109,25 @@ class LabelWriter:
         self._first, self._last = 0, len(self.labels)
 
     def clean_up(self) -> LeftOut:
-        """Leave the large pieces of the liver, without holes, and of the spleen the largest."""
+        """Leave the large pieces of the liver, without holes, and of the spleen the largest; tell what that takes away."""
         found = self.labels[self.slices]
         cleaned = clean(found, self.canonical.spacing, self._is_sure)
-        left_out = self._left_out((found > 0) & (cleaned == 0))
+        left_out = self._left_out(found, cleaned)
         self.labels[self.slices] = cleaned
         if self.spleen is not None:
             self.spleen[self.slices] = largest_piece(self.spleen[self.slices] > cleaned)
         return left_out
 
-    def _left_out(self, voxels: np.ndarray) -> LeftOut:
-        pixels = np.count_nonzero(voxels, axis=(1, 2))
-        if not pixels.any():
+    def _left_out(self, found: np.ndarray, cleaned: np.ndarray) -> LeftOut:
+        # Slice by slice: masks of the whole would be new memory.
+        pixels = [np.count_nonzero(_left_out_of(*both)) for both in zip(found, cleaned, strict=True)]
+        if not any(pixels):
             return LeftOut(0.0, 0)
-        k = int(pixels.argmax())
-        row, column = np.argwhere(voxels[k]).mean(axis=0)
-        in_patient = self.canonical.affine @ (column, row, self.slices.start + k, 1.0)
-        index = np.linalg.solve(self.own.affine, in_patient)
-        return LeftOut(float(pixels.sum() * self.canonical.voxel_volume_ml), round(index[2]))
+        k = int(np.argmax(pixels))
+        row, column = np.argwhere(_left_out_of(found[k], cleaned[k])).mean(axis=0)
+        matrix, offset = self.canonical.geometry.index_map(self.own)
+        index = matrix @ (self.slices.start + k, row, column) + offset
+        return LeftOut(sum(pixels) * self.canonical.voxel_volume_ml, round(index[0]))
 
     def _is_sure(self, box: Box, piece: np.ndarray) -> bool:
         """Whether the network is sure of half of a piece, bool in a box of the slices written."""
@@ -141,3 +142,8 @@ class LabelWriter:
         if self.spleen is not None:
             self.spleen[self.slices] = 0
         self.confidence = ConfidenceMap(self.own)
+
+
+def _left_out_of(found: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
+    """Where a slice was liver and is no more; bool."""
+    return (found > 0) & (cleaned == 0)

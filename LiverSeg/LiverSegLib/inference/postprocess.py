@@ -97,12 +97,12 @@ def _large_pieces(
     kept = large | (sizes * np.prod(spacing) >= 1000 * SURE_ML)
     if np.count_nonzero(kept) > 1:
         largest, boxes = int(sizes.argmax()), ndimage.find_objects(pieces)
-        for piece in np.flatnonzero(kept):
+        for piece in np.setdiff1d(np.flatnonzero(kept), largest).tolist():
             box = boxes[piece - 1]
             kept[piece] = (
-                _is_near(pieces, box, largest, int(piece), spacing)
+                _is_near(pieces, box, largest, piece, spacing)
                 and (large[piece] or is_sure(box, pieces[box] == piece))
-                and _is_beside_or_goes_on(pieces, boxes, largest, int(piece), spacing[0])
+                and _is_beside_or_goes_on(pieces, boxes, largest, piece, spacing[0])
             )
     result = np.zeros_like(liver)
     result[liver] = kept[piece_of_voxel]
