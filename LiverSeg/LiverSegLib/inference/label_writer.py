@@ -109,7 +109,7 @@ class LabelWriter:
         self._first, self._last = 0, len(self.labels)
 
     def clean_up(self) -> LeftOut:
-        """Leave the large pieces of the liver, without holes, and of the spleen the largest; tell what that takes away."""
+        """Leave the large pieces of the liver, without holes, and of the spleen the largest; tells what went."""
         found = self.labels[self.slices]
         cleaned = clean(found, self.canonical.spacing, self._is_sure)
         left_out = self._left_out(found, cleaned)
