@@ -219,7 +219,8 @@ def test_a_case_that_fails_takes_the_results_of_an_earlier_run_with_it_and_nothi
     path, segmenter = cohort / "images" / "p0.nii.gz", make_segmenter(options)
     run_case(case_of(path), options, output, segmenter)
     folder = output / "cases" / "x"
-    (folder / ".0123abcd-liver.nii.gz").write_bytes(b"left by a killed process")
+    for left in (".0123abcd-liver.nii.gz", ".0123abcd-.4567cdef-overlay.png"):
+        (folder / left).write_bytes(b"left by a killed process")
     (folder / "notes.txt").write_bytes(b"the user's own")
     truncate(path)
     run_case(case_of(path), options, output, segmenter)

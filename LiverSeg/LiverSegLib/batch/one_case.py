@@ -23,6 +23,7 @@ from ..data.volume import CTVolume
 from ..errors import Cancelled, DeviceError, InputError, LiverSegError, OutputError, is_out_of_memory
 from ..evaluation.result_files import Result, ResultFiles, write_result
 from ..io import files
+from ..io.atomic import meant_for
 from .cases import Case
 from .options import DICOM_SUFFIX, BatchOptions
 from .own_places import check_own_folders
@@ -285,8 +286,7 @@ def emptied_folder(output: Path, name: str) -> Path:
 
 def _is_ours(name: str) -> bool:
     """Whether a file has a name that this library gives, or the temporary one that a killed process left."""
-    if name.startswith(".") and name[9:10] == "-":
-        name = name[10:]
+    name = meant_for(name)
     return name in (REPORT, PICTURE, RECORD_FILE) or name.startswith((f"{SEGMENTATION}.", f"{SEGMENTATION}_anatomy."))
 
 

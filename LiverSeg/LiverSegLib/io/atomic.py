@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from .paths import objection_to
 
 # In characters, of which one has up to four bytes; file systems take names of 255 bytes.
 LONGEST_END = 60
+# One for each time that a file is replaced: who is given a temporary path may write to it in the same way.
+_BEFORE_NAME = re.compile(r"^(?:\.[0-9a-f]{8}-)+")
 
 
 @contextmanager
@@ -86,8 +89,13 @@ def _place_of(path: str | os.PathLike[str], through_links: bool) -> Path:
 def remove_leftovers(folder: Path, names: Collection[str]) -> None:
     """Remove from a folder what a killed process left of files with these names, which nobody else writes meanwhile."""
     for path in folder.glob(".*-*"):
-        if path.name[9:10] == "-" and path.name[10:] in names:
+        if meant_for(path.name) in names:
             path.unlink(missing_ok=True)
+
+
+def meant_for(name: str) -> str:
+    """The name that a temporary file was to get, or that of its temporary file; any other name as it is."""
+    return _BEFORE_NAME.sub("", name)
 
 
 def _temporary_name(target: Path, name: str) -> Path:
